@@ -1,0 +1,56 @@
+/*
+ * System calls and constants that glibc 2.36 or the 6.1 headers of Debian 12 lack. Functions return -1 and set
+ * errno as the kernel does.
+ */
+#pragma once
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <linux/seccomp.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#ifndef SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
+#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
+#endif
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, uint64_t)
+#endif
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
+#endif
+
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL
+#endif
+
+#ifndef __NR_fchmodat2
+#define __NR_fchmodat2 452
+#endif
+
+static inline int sys_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
+        struct open_how how = { .flags = flags, .mode = mode, .resolve = resolve };
+        return syscall(__NR_openat2, dirfd, path, &how, sizeof(how));
+}
+
+static inline int sys_seccomp(unsigned operation, unsigned flags, void *args) {
+        return syscall(__NR_seccomp, operation, flags, args);
+}
+
+static inline int sys_pidfd_open(pid_t pid, unsigned flags) {
+        return syscall(__NR_pidfd_open, pid, flags);
+}
+
+static inline int sys_pidfd_getfd(int pidfd, int fd) {
+        return syscall(__NR_pidfd_getfd, pidfd, fd, 0);
+}
+
+static inline int sys_pidfd_send_signal(int pidfd, int signal) {
+        return syscall(__NR_pidfd_send_signal, pidfd, signal, NULL, 0);
+}
+
+/* Whether a protection has been switched off for a self-check: only in a build with -Dunsafe_switches=true, where the
+ * environment variable SANDBOXD_UNSAFE lists the names of what is off. Always 0 elsewhere. */
+int sys_unsafe(const char *name);

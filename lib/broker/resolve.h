@@ -1,0 +1,49 @@
+/*
+ * Path resolution as the caller would do it: in its root, from its cwd or dirfd, with its credentials, once, pinned.
+ *
+ * The thread is chrooted to the caller's root. A path is resolved by the kernel where that is exact (no symlink, no `..`, no magic link in
+ * it), else component by component, so that every directory on the way is matched against the plan: what is hidden is not
+ * walked through, and a symlink or `..` can't tell whether it is there. Whatever is found is pinned by an O_PATH fd; what is done
+ * afterwards is done through the pin, never by walking the string again.
+ */
+#pragma once
+
+#include <limits.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+
+#include "call.h"
+
+enum {
+        RESOLVE_FOLLOW = 1 << 0,   /* follow a symlink in the last component */
+        RESOLVE_EMPTY = 1 << 1,    /* AT_EMPTY_PATH: "" means the dirfd itself */
+        RESOLVE_PARENT = 1 << 2,   /* for creating, removing, renaming: pin the parent even where the name doesn't exist */
+        RESOLVE_WANT_PARENT = 1 << 3, /* pin the parent as well where the name exists */
+        /* openat2(2)'s, to be checked on the way: */
+        RESOLVE_IN_BENEATH = 1 << 4, RESOLVE_IN_ROOTED = 1 << 5, RESOLVE_IN_NO_SYMLINKS = 1 << 6, RESOLVE_IN_NO_MAGICLINKS = 1 << 7,
+        RESOLVE_IN_NO_XDEV = 1 << 8,
+};
+
+struct pin {
+        int fd;                 /* O_PATH of the object, or -1 where it doesn't exist (RESOLVE_PARENT) */
+        int parent;             /* O_PATH of the directory, or -1 */
+        char name[NAME_MAX + 2]; /* last component, with the trailing slash that the caller gave */
+        struct stat st;         /* of the object */
+        bool magic;             /* reached through a magic link (/proc/self/fd/N, …): `path` is what the kernel says of it */
+        bool outside;           /* no path below the root names it (pipe:[…], a deleted file, an fd from elsewhere) */
+        struct match match;     /* what the plan says of `path` */
+        char path[PATH_MAX + 1]; /* resolved, absolute in the caller's root; of the would-be object where it doesn't exist */
+};
+
+void pin_done(struct pin *pin);
+
+/* Resolves `path` (as read from the caller) from `dirfd` (the caller's number, or AT_FDCWD). Returns 0; or negative errno as the caller's own call
+ * would have seen it, hidden names being absent. On an error other than -ESRCH `ret->path` and `ret->match` still say, where known, which
+ * name failed and whether a rule hid it, so that the record can. Call between target_act and target_act_done is not needed: it acts by itself. */
+int resolve(struct call *call, int dirfd, const char *path, unsigned flags, struct pin *ret);
+
+/* A new, CLOEXEC fd of the pinned object with these open(2) flags, as the caller (its umask doesn't matter: nothing is created). May block
+ * where the object is a FIFO or device: see target_block_begin. */
+int pin_open(struct call *call, const struct pin *pin, int flags);
+/* "/proc/thread-self/fd/N" for calls that want a path of the pinned object: a relative path that works from the fd at `*ret_dirfd` (borrowed). */
+int pin_link(struct call *call, const struct pin *pin, int *ret_dirfd, char ret_path[64]);

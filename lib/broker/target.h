@@ -1,0 +1,50 @@
+/*
+ * The caller, and what the broker may want of it: memory, descriptors, ids, and the right to act in its name. This is the one way to the
+ * caller; handlers use no pid and no /proc path of their own.
+ *
+ * All functions return negative errno. -ESRCH: the caller is gone or its call was cancelled; every function checks that the notification is
+ * still valid after it used the tid, so that a result is never another task's.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "call.h"
+
+/* Copies memory of the caller. All or nothing: -EFAULT as the kernel would see it. */
+int target_read(struct call *call, uint64_t address, void *buffer, size_t size);
+int target_write(struct call *call, uint64_t address, const void *buffer, size_t size);
+/* Copies as much as is there from `address`, at most `size` bytes; returns the number of bytes, or -EFAULT where not even one could be read. */
+ssize_t target_read_some(struct call *call, uint64_t address, void *buffer, size_t size);
+
+/* Copies a path: at most PATH_MAX bytes with its NUL into `buffer` (PATH_MAX + 1 bytes of room). Returns its length; -EFAULT, or -ENAMETOOLONG
+ * as getname() in the kernel. An empty path is 0, not an error. */
+ssize_t target_read_path(struct call *call, uint64_t address, char *buffer);
+
+/* A duplicate of the caller's descriptor (O_PATH ones too), CLOEXEC, owned by the thread. -EBADF as the kernel. */
+int target_fd(struct call *call, int fd);
+/* The caller's current directory, as an O_PATH fd that the thread owns. */
+int target_cwd(struct call *call);
+
+/* The caller's thread group (as the caller's own /proc numbers it), for /proc/self. */
+pid_t target_tgid_inside(struct call *call);
+pid_t target_tid_inside(struct call *call);
+
+/* The caller's umask. */
+int target_umask(struct call *call, mode_t *ret);
+/* A soft limit of the caller. */
+int target_rlimit(struct call *call, int resource, uint64_t *ret);
+
+/* Takes on the caller's fsuid, fsgid, groups, umask and effective capabilities (nothing where they are so already), and gives them back.
+ * Everything that touches the file system in the caller's name stands between the two. Root, cwd and descriptors are to be fetched before. */
+int target_act(struct call *call);
+void target_act_done(struct call *call);
+
+/* Says that the thread may now block for long in the caller's name. Another receiver takes over (threads.h), and from here until
+ * target_block_end a system call of this thread ends with EINTR when the caller dies or has a signal to take. -EAGAIN: the bound on threads
+ * is reached. To be used as: r = target_block_begin(call); fd = open(…); r = target_block_end(call); where end returns -ESRCH, -ERESTART
+ * (the caller has a signal to take) or 0. */
+int target_block_begin(struct call *call);
+int target_block_end(struct call *call);

@@ -1,0 +1,34 @@
+/*
+ * The worker: the process that answers one sandbox's notifications.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "call.h"
+#include "slots.h"
+
+struct worker_options {
+        const char *name;            /* of the sandbox, for records */
+        const struct plan *plan;
+        const struct claim *claims;  /* sorted or not; at most one for each number */
+        size_t n_claims;
+        struct shared *shared;
+        int listener;                /* taken over */
+        bool wait_killable;          /* the filter was loaded with it: calls may be restarted, fds injected, side effects done */
+        int init_pidfd;              /* of the sandbox's init, from which root, namespaces and procfs are taken; taken over */
+        int log_fd;                  /* one JSON object a line for each record; -1: none */
+        enum audit_record record;
+        int low_port_socket;         /* SEQPACKET to the supervisor, which binds low ports (launch.h); -1: none */
+        unsigned receivers;          /* 0: a good number */
+        unsigned max_threads;        /* 0: a good number */
+};
+
+/* Runs until the sandbox is gone, then returns 0; negative errno when it could not start. The calling process must be single-threaded, in the
+ * intermediate user namespace with all capabilities there, in the host's mount, network and pid namespace; it is made non-dumpable and
+ * keeps only what its plan needs. All fds but those named here, 2 and the log are closed. */
+int worker_run(const struct worker_options *options);
+
+/* Asks the supervisor to bind a socket of the caller to a port below 1024 that the plan names. `socket` is borrowed. */
+int worker_bind_low_port(struct call *call, int socket, const void *address, unsigned size);

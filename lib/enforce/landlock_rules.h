@@ -1,0 +1,13 @@
+/*
+ * Landlock as a second layer below the view: files by right, devices, TCP ports, scoping of signals and abstract sockets.
+ */
+#pragma once
+
+#include "plan.h"
+
+/* The ABI version of the running kernel, 0 where there is no Landlock. */
+int landlock_abi(void);
+
+/* Restricts the calling thread (no_new_privs must be set) to what the plan grants, as far as the running kernel's ABI goes. Paths are those
+ * inside: to be called in the sandbox's view. 0, also where there is no Landlock; negative errno. */
+int landlock_apply(const struct plan *plan);

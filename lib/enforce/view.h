@@ -1,0 +1,11 @@
+/*
+ * The view: the sandbox's file system, made from a plan.
+ */
+#pragma once
+
+#include "plan.h"
+
+/* Builds the plan's nodes below a new root and makes it the root of the calling process, which must be alone in a new mount and pid namespace,
+ * with all capabilities in their user namespace. Mounts a procfs of the pid namespace and a devpts of its own. uid and gid own what is
+ * made. On an error, `what` (256 bytes) says which object failed. */
+int view_enter(const struct plan *plan, uid_t uid, gid_t gid, char *what);

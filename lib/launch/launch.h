@@ -1,0 +1,82 @@
+/*
+ * The launcher: namespaces, view, Landlock, limits, filter, init, and the command. See launch.c for who forks whom.
+ *
+ *   supervisor (sandboxctl)
+ *     ├─ worker   in the intermediate user namespace; host's mount, network and pid namespace; runs options->worker
+ *     └─ init     pid 1 of the sandbox; in the sandbox's user namespace and all others; unreachable from inside; holds a dup of
+ *          │      the listener; kills everybody, reaps, exits when the supervisor or the worker is gone or the command has ended
+ *          └─ command
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <termios.h>
+
+#include "filter.h"
+#include "plan.h"
+
+/* What the worker process is given; see worker_options for what they are. */
+struct launch_worker {
+        int listener;
+        bool wait_killable;
+        int init_pidfd;
+        int low_port_socket;
+};
+
+struct launch_options {
+        const struct plan *plan;
+        const struct filter *filter;
+        bool wait_killable;
+        const char *name;
+        char *const *argv;           /* the command; argv[0] is looked up in PATH inside */
+        char *const *environment;    /* complete: what the command gets, and nothing else */
+        const char *chdir;           /* inside */
+        int stdio[3];                /* what becomes 0, 1, 2; -1: /dev/null. Those that are terminals become the sandbox's own pty */
+        const int *pass_fds;         /* further descriptors that stay open under their numbers */
+        size_t n_pass_fds;
+        const char *cgroup;          /* see cgroup.h; NULL: none */
+        uid_t uid;                   /* the owner */
+        gid_t gid;
+        int (*worker)(void *userdata, const struct launch_worker *worker); /* runs in the worker process; its result is the exit status */
+        void *userdata;
+};
+
+struct launched {
+        pid_t worker, init;
+        int worker_pidfd, init_pidfd;
+        int control;         /* SEQPACKET: events from init, commands to it */
+        int low_port_socket; /* SEQPACKET: the worker asks here; launch_serve_low_port answers; -1 where no rule names a low port */
+        int pty;             /* master of the sandbox's pty, or -1 where none of stdio is a terminal; non-blocking */
+};
+
+/* What init tells. One struct for each message. */
+struct launch_event {
+        enum {
+                LAUNCH_STARTED,  /* the command's program runs (its execve succeeded) */
+                LAUNCH_FAILED,   /* it could not be started: `stage` names the step, `error` is its errno, `text` says what it was about */
+                LAUNCH_STOPPED,  /* the command's job was stopped by `status`, a signal: the supervisor stops itself, then sends LAUNCH_CONTINUE */
+                LAUNCH_EXITED,   /* the command has ended, with a wait status `status`; the rest is being killed */
+        } type;
+        int status, error;
+        char stage[32];     /* "view", "exec", "chdir", … */
+        char text[256];
+};
+
+/* What init is told. */
+struct launch_command {
+        enum { LAUNCH_SIGNAL, LAUNCH_CONTINUE, LAUNCH_KILL } type;
+        int signal; /* LAUNCH_SIGNAL: to the command's process group */
+};
+
+/* Starts a sandbox. Returns 0 when all processes exist and the worker serves; the command's start, or its failure, is told by the first event.
+ * On an error nothing is left, and `*error` (text that the caller frees) says what failed, in words for people. */
+int launch(const struct launch_options *options, struct launched *ret, char **error);
+
+int launch_command_send(const struct launched *launched, const struct launch_command *command);
+/* -EAGAIN: none there; -EPIPE: init is gone. */
+int launch_event_receive(const struct launched *launched, struct launch_event *ret);
+/* Answers one request on low_port_socket: binds where the plan names the port. */
+int launch_serve_low_port(const struct launched *launched, const struct plan *plan);
+void launched_done(struct launched *launched); /* closes fds */

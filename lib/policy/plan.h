@@ -1,0 +1,116 @@
+/*
+ * A plan: a policy compiled for one sandbox on this machine. It says, for each rule, which mechanism enforces it, and it holds
+ * the pure matchers that the broker asks. Immutable; made before anything is started, inherited by the worker through fork.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "policy.h"
+
+/* What a grant gives. RIGHT_WRITE implies READ and APPEND, EXEC implies READ: the bits are set together. */
+enum {
+        RIGHT_READ = 1 << 0,
+        RIGHT_APPEND = 1 << 1,
+        RIGHT_WRITE = 1 << 2,
+        RIGHT_EXEC = 1 << 3,
+};
+
+/* ---- The view: the sandbox's file system, as objects in the order in which they are made (parents first). ---- */
+
+enum node_kind {
+        NODE_DIR,   /* an empty directory, there because something below it is visible */
+        NODE_LINK,  /* a symbolic link with the text `text` */
+        NODE_BIND,  /* the host's object at `source` (no symlink in it), mounted with `rights` */
+        NODE_TMPFS, /* private: an empty tmpfs of at most `size` bytes, mode 1777 for the usual places, else 0755; noexec unless RIGHT_EXEC */
+        NODE_FILE,  /* replace: a read-only file that holds text[0..text_size) */
+        NODE_MASK,  /* deny: an empty object of mode 0, directory or file as `directory` says, over what a bind shows there */
+        NODE_PROC,  /* a procfs of the sandbox's pid namespace, its dangerous parts read-only or masked */
+        NODE_DEV,   /* the minimal /dev: the nodes that policy->devices names, pts, ptmx, shm, fd, stdin, stdout, stderr */
+};
+
+struct node {
+        enum node_kind kind;
+        char *path;      /* inside, absolute, no symlink in it but as the last component of NODE_LINK */
+        char *source;    /* NODE_BIND: on the host (below the request's root where one is given) */
+        bool directory;  /* NODE_BIND, NODE_MASK: the object is a directory */
+        bool stays_out;  /* NODE_MASK: because of the built-in list (~/.ssh, …), not of a rule */
+        unsigned rights; /* RIGHT_* */
+        uint64_t size;
+        char *text;
+        size_t text_size;
+        const struct file_rule *rule; /* NULL for what is built in */
+};
+
+/* ---- The matcher ---- */
+
+enum match_state {
+        MATCH_HIDDEN,   /* the name does not exist */
+        MATCH_DENIED,   /* stat and listing work, everything else is EACCES */
+        MATCH_ANCESTOR, /* a directory above something visible: exists, can be searched, listed and looked at */
+        MATCH_GRANTED,  /* `rights` say what may be done */
+};
+
+struct match {
+        enum match_state state;
+        unsigned rights;              /* MATCH_GRANTED: RIGHT_* */
+        bool own;                     /* on a private tmpfs or another file system that only this sandbox has */
+        const struct file_rule *rule; /* the rule that decided, or NULL: the default, or what is built in */
+};
+
+enum net_use { NET_CONNECT, NET_BIND };
+enum net_protocol { PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_OTHER };
+
+struct net_match {
+        bool allowed;
+        const struct net_rule *rule;  /* the rule that decided, or NULL: no rule, or what is built in (`why` says) */
+        const char *why;              /* static text for people: "no rule names it", "metadata address", … */
+};
+
+struct matcher; /* compiled patterns; private to lib/policy */
+
+struct plan {
+        const struct policy *policy;
+        char *root;              /* --rootfs: the host folder from which the view is taken; NULL: the host's own tree */
+        struct node *nodes;
+        size_t n_nodes;
+        bool whole_tree;         /* FOR TESTS (-Dwhole_tree_view): the host's tree is the root, read-write, and the broker alone holds */
+        struct matcher *matcher;
+        bool files_brokered;     /* every path call goes to the broker */
+        uint16_t *low_ports;     /* ports below 1024 that a bind rule names, for the owner's CAP_NET_BIND_SERVICE */
+        size_t n_low_ports;
+};
+
+struct plan_request {
+        const char *root;        /* as plan.root */
+        bool whole_tree;
+        const char *home;        /* for the built-in list of what stays out; NULL: none */
+        uid_t uid;
+        gid_t gid;
+};
+
+/* Compiles a policy: resolves rule paths against the host (or the root) once, orders the view, compiles the matchers. The policy must
+ * outlive the plan. Returns 0, or -EINVAL with errors in the report: a rule that no mechanism here can enforce is an error, never
+ * dropped. Missing paths of read, append and exec rules are left out without a word; a missing path of a write, bind or replace rule
+ * that isn't below a private place is an error. */
+int plan_compile(const struct policy *policy, const struct plan_request *request, struct plan **ret, struct policy_report *report);
+struct plan *plan_free(struct plan *plan);
+
+static inline void plan_freep(struct plan **plan) {
+        plan_free(*plan);
+}
+
+/* What the rules say of an absolute, resolved path (no symlinks, `.`, `..`, doubled or trailing slashes in it) as the sandbox sees
+ * it. Pure and thread-safe: no system calls, no allocation. */
+struct match plan_match(const struct plan *plan, const char *path);
+
+/* Decides on an address (any family; `size` as the caller gave it, at most sizeof(struct sockaddr_storage)). For AF_UNIX path addresses
+ * `resolved` is the resolved path inside, and `own` says that the socket lies on a file system of the sandbox's own. Pure. */
+struct net_match plan_match_address(const struct plan *plan, enum net_use use, enum net_protocol protocol,
+                                    const struct sockaddr *address, socklen_t size, const char *resolved, bool own);
+
+/* The address as rules write it ("tcp:10.0.0.1:80", "unix:/run/x", "unix:@name"), escaped; for records and explanations. */
+const char *net_format(enum net_protocol protocol, const struct sockaddr *address, socklen_t size, char *buffer, size_t room);
