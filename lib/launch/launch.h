@@ -36,6 +36,8 @@ struct launch_options {
         int stdio[3];                /* what becomes 0, 1, 2; -1: /dev/null. Those that are terminals become the sandbox's own pty */
         const int *pass_fds;         /* further descriptors that stay open under their numbers */
         size_t n_pass_fds;
+        const char *const *directories; /* made inside with mode 0700 where they are not there, below private places: HOME and the like */
+        size_t n_directories;
         const char *cgroup;          /* see cgroup.h; NULL: none */
         uid_t uid;                   /* the owner */
         gid_t gid;
@@ -57,7 +59,8 @@ struct launch_event {
                 LAUNCH_STARTED,  /* the command's program runs (its execve succeeded) */
                 LAUNCH_FAILED,   /* it could not be started: `stage` names the step, `error` is its errno, `text` says what it was about */
                 LAUNCH_STOPPED,  /* the command's job was stopped by `status`, a signal: the supervisor stops itself, then sends LAUNCH_CONTINUE */
-                LAUNCH_EXITED,   /* the command has ended, with a wait status `status`; the rest is being killed */
+                LAUNCH_EXITED,   /* the command has ended, with a wait status `status`; the rest is being killed. `text` names a private
+                                  * file system that is full by then, or is empty */
         } type;
         int status, error;
         char stage[32];     /* "view", "exec", "chdir", … */
