@@ -1,0 +1,67 @@
+/*
+ * sandboxctl: the command line. This file only finds the verb.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "config.h"
+#include "message.h"
+#include "str.h"
+#include "verbs.h"
+
+static const struct {
+        const char *name;
+        int (*run)(int argc, char **argv);
+        const char *help;
+} verbs[] = {
+        { "exec", verb_exec, "run a command in a sandbox" },
+        { "policy", verb_policy, "check, list or show policies" },
+        { "doctor", verb_doctor, "say what this machine can do, and what is lost where it can't" },
+};
+
+static void print_help(void) {
+        printf("Usage: sandboxctl VERB [OPTION]… \n"
+               "\n"
+               "Runs programs behind a syscall broker.\n"
+               "\n"
+               "Verbs:\n");
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+                printf("  %-10s %s\n", verbs[i].name, verbs[i].help);
+        printf("\n"
+               "Options:\n"
+               "  --help     show this, or with a verb its own help\n"
+               "  --version  show the version\n"
+               "\n"
+               "Example:\n"
+               "  sandboxctl exec -- python3 script.py\n"
+               "\n"
+               "See sandboxctl(1) and sandboxd.policy(5).\n");
+}
+
+int main(int argc, char **argv) {
+        if (argc < 2) {
+                print_help();
+                return EXIT_OURS;
+        }
+        if (str_equal(argv[1], "--help") || str_equal(argv[1], "-h") || str_equal(argv[1], "help")) {
+                print_help();
+                return 0;
+        }
+        if (str_equal(argv[1], "--version")) {
+                printf("sandboxctl %s\n", SANDBOXD_VERSION);
+                return 0;
+        }
+
+        const char *names[ELEMENTSOF(verbs)];
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
+                names[i] = verbs[i].name;
+                if (str_equal(argv[1], verbs[i].name))
+                        return verbs[i].run(argc - 1, argv + 1);
+        }
+
+        _cleanup_free_ char *word = str_escape(argv[1]);
+        const char *near = str_nearest(argv[1], names, ELEMENTSOF(verbs));
+        if (near)
+                return message_fail("there is no verb '%s'; did you mean '%s'? (sandboxctl --help lists them)", word, near);
+        return message_fail("there is no verb '%s'; sandboxctl --help lists them", word);
+}

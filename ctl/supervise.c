@@ -1,0 +1,235 @@
+#include "supervise.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "sys.h"
+#include "terminal.h"
+
+static const int forwarded[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM };
+static const int watched[] = { SIGTSTP, SIGCONT, SIGWINCH, SIGTTIN };
+
+struct supervisor {
+        sd_event *event;
+        struct launched *launched;
+        const struct plan *plan;
+        struct terminal *terminal;
+        bool decided;      /* ended->outcome is final: what follows is only the sandbox's death */
+        bool init_gone, worker_gone;
+        struct ended *ended;
+        sd_event_source *control_source;
+};
+
+void supervise_block_signals(void) {
+        sigset_t set;
+
+        sigemptyset(&set);
+        for (size_t i = 0; i < ELEMENTSOF(forwarded); i++)
+                sigaddset(&set, forwarded[i]);
+        for (size_t i = 0; i < ELEMENTSOF(watched); i++)
+                sigaddset(&set, watched[i]);
+        sigprocmask(SIG_BLOCK, &set, NULL);
+        signal(SIGTTOU, SIG_IGN);
+        signal(SIGPIPE, SIG_IGN);
+}
+
+static void decide(struct supervisor *s, enum outcome outcome, int status) {
+        if (s->decided)
+                return;
+        s->decided = true;
+        s->ended->outcome = outcome;
+        s->ended->status = status;
+}
+
+static void kill_sandbox(struct supervisor *s) {
+        struct launch_command command = { .type = LAUNCH_KILL };
+
+        /* Init kills everybody before it lets the listener go, so that no call sees ENOSYS. Where it can't be told any more, it is dying. */
+        if (launch_command_send(s->launched, &command) < 0)
+                (void) sys_pidfd_send_signal(s->launched->init_pidfd, SIGKILL);
+}
+
+static void finish_if_gone(struct supervisor *s) {
+        if (s->init_gone && s->worker_gone)
+                sd_event_exit(s->event, 0);
+}
+
+/* Stops ourselves as our shell expects of a job whose command was stopped; returns when we are continued. */
+static void stop_self(struct supervisor *s) {
+        sigset_t set;
+        struct launch_command command = { .type = LAUNCH_CONTINUE };
+
+        if (s->terminal)
+                terminal_suspend(s->terminal);
+        sigemptyset(&set);
+        sigaddset(&set, SIGTSTP);
+        /* With its default action, SIGTSTP is dropped by the kernel where nobody could continue us (an orphaned process group). */
+        signal(SIGTSTP, SIG_DFL);
+        raise(SIGTSTP);
+        sigprocmask(SIG_UNBLOCK, &set, NULL);
+        sigprocmask(SIG_BLOCK, &set, NULL);
+        if (s->terminal)
+                terminal_resume(s->terminal);
+        (void) launch_command_send(s->launched, &command);
+}
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
+        struct supervisor *s = userdata;
+        struct launch_command command = { .type = LAUNCH_SIGNAL, .signal = si->ssi_signo };
+
+        switch (si->ssi_signo) {
+        case SIGWINCH:
+                if (s->terminal)
+                        terminal_resize(s->terminal);
+                return 0;
+        case SIGCONT:
+                if (s->terminal)
+                        terminal_resume(s->terminal);
+                return 0;
+        case SIGTTIN:
+                return 0;
+        case SIGTSTP:
+                command.signal = SIGSTOP;
+                (void) launch_command_send(s->launched, &command);
+                stop_self(s);
+                return 0;
+        default:
+                (void) launch_command_send(s->launched, &command);
+                return 0;
+        }
+}
+
+static int on_control(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        struct supervisor *s = userdata;
+        struct launch_event event;
+        int r;
+
+        while ((r = launch_event_receive(s->launched, &event)) >= 0)
+                switch (event.type) {
+                case LAUNCH_STARTED:
+                        break;
+                case LAUNCH_FAILED:
+                        if (!s->decided)
+                                s->ended->failure = event;
+                        decide(s, OUTCOME_NOT_STARTED, 0);
+                        break;
+                case LAUNCH_STOPPED:
+                        stop_self(s);
+                        break;
+                case LAUNCH_EXITED:
+                        decide(s, OUTCOME_EXITED, event.status);
+                        memcpy(s->ended->full_tmpfs, event.text, sizeof(s->ended->full_tmpfs));
+                        break;
+                }
+        if (r != -EAGAIN)
+                sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        return 0;
+}
+
+static int on_low_port(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        struct supervisor *s = userdata;
+
+        if (launch_serve_low_port(s->launched, s->plan) < 0)
+                sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        return 0;
+}
+
+static int on_time(sd_event_source *source, uint64_t usec, void *userdata) {
+        struct supervisor *s = userdata;
+
+        decide(s, OUTCOME_TIME, 0);
+        kill_sandbox(s);
+        return 0;
+}
+
+static int reap(pid_t pid) {
+        int status = 0;
+
+        while (waitpid(pid, &status, 0) < 0)
+                if (errno != EINTR)
+                        return 0;
+        return status;
+}
+
+static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        struct supervisor *s = userdata;
+        int status = reap(s->launched->worker);
+
+        sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        s->worker_gone = true;
+        /* It ends by itself, and with 0, only when nobody is left under the filter. */
+        if (!s->init_gone && (!WIFEXITED(status) || WEXITSTATUS(status) != 0)) {
+                decide(s, OUTCOME_BROKER_DIED, status);
+                kill_sandbox(s);
+        }
+        finish_if_gone(s);
+        return 0;
+}
+
+static int on_init(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        struct supervisor *s = userdata;
+        int status = reap(s->launched->init);
+
+        sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        s->init_gone = true;
+        /* What it told last is still in the socket. */
+        (void) on_control(s->control_source, s->launched->control, 0, s);
+        decide(s, OUTCOME_INIT_DIED, status);
+        finish_if_gone(s);
+        return 0;
+}
+
+static int supervisor_watch(struct supervisor *s, uint64_t time_usec) {
+        struct launched *l = s->launched;
+        int r;
+
+        for (size_t i = 0; i < ELEMENTSOF(forwarded); i++)
+                if ((r = sd_event_add_signal(s->event, NULL, forwarded[i], on_signal, s)) < 0)
+                        return r;
+        for (size_t i = 0; i < ELEMENTSOF(watched); i++)
+                if ((r = sd_event_add_signal(s->event, NULL, watched[i], on_signal, s)) < 0)
+                        return r;
+        if ((r = sd_event_add_io(s->event, &s->control_source, l->control, EPOLLIN, on_control, s)) < 0 ||
+            (r = sd_event_add_io(s->event, NULL, l->worker_pidfd, EPOLLIN, on_worker, s)) < 0 ||
+            (r = sd_event_add_io(s->event, NULL, l->init_pidfd, EPOLLIN, on_init, s)) < 0)
+                return r;
+        if (l->low_port_socket >= 0 && (r = sd_event_add_io(s->event, NULL, l->low_port_socket, EPOLLIN, on_low_port, s)) < 0)
+                return r;
+        if (time_usec > 0 && (r = sd_event_add_time_relative(s->event, NULL, CLOCK_MONOTONIC, time_usec, 1000, on_time, s)) < 0)
+                return r;
+        if (l->pty >= 0) {
+                r = terminal_new(s->event, l->pty, &s->terminal);
+                if (r < 0)
+                        return r;
+                l->pty = -1;
+        }
+        return 0;
+}
+
+int supervise(struct launched *launched, const struct plan *plan, uint64_t time_usec, struct ended *ret) {
+        struct supervisor s = { .launched = launched, .plan = plan, .ended = ret };
+        int r;
+
+        *ret = (struct ended) {};
+        r = sd_event_new(&s.event);
+        if (r >= 0)
+                r = supervisor_watch(&s, time_usec);
+        if (r >= 0)
+                r = sd_event_loop(s.event);
+        if (s.terminal && r >= 0)
+                terminal_drain(s.terminal);
+        s.terminal = terminal_free(s.terminal);
+        if (r < 0) {
+                kill_sandbox(&s);
+                if (!s.init_gone)
+                        reap(launched->init);
+                if (!s.worker_gone)
+                        reap(launched->worker);
+        }
+        sd_event_unref(s.event);
+        return r < 0 ? r : 0;
+}

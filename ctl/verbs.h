@@ -1,0 +1,8 @@
+/*
+ * The verbs of sandboxctl: each gets its own words with the verb as argv[0], and returns the exit status.
+ */
+#pragma once
+
+int verb_exec(int argc, char **argv);
+int verb_policy(int argc, char **argv);
+int verb_doctor(int argc, char **argv);
