@@ -1,0 +1,37 @@
+/*
+ * Private to the files and exec modules: reading and resolving the caller's path, and refusing by rule.
+ */
+#pragma once
+
+#include "module.h"
+#include "resolve.h"
+#include "target.h"
+
+#define PIN_INIT { .fd = -1, .parent = -1 }
+
+/* Reads the path at `address` and resolves it. What was found, or where it failed, becomes the call's subject. */
+int files_resolve(struct call *call, int dirfd, uint64_t address, unsigned flags, struct pin *pin);
+
+/* The verdict after files_resolve failed with `r`: an error of the kernel's, or a hidden name, which `creating` makes EACCES. */
+struct verdict files_failed(struct call *call, const struct pin *pin, int r, bool creating);
+
+/* A refusal by what the plan says of a path; `remedy` is the right that would allow it. */
+struct verdict files_refuse(struct call *call, const struct match *match, int error, const char *remedy);
+
+/* open.c, stat.c */
+struct verdict handle_open(struct call *call);
+struct verdict handle_openat(struct call *call);
+struct verdict handle_openat2(struct call *call);
+struct verdict handle_creat(struct call *call);
+struct verdict handle_stat(struct call *call);
+struct verdict handle_lstat(struct call *call);
+struct verdict handle_newfstatat(struct call *call);
+struct verdict handle_statx(struct call *call);
+struct verdict handle_access(struct call *call);
+struct verdict handle_faccessat(struct call *call);
+struct verdict handle_faccessat2(struct call *call);
+struct verdict handle_readlink(struct call *call);
+struct verdict handle_readlinkat(struct call *call);
+
+/* Reads what the kernel's protections of sticky directories are set to; before the worker starts. */
+void files_open_prepare(void);

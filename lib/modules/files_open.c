@@ -1,0 +1,335 @@
+/*
+ * open, openat, openat2 and creat.
+ *
+ * What exists is pinned first and opened through the pin, so that its type and its place are known before the open; what doesn't is
+ * created with O_EXCL in the pinned parent. So no name is looked up twice, and no FIFO can be slipped under a receiver.
+ */
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/fsuid.h>
+#include <sys/sysmacros.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "files_open.h"
+
+/* Rounds of "absent", then "exists": somebody creates and removes the name all the time. */
+#define CREATE_ROUNDS 64
+
+static int protected_regular, protected_fifos;
+
+static int read_number(const char *path) {
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+        char text[16] = {};
+
+        return fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 ? atoi(text) : 0;
+}
+
+void files_open_prepare(void) {
+        protected_regular = read_number("/proc/sys/fs/protected_regular");
+        protected_fifos = read_number("/proc/sys/fs/protected_fifos");
+}
+
+/* The kernel's may_create_in_sticky(): O_CREAT on somebody else's file in a sticky directory. It is not asked when we reopen without O_CREAT.
+ * To be called while acting as the caller. */
+static bool refused_in_sticky(const struct pin *pin) {
+        int level = S_ISREG(pin->st.st_mode) ? protected_regular : S_ISFIFO(pin->st.st_mode) ? protected_fifos : 0;
+        struct stat dir;
+
+        if (level == 0 || pin->parent < 0 || fstat(pin->parent, &dir) < 0 || !(dir.st_mode & S_ISVTX))
+                return false;
+        if (pin->st.st_uid == dir.st_uid || pin->st.st_uid == (uid_t) setfsuid(-1))
+                return false;
+        return (dir.st_mode & S_IWOTH) || ((dir.st_mode & S_IWGRP) && level >= 2);
+}
+
+/* ---- Opening what exists ---- */
+
+/* May the caller reopen what no path names? What came in as a descriptor may be reopened as it is open already; a memfd is the sandbox's
+ * own; pipes and terminals give no more than the descriptor does. */
+static bool may_reopen_outside(struct call *call, const struct opening *o, const struct pin *pin) {
+        int access = o->flags & O_ACCMODE;
+
+        if ((o->flags & O_PATH) || S_ISFIFO(pin->st.st_mode) || S_ISSOCK(pin->st.st_mode) || strncmp(pin->path, "/memfd:", 7) == 0)
+                return true;
+        if (S_ISDIR(pin->st.st_mode))
+                return false; /* `..` would climb out */
+
+        /* The link's number is the descriptor's where the path ends in one; /dev/stdin and the like are 0 to 2. */
+        size_t length = strlen(call->path), digits = 0;
+        while (digits < length && digits < 9 && call->path[length - digits - 1] >= '0' && call->path[length - digits - 1] <= '9')
+                digits++;
+        int first = digits ? atoi(call->path + length - digits) : 0, last = digits ? first : 2;
+        for (int n = first; n <= last; n++) {
+                _cleanup_close_ int fd = target_fd(call, n);
+                struct stat st;
+                if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != pin->st.st_dev || st.st_ino != pin->st.st_ino)
+                        continue;
+                int has = fcntl(fd, F_GETFL);
+                if (has >= 0 && !(has & O_PATH) && ((has & O_ACCMODE) == O_RDWR || (has & O_ACCMODE) == access) &&
+                    (!o->truncates || (has & O_ACCMODE) != O_RDONLY) && (!(has & O_APPEND) || o->appends || access == O_RDONLY))
+                        return true;
+        }
+        return false;
+}
+
+/* Opens what may block behind a receiver's back: FIFOs and devices. Everything else is opened inline. */
+static int open_pinned(struct call *call, const struct opening *o, const struct pin *pin) {
+        /* Of the flags that the pin has dealt with already, the link to it understands none (O_NOFOLLOW would stop at the link). The worker
+         * never gets a terminal of its own. */
+        int flags = (o->flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC)) | O_NOCTTY;
+        int r;
+
+        if (S_ISREG(pin->st.st_mode) || S_ISDIR(pin->st.st_mode))
+                return pin_open(call, pin, flags);
+
+        r = target_block_begin(call);
+        if (r < 0)
+                return r;
+        _cleanup_close_ int fd = pin_open(call, pin, flags);
+        r = target_block_end(call);
+        if (r < 0)
+                return r;
+        return TAKE_FD(fd);
+}
+
+/* /dev/tty is the terminal of whoever opens it. The caller's is named in its own stat file; it is opened by its name in the sandbox's
+ * devpts, where every terminal of the sandbox is. */
+static int open_own_terminal(struct call *call, const struct opening *o) {
+        _cleanup_(pin_done) struct pin stat_pin = PIN_INIT, pin = PIN_INIT;
+        unsigned device = 0;
+        char text[1024];
+        int r;
+
+        r = resolve(call, AT_FDCWD, "/proc/thread-self/stat", RESOLVE_FOLLOW, &stat_pin);
+        if (r < 0)
+                return r == -ESRCH ? r : -ENXIO;
+        _cleanup_close_ int fd = pin_open(call, &stat_pin, O_RDONLY);
+        if (fd < 0)
+                return fd == -ESRCH ? fd : -ENXIO;
+        ssize_t n = fd_read_full(fd, text, sizeof(text) - 1);
+        if (n <= 0)
+                return -ENXIO;
+        text[n] = 0;
+        /* The name, in parentheses, may hold anything. After it: state, ppid, pgrp, session, tty_nr. */
+        const char *rest = strrchr(text, ')');
+        if (!rest || sscanf(rest + 1, " %*c %*d %*d %*d %u", &device) != 1)
+                return -ENXIO;
+        unsigned major = (device >> 8) & 0xfff, minor = (device & 0xff) | ((device >> 12) & 0xfff00);
+        if (major < 136 || major > 143)
+                return -ENXIO;
+        snprintf(text, sizeof(text), "/dev/pts/%u", (major - 136) * 256 + minor);
+        r = resolve(call, AT_FDCWD, text, 0, &pin);
+        if (r < 0)
+                return r == -ESRCH ? r : -ENXIO;
+        if (!S_ISCHR(pin.st.st_mode) || pin.st.st_rdev != makedev(major, minor))
+                return -ENXIO;
+        return open_pinned(call, o, &pin);
+}
+
+/* The errors of the kernel's do_open() and may_open() that a reopened pin wouldn't give, in their order. */
+static int check_existing(struct call *call, const struct opening *o, const struct pin *pin) {
+        mode_t type = pin->st.st_mode & S_IFMT;
+
+        if (o->flags & O_CREAT) {
+                if (o->flags & O_EXCL)
+                        return -EEXIST;
+                if (type == S_IFDIR)
+                        return -EISDIR;
+                if (protected_regular || protected_fifos) {
+                        int r = target_act(call);
+                        if (r < 0)
+                                return r;
+                        bool refused = refused_in_sticky(pin);
+                        target_act_done(call);
+                        if (refused)
+                                return -EACCES;
+                }
+        }
+        if ((o->flags & O_DIRECTORY) && type != S_IFDIR)
+                return -ENOTDIR;
+        if (o->flags & O_PATH)
+                return 0;
+        if (type == S_IFLNK)
+                return -ELOOP;
+        if (type == S_IFDIR && o->writes)
+                return -EISDIR;
+        if (type == S_IFSOCK)
+                return -ENXIO;
+        return 0;
+}
+
+static struct verdict opened(const struct opening *o, int fd) {
+        return fd < 0 ? verdict_from(fd) : verdict_fd(fd, o->flags & O_CLOEXEC);
+}
+
+static struct verdict open_existing(struct call *call, const struct opening *o, const struct pin *pin) {
+        const char *right;
+        int r = check_existing(call, o, pin);
+
+        if (r < 0)
+                return verdict_from(r);
+        if (pin->outside) {
+                if (!may_reopen_outside(call, o, pin))
+                        return files_refuse(call, &pin->match, EACCES, o->writes ? "write" : "read");
+        } else if ((right = opening_missing(call, o, pin)))
+                return files_refuse(call, &pin->match, EACCES, right);
+        if (o->flags & O_PATH)
+                /* proceed: the kernel injects no O_PATH descriptors. One gives nothing to read or write; every use of it by path is decided again,
+                 * and it is stat'ed at most. */
+                return verdict_proceed(PROCEED_HARMLESS);
+        if (S_ISCHR(pin->st.st_mode) && pin->st.st_rdev == makedev(5, 0))
+                return opened(o, open_own_terminal(call, o));
+        return opened(o, open_pinned(call, o, pin));
+}
+
+/* ---- Creating ---- */
+
+/* An opening that creates needs `write` or `append` on the name, and the opened file is held to the same rights as an existing one. */
+static struct verdict may_create(struct call *call, const struct opening *o, const struct pin *pin, bool *ret) {
+        const struct match *match = &pin->match;
+
+        *ret = false;
+        if (match->state != MATCH_GRANTED || !(match->rights & (RIGHT_WRITE | RIGHT_APPEND)))
+                return files_refuse(call, match, EACCES, "write");
+        if (o->reads && !(match->rights & RIGHT_READ))
+                return files_refuse(call, match, EACCES, "read");
+        if (!(match->rights & RIGHT_WRITE) && !(o->writes && o->appends && !o->truncates))
+                return files_refuse(call, match, EACCES, "write");
+        *ret = true;
+        return verdict_value(0);
+}
+
+static int create_in_parent(struct call *call, const struct opening *o, const struct pin *pin) {
+        int r = target_act(call);
+
+        if (r < 0)
+                return r;
+        /* O_EXCL: the name is created here and now, or the round begins anew with what somebody else has put there. */
+        int fd = openat(pin->parent, pin->name, o->flags | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, o->mode);
+        r = fd < 0 ? -errno : fd;
+        target_act_done(call);
+        return r;
+}
+
+static struct verdict open_or_create(struct call *call, const struct opening *o) {
+        bool exclusive = o->flags & O_EXCL;
+        unsigned flags = o->resolve | RESOLVE_PARENT | RESOLVE_WANT_PARENT | (exclusive || (o->flags & O_NOFOLLOW) ? 0 : RESOLVE_FOLLOW);
+
+        for (unsigned round = 0; round < CREATE_ROUNDS; round++) {
+                _cleanup_(pin_done) struct pin pin = PIN_INIT;
+                bool allowed;
+                int r = files_resolve(call, o->dirfd, o->path, flags, &pin);
+
+                if (r < 0)
+                        return files_failed(call, &pin, r, false);
+                size_t length = strlen(pin.name);
+                if (length > 0 && pin.name[length - 1] == '/')
+                        return verdict_error(EISDIR);
+                if (pin.fd >= 0)
+                        return open_existing(call, o, &pin);
+                struct verdict refused = may_create(call, o, &pin, &allowed);
+                if (!allowed)
+                        return refused;
+                int fd = create_in_parent(call, o, &pin);
+                if (fd != -EEXIST)
+                        return opened(o, fd);
+        }
+        return verdict_error(EEXIST);
+}
+
+/* O_TMPFILE: a file without a name in a directory. */
+static struct verdict open_tmpfile(struct call *call, const struct opening *o) {
+        _cleanup_(pin_done) struct pin pin = PIN_INIT;
+        int r = files_resolve(call, o->dirfd, o->path, o->resolve | (o->flags & O_NOFOLLOW ? 0 : RESOLVE_FOLLOW), &pin);
+
+        if (r < 0)
+                return files_failed(call, &pin, r, false);
+        if (!S_ISDIR(pin.st.st_mode))
+                return verdict_error(ENOTDIR);
+        if (pin.outside || pin.match.state != MATCH_GRANTED || !(pin.match.rights & RIGHT_WRITE))
+                return files_refuse(call, &pin.match, EACCES, "write");
+        r = target_act(call);
+        if (r < 0)
+                return verdict_from(r);
+        int fd = openat(pin.fd, ".", (o->flags & ~O_NOFOLLOW) | O_CLOEXEC, o->mode);
+        r = fd < 0 ? -errno : fd;
+        target_act_done(call);
+        return opened(o, r);
+}
+
+static struct verdict do_open(struct call *call, const struct opening *o) {
+        _cleanup_(pin_done) struct pin pin = PIN_INIT;
+        int r;
+
+        if (o->flags & OPEN_TMPFILE)
+                return open_tmpfile(call, o);
+        if (o->flags & O_CREAT)
+                return open_or_create(call, o);
+        r = files_resolve(call, o->dirfd, o->path, o->resolve | (o->flags & O_NOFOLLOW ? 0 : RESOLVE_FOLLOW), &pin);
+        if (r < 0)
+                return files_failed(call, &pin, r, false);
+        return open_existing(call, o, &pin);
+}
+
+/* ---- The calls ---- */
+
+static struct verdict legacy(struct call *call, int dirfd, uint64_t path, int flags, mode_t mode) {
+        struct opening o = { .dirfd = dirfd, .path = path };
+        int r;
+
+        if (!call->plan->files_brokered)
+                /* proceed: no memory was looked at; the view decides. */
+                return verdict_registers();
+        r = opening_parse_legacy(&o, flags, mode);
+        return r < 0 ? verdict_error(r) : do_open(call, &o);
+}
+
+struct verdict handle_open(struct call *call) {
+        return legacy(call, AT_FDCWD, CALL_ARG(call, 0), CALL_INT(call, 1), CALL_INT(call, 2));
+}
+
+struct verdict handle_openat(struct call *call) {
+        return legacy(call, CALL_INT(call, 0), CALL_ARG(call, 1), CALL_INT(call, 2), CALL_INT(call, 3));
+}
+
+struct verdict handle_creat(struct call *call) {
+        return legacy(call, AT_FDCWD, CALL_ARG(call, 0), O_CREAT | O_WRONLY | O_TRUNC, CALL_INT(call, 1));
+}
+
+/* The kernel's copy_struct_from_user(): what a newer program sets beyond what we know must be zero. */
+static int read_how(struct call *call, uint64_t address, uint64_t size, struct open_how *ret) {
+        char rest[256];
+        int r;
+
+        if (size < sizeof(*ret) /* OPEN_HOW_SIZE_VER0 */)
+                return -EINVAL;
+        if (size > 4096) /* PAGE_SIZE */
+                return -E2BIG;
+        for (uint64_t at = sizeof(*ret); at < size; at += sizeof(rest)) {
+                size_t n = size - at < sizeof(rest) ? size - at : sizeof(rest);
+                r = target_read(call, address + at, rest, n);
+                if (r < 0)
+                        return r;
+                for (size_t i = 0; i < n; i++)
+                        if (rest[i])
+                                return -E2BIG;
+        }
+        return target_read(call, address, ret, sizeof(*ret));
+}
+
+struct verdict handle_openat2(struct call *call) {
+        struct opening o = { .dirfd = CALL_INT(call, 0), .path = CALL_ARG(call, 1) };
+        struct open_how how;
+        int r;
+
+        if (!call->plan->files_brokered)
+                /* proceed: no memory was looked at; the view decides. */
+                return verdict_registers();
+        r = read_how(call, CALL_ARG(call, 2), CALL_ARG(call, 3), &how);
+        if (r < 0)
+                return verdict_from(r);
+        r = opening_parse(&o, how.flags, how.mode, how.resolve);
+        return r < 0 ? verdict_error(r) : do_open(call, &o);
+}

@@ -1,0 +1,110 @@
+#include "modules.h"
+
+#include <stdlib.h>
+
+#include "module.h"
+
+/* The table of modules. Adding a call: its handler and row in a module's file, and a row in known.c if the number is new. */
+static const struct module *const modules[] = {
+        &files_module, &exec_module, &network_module, &kernel_module, &guard_module,
+};
+
+const struct claim *modules_claim(int nr) {
+        for (size_t i = 0; i < ELEMENTSOF(modules); i++)
+                for (const struct claim *claim = modules[i]->claims; claim->name; claim++)
+                        if (claim->nr == nr)
+                                return claim;
+        return NULL;
+}
+
+/* Every plan has the broker connect sockets and send messages: side effects, which a kernel without WAIT_KILLABLE_RECV would have done
+ * twice when a signal interrupts the caller (5.19 and later have it). */
+bool modules_need_wait_killable(const struct plan *plan) {
+        (void) plan;
+        return true;
+}
+
+/* The table's part of the filter. */
+static int compile_table(struct filter_builder *filter) {
+        for (int nr = 0; nr < SYSCALLS_MAX; nr++) {
+                int r = 0;
+                switch (known_class(nr)) {
+                case SYSCALL_ALLOWED:
+                case SYSCALL_START:
+                        r = filter_builder_allow(filter, nr);
+                        break;
+                case SYSCALL_REFUSED:
+                        r = rule_always(filter, nr);
+                        break;
+                case SYSCALL_ABSENT:
+                        break;
+                }
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Who answers a call that is notified. A raw rule comes first, then the module. */
+static call_handler find_handler(const struct plan *plan, int nr) {
+        const struct claim *claim = modules_claim(nr);
+
+        if (plan->policy->syscalls.deny_unnamed || raw_names(plan->policy, nr))
+                return raw_handle;
+        if (claim)
+                return claim->handle;
+        return refuse_handle;
+}
+
+static int make_claims(const struct plan *plan, const struct filter_builder *filter, struct claim **ret, size_t *ret_n) {
+        _cleanup_free_ struct claim *claims = calloc(SYSCALLS_MAX, sizeof(*claims));
+        size_t n = 0;
+
+        if (!claims)
+                return -ENOMEM;
+        for (int nr = 0; nr < SYSCALLS_MAX; nr++)
+                for (size_t i = 0; i < filter->n_notify; i++)
+                        if (filter->notify[i].nr == nr) {
+                                claims[n++] = (struct claim) { nr, modules_syscall_name(nr), find_handler(plan, nr) };
+                                break;
+                        }
+        *ret = TAKE_PTR(claims);
+        *ret_n = n;
+        return 0;
+}
+
+int modules_compile(const struct plan *plan, struct filter *ret_filter, struct claim **ret_claims, size_t *ret_n, struct policy_report *report) {
+        _cleanup_(filter_builder_done) struct filter_builder builder = {};
+        _cleanup_(filter_done) struct filter filter = {};
+        bool invalid = false;
+        int r;
+
+        r = compile_table(&builder);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < ELEMENTSOF(modules); i++) {
+                r = modules[i]->compile(plan, &builder, report);
+                if (r == -EINVAL)
+                        invalid = true;
+                else if (r < 0)
+                        return r;
+        }
+        r = raw_compile(plan, &builder, report);
+        if (r < 0 && r != -EINVAL)
+                return r;
+        if (r < 0 || invalid)
+                return -EINVAL;
+
+        r = filter_build(&builder, &filter);
+        if (r < 0) {
+                policy_report_add(report, false, (struct place) { .file = plan->policy->name }, "the filter for system calls can't be built: %s",
+                                  r == -E2BIG ? "its rules need more than the kernel's 4,096 instructions: use fewer rules with arguments" : strerror(-r));
+                return -EINVAL;
+        }
+        r = make_claims(plan, &builder, ret_claims, ret_n);
+        if (r < 0)
+                return r;
+        *ret_filter = filter;
+        filter = (struct filter) {};
+        return 0;
+}

@@ -1,0 +1,194 @@
+/*
+ * bind and listen on the host's network.
+ */
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "network.h"
+#include "worker.h"
+
+static bool allowed(struct call *call, const struct endpoint *e, const struct sockaddr *as, socklen_t size, const struct pin *pin,
+                    struct verdict *ret_verdict) {
+        struct net_match match = plan_match_address(call->plan, NET_BIND, endpoint_protocol(e), as, size, pin ? pin->path : NULL,
+                                                    pin && pin->match.own);
+
+        call->net_rule = match.rule;
+        if (!match.allowed)
+                *ret_verdict = network_refuse(call, &match, "bind");
+        return match.allowed;
+}
+
+static int bind_as_caller(struct call *call, const struct endpoint *e, const struct address *a) {
+        int r = target_act(call);
+
+        if (r < 0)
+                return r;
+        r = bind(e->fd, &a->any, a->size) < 0 ? -errno : 0;
+        target_act_done(call);
+        return r;
+}
+
+/* ---- Internet ---- */
+
+static bool is_low_port_rule(const struct plan *plan, uint16_t port) {
+        for (size_t i = 0; i < plan->n_low_ports; i++)
+                if (plan->low_ports[i] == port)
+                        return true;
+        return false;
+}
+
+static uint16_t address_port(const struct address *a) {
+        /* The port is at the same place in both families. */
+        return a->size >= offsetof(struct sockaddr_in, sin_addr) ? ntohs(((const struct sockaddr_in *) &a->storage)->sin_port) : 0;
+}
+
+static struct verdict bind_inet(struct call *call, const struct endpoint *e, struct address *a) {
+        struct sockaddr_storage as = a->storage;
+        struct verdict verdict;
+        int r;
+
+        if (a->size < sizeof(sa_family_t))
+                return verdict_error(EINVAL);
+        /* An IPv4 socket takes AF_UNSPEC with the address 0.0.0.0 for AF_INET. */
+        if (as.ss_family == AF_UNSPEC)
+                as.ss_family = AF_INET;
+        /* Another family ends in the kernel's errno. */
+        if (as.ss_family == AF_INET || as.ss_family == AF_INET6) {
+                call->subject = net_format(endpoint_protocol(e), (struct sockaddr *) &as, a->size, call->path3, PATH_MAX);
+                if (!allowed(call, e, (struct sockaddr *) &as, a->size, NULL, &verdict))
+                        return verdict;
+        }
+        r = bind_as_caller(call, e, a);
+        if (r == -EACCES && is_low_port_rule(call->plan, address_port(a)))
+                r = worker_bind_low_port(call, e->fd, &a->storage, a->size);
+        return r < 0 ? verdict_from(r) : verdict_value(0);
+}
+
+/* ---- Unix ---- */
+
+static struct verdict bind_unix_path(struct call *call, const struct endpoint *e, struct address *a) {
+        size_t length = strnlen(a->un.sun_path, a->size - offsetof(struct sockaddr_un, sun_path));
+        struct verdict verdict;
+        int r;
+
+        memcpy(call->path, a->un.sun_path, length);
+        call->path[length] = 0;
+        call->subject = call->path;
+        r = resolve(call, AT_FDCWD, call->path, RESOLVE_PARENT, &a->pin);
+        address_note(call, a);
+        if (r < 0)
+                return files_failed(call, &a->pin, r, false);
+        if (!allowed(call, e, &a->any, a->size, &a->pin, &verdict))
+                return verdict;
+        if (call->plan->files_brokered && (a->pin.match.state != MATCH_GRANTED || !(a->pin.match.rights & RIGHT_WRITE)))
+                return files_refuse(call, &a->pin.match, EACCES, "write");
+
+        /* getsockname has to show the caller's own string, so that the kernel walks our copy of it, from the caller's cwd in the caller's root.
+         * A swapped symlink could lead this walk only to where the view lets the caller write anyway. */
+        _cleanup_close_ int cwd = target_cwd(call);
+        if (cwd < 0)
+                return verdict_from(cwd);
+        if (fchdir(cwd) < 0)
+                return verdict_error(errno);
+        r = bind_as_caller(call, e, a);
+        return r < 0 ? verdict_from(r) : verdict_value(0);
+}
+
+static struct verdict bind_unix(struct call *call, const struct endpoint *e, struct address *a) {
+        struct verdict verdict;
+        int r;
+
+        if (a->size < sizeof(sa_family_t) || a->size > sizeof(a->un) || a->any.sa_family != AF_UNIX)
+                return verdict_error(EINVAL);
+        if (a->size > offsetof(struct sockaddr_un, sun_path)) {
+                if (a->un.sun_path[0])
+                        return bind_unix_path(call, e, a);
+                call->subject = net_format(PROTOCOL_OTHER, &a->any, a->size, call->path3, PATH_MAX);
+                if (!allowed(call, e, &a->any, a->size, NULL, &verdict))
+                        return verdict;
+        }
+        /* Without a name the kernel chooses an abstract one, which nobody waits for. */
+        r = bind_as_caller(call, e, a);
+        return r < 0 ? verdict_from(r) : verdict_value(0);
+}
+
+/* ---- Netlink ---- */
+
+/* Port 0 natively becomes the number of the process: of the caller, not of the worker. Where it is taken (a second socket, or the same number in
+ * another pid namespace) the kernel chooses another. */
+static struct verdict bind_netlink(struct call *call, const struct endpoint *e, struct address *a) {
+        struct sockaddr_nl *nl = (struct sockaddr_nl *) &a->storage;
+        int r = -EADDRINUSE;
+
+        if (a->size >= sizeof(*nl) && nl->nl_pid == 0) {
+                pid_t tgid = target_tgid_inside(call);
+                if (tgid < 0)
+                        return verdict_from(tgid);
+                nl->nl_pid = tgid;
+                r = bind_as_caller(call, e, a);
+                nl->nl_pid = 0;
+        }
+        /* EINVAL: the socket is bound already, which port 0 doesn't mind. */
+        if (r == -EADDRINUSE || r == -EINVAL)
+                r = bind_as_caller(call, e, a);
+        return r < 0 ? verdict_from(r) : verdict_value(0);
+}
+
+struct verdict handle_bind(struct call *call) {
+        _cleanup_(endpoint_done) struct endpoint e = ENDPOINT_INIT;
+        _cleanup_(address_done) struct address a = ADDRESS_INIT;
+        int r;
+
+        if (call->plan->policy->network.mode != NETWORK_HOST)
+                /* proceed: no memory was looked at; the network is the sandbox's own. */
+                return verdict_registers();
+        r = endpoint_get(call, CALL_INT(call, 0), &e);
+        if (r < 0)
+                return verdict_from(r);
+        r = address_read(call, CALL_ARG(call, 1), CALL_INT(call, 2), &a);
+        if (r < 0)
+                return verdict_from(r);
+        switch (e.domain) {
+        case AF_UNIX:
+                return bind_unix(call, &e, &a);
+        case AF_INET:
+        case AF_INET6:
+                return bind_inet(call, &e, &a);
+        case AF_NETLINK:
+                return bind_netlink(call, &e, &a);
+        default:
+                call->why = "sockets of this family aren't for sandboxes";
+                return verdict_deny(EACCES);
+        }
+}
+
+/* ---- listen ---- */
+
+/* A TCP socket that was never bound would listen on a port that the kernel chooses, at every address. */
+struct verdict handle_listen(struct call *call) {
+        _cleanup_(endpoint_done) struct endpoint e = ENDPOINT_INIT;
+        struct sockaddr_storage name = {};
+        socklen_t size = sizeof(name);
+        struct verdict verdict;
+        int r;
+
+        if (call->plan->policy->network.mode != NETWORK_HOST)
+                /* proceed: no memory was looked at; the network is the sandbox's own. */
+                return verdict_registers();
+        r = endpoint_get(call, CALL_INT(call, 0), &e);
+        if (r < 0)
+                return verdict_from(r);
+        if (e.domain == AF_INET || e.domain == AF_INET6) {
+                if (getsockname(e.fd, (struct sockaddr *) &name, &size) < 0)
+                        return verdict_error(errno);
+                if (((struct sockaddr_in *) &name)->sin_port == 0) {
+                        call->subject = net_format(endpoint_protocol(&e), (struct sockaddr *) &name, size, call->path3, PATH_MAX);
+                        if (!allowed(call, &e, (struct sockaddr *) &name, size, NULL, &verdict))
+                                return verdict;
+                }
+        }
+        return listen(e.fd, CALL_INT(call, 1)) < 0 ? verdict_error(errno) : verdict_value(0);
+}
