@@ -80,6 +80,7 @@ int launch(const struct launch_options *options, struct launched *ret, char **er
 int launch_command_send(const struct launched *launched, const struct launch_command *command);
 /* -EAGAIN: none there; -EPIPE: init is gone. */
 int launch_event_receive(const struct launched *launched, struct launch_event *ret);
-/* Answers one request on low_port_socket: binds where the plan names the port. */
+/* Answers one request on low_port_socket: a message that is the address, with the socket attached; the answer is an int, 0 or negative errno. Binds
+ * where the plan names the port. -EPIPE: the worker is gone. */
 int launch_serve_low_port(const struct launched *launched, const struct plan *plan);
 void launched_done(struct launched *launched); /* closes fds */

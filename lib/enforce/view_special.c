@@ -1,0 +1,131 @@
+/*
+ * /proc and /dev of the view.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "str.h"
+#include "sys.h"
+#include "view_mount.h"
+
+#define PROC_ATTRIBUTES (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
+
+/* What uid 0 may write without any capability, or what drives hardware: core_pattern alone is code on the host. */
+static const char *const proc_read_only[] = {
+        "sys", "sysrq-trigger", "irq", "bus", "fs", "driver", "dynamic_debug", "tty", "mtrr", "mdstat",
+};
+
+/* What tells of the host's kernel, memory, keys, or other people's work. */
+static const char *const proc_masked[] = {
+        "acpi", "asound", "kcore", "keys", "kmsg", "kpagecgroup", "kpagecount", "kpageflags", "latency_stats", "timer_list", "timer_stats",
+        "sched_debug", "scsi", "slabinfo", "vmallocinfo", "pagetypeinfo", "interrupts", "vmcore", "lock_stat",
+};
+
+static int proc_protect(struct view *v, int proc, const char *path) {
+        char inside[PATH_MAX];
+
+        for (size_t i = 0; i < ELEMENTSOF(proc_read_only); i++) {
+                struct stat st;
+                _cleanup_close_ int mount = view_mount_copy(proc, proc_read_only[i], PROC_ATTRIBUTES | MOUNT_ATTR_RDONLY);
+
+                if (mount == -ENOENT)
+                        continue;
+                snprintf(v->what, 256, "%s/%s", path, proc_read_only[i]);
+                if (mount < 0)
+                        return mount;
+                if (fstat(mount, &st) < 0)
+                        return -errno;
+                if (move_mount(mount, "", proc, proc_read_only[i], MOVE_MOUNT_F_EMPTY_PATH) < 0)
+                        return -errno;
+        }
+        for (size_t i = 0; i < ELEMENTSOF(proc_masked); i++) {
+                snprintf(inside, sizeof(inside), "%s/%s", path, proc_masked[i]);
+                int r = view_mask(v, inside);
+                if (r < 0) {
+                        snprintf(v->what, 256, "%.255s", inside);
+                        return r;
+                }
+        }
+        return 0;
+}
+
+int view_add_proc(struct view *v, const struct node *node) {
+        _cleanup_close_ int proc = view_mount_new("proc", NULL, PROC_ATTRIBUTES);
+
+        if (proc < 0) {
+                if (proc == -EPERM)
+                        snprintf(v->what, 256,
+                                 "%.40s: the kernel refuses a new procfs where the present one is partly covered, as in most containers; "
+                                 "run sandboxctl outside, or give the container an uncovered /proc (docker: --security-opt systempaths=unconfined)",
+                                 node->path);
+                return proc;
+        }
+        int r = view_attach(v, proc, node->path, true);
+        return r < 0 ? r : proc_protect(v, proc, node->path);
+}
+
+static int dev_node(struct view *v, const char *dev, const char *name) {
+        char source[PATH_MAX], inside[PATH_MAX];
+        struct stat st;
+
+        snprintf(v->what, 256, "%.100s/%.100s", dev, name);
+        if (name[0] == 0 || name[0] == '/' || strstr(name, "..") || strlen(name) > NAME_MAX)
+                return -EINVAL;
+        snprintf(source, sizeof(source), "dev/%s", name);
+        snprintf(inside, sizeof(inside), "%s/%s", dev, name);
+
+        _cleanup_close_ int pinned = sys_openat2(v->old_root, source, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
+        if (pinned < 0)
+                return errno == ENOENT ? 0 : -errno;
+        if (fstat(pinned, &st) < 0)
+                return -errno;
+        if (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
+                return -ENODEV;
+        /* Read-only, because root of the host owns the node and needs no capability to change its mode. Opening a device for writing
+         * doesn't ask the mount. */
+        _cleanup_close_ int mount =
+                view_mount_copy(v->old_root, source, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY);
+        return mount < 0 ? mount : view_attach(v, mount, inside, false);
+}
+
+static int dev_pts(struct view *v, const char *path) {
+        static const char *const options[] = { "ptmxmode", "0666", "mode", "0620", NULL };
+
+        snprintf(v->what, 256, "%.200s", path);
+        _cleanup_close_ int pts = view_mount_new("devpts", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+        return pts < 0 ? pts : view_attach(v, pts, path, true);
+}
+
+int view_add_dev(struct view *v, const struct node *node) {
+        static const struct {
+                const char *name, *text;
+        } links[] = {
+                { "fd", "/proc/self/fd" }, { "stdin", "/proc/self/fd/0" }, { "stdout", "/proc/self/fd/1" },
+                { "stderr", "/proc/self/fd/2" }, { "ptmx", "pts/ptmx" },
+        };
+        const struct policy *policy = v->plan->policy;
+        char pts[PATH_MAX];
+        int r;
+
+        _cleanup_close_ int dev = view_tmpfs(v, 1 << 20, "0755", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+        if (dev < 0)
+                return dev;
+        if ((r = view_own(v, dev, true)) < 0 || (r = view_attach(v, dev, node->path, true)) < 0)
+                return r;
+        for (size_t i = 0; i < ELEMENTSOF(links); i++)
+                if (symlinkat(links[i].text, dev, links[i].name) < 0)
+                        return -errno;
+        if (mkdirat(dev, "shm", 01777) < 0)
+                return -errno;
+        for (size_t i = 0; i < policy->n_devices; i++)
+                if ((r = dev_node(v, node->path, policy->devices[i])) < 0)
+                        return r;
+        snprintf(pts, sizeof(pts), "%s/pts", node->path);
+        return dev_pts(v, pts);
+}

@@ -1,0 +1,196 @@
+/*
+ * The command's own side of the start: what is forked from init sets itself up, gives everything up, loads the filter, says where its
+ * listener is, waits until init and the worker have it, and executes the program.
+ *
+ * Until then it shares its memory's contents with the supervisor; nobody else is in its pid namespace but init.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "landlock_rules.h"
+#include "start.h"
+#include "str.h"
+
+static _noreturn_ void give_up(int channel, const char *stage, int error, const char *text) {
+        struct command_report report = { .failed = true, .error = error < 0 ? -error : error };
+
+        snprintf(report.stage, sizeof(report.stage), "%s", stage);
+        snprintf(report.text, sizeof(report.text), "%.255s", text);
+        (void) fd_write_full(channel, &report, sizeof(report));
+        _exit(127);
+}
+
+/* A process group of its own in init's session, in front of the terminal where there is one. SIGTTOU is blocked by init. */
+static int lead_job(int slave) {
+        if (setpgid(0, 0) < 0)
+                return -errno;
+        return slave >= 0 && tcsetpgrp(slave, getpid()) < 0 ? -errno : 0;
+}
+
+/* Sets 0 to 2. The sources are first moved out of the way, above all numbers that stay. */
+static int set_stdio(const struct start *s, int slave) {
+        int source[3];
+
+        for (int i = 0; i < 3; i++) {
+                int fd = s->options->stdio[i];
+                if (slave >= 0 && fd >= 0 && isatty(fd))
+                        fd = slave;
+                source[i] = fcntl(fd < 0 ? s->null : fd, F_DUPFD_CLOEXEC, 3);
+                if (source[i] < 0)
+                        return -errno;
+        }
+        for (int i = 0; i < 3; i++)
+                if (dup2(source[i], i) < 0)
+                        return -errno;
+        return 0;
+}
+
+static int compare(const void *a, const void *b) {
+        return *(const int *) a - *(const int *) b;
+}
+
+void fds_close_but(int *keep, size_t n) {
+        unsigned from = 3;
+
+        qsort(keep, n, sizeof(*keep), compare);
+        for (size_t i = 0; i < n; i++) {
+                if (keep[i] < (int) from)
+                        continue;
+                if (keep[i] > (int) from)
+                        (void) close_range(from, keep[i] - 1, 0);
+                from = keep[i] + 1;
+        }
+        (void) close_range(from, ~0U, 0);
+}
+
+static int close_others(const struct start *s, int channel) {
+        const struct launch_options *o = s->options;
+        _cleanup_free_ int *keep = calloc(o->n_pass_fds + 1, sizeof(*keep));
+        int r;
+
+        if (!keep)
+                return -ENOMEM;
+        for (size_t i = 0; i < o->n_pass_fds; i++) {
+                keep[i] = o->pass_fds[i];
+                if ((r = fd_cloexec(keep[i], false)) < 0)
+                        return r;
+        }
+        keep[o->n_pass_fds] = channel;
+        fds_close_but(keep, o->n_pass_fds + 1);
+        return 0;
+}
+
+/* Everything as a program expects it, but that a hang-up stays ignored where nohup wants it. */
+static void reset_signals(const struct start *s) {
+        struct sigaction action = { .sa_handler = SIG_DFL };
+        sigset_t none;
+
+        for (int signal_number = 1; signal_number < NSIG; signal_number++)
+                if (signal_number != SIGHUP || !s->hangup_ignored)
+                        (void) sigaction(signal_number, &action, NULL);
+        sigemptyset(&none);
+        (void) sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static const char *path_of(char *const *environment) {
+        for (; environment && *environment; environment++)
+                if (str_starts(*environment, "PATH="))
+                        return *environment + strlen("PATH=");
+        return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+}
+
+/* Finds the command as a shell would; before the filter, so that the search isn't a burst of calls for the broker. */
+static int find_command(const struct launch_options *o, char path[PATH_MAX]) {
+        const char *name = o->argv[0];
+        int error = ENOENT;
+        struct stat st;
+
+        if (strchr(name, '/')) {
+                if (strlen(name) >= PATH_MAX)
+                        return -ENAMETOOLONG;
+                strcpy(path, name);
+                return 0;
+        }
+        if (name[0] == 0)
+                return -ENOENT;
+        for (const char *p = path_of(o->environment);; p++) {
+                size_t length = strcspn(p, ":");
+                int n = snprintf(path, PATH_MAX, "%.*s%s%s", (int) length, p, length > 0 ? "/" : "./", name);
+                if (n < PATH_MAX && stat(path, &st) >= 0 && S_ISREG(st.st_mode)) {
+                        if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) >= 0)
+                                return 0;
+                        error = errno;
+                } else if (n < PATH_MAX && errno == EACCES)
+                        error = EACCES;
+                p += length;
+                if (*p == 0)
+                        return -error;
+        }
+}
+
+/* Where the view shows more than the policy, entering a directory has to be asked of the rules here: the broker doesn't see it. */
+static int change_directory(const struct launch_options *o) {
+        char cwd[PATH_MAX];
+
+        if (chdir(o->chdir ?: "/") < 0)
+                return -errno;
+        if (!o->plan->whole_tree || !o->plan->matcher)
+                return 0;
+        if (!getcwd(cwd, sizeof(cwd)))
+                return -errno;
+        struct match match = plan_match(o->plan, cwd);
+        return match.state == MATCH_HIDDEN ? -ENOENT : match.state == MATCH_DENIED ? -EACCES : 0;
+}
+
+static void restrict_self(const struct start *s, int channel) {
+        const struct launch_options *o = s->options;
+        char text[256] = "";
+        int r;
+
+        if ((r = limits_apply(s, text)) < 0)
+                give_up(channel, "limits", r, text);
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+                give_up(channel, "no_new_privs", errno, "");
+        if ((r = landlock_apply(o->plan)) < 0)
+                give_up(channel, "landlock", r, "");
+        if ((r = privileges_keep(0)) < 0)
+                give_up(channel, "capabilities", r, "");
+}
+
+_noreturn_ void command_run(struct start *s, int channel, int slave) {
+        const struct launch_options *o = s->options;
+        struct command_report report = {};
+        char path[PATH_MAX], go;
+        int r;
+
+        if ((r = lead_job(slave)) < 0)
+                give_up(channel, "job", r, "the command's process group");
+        if ((r = set_stdio(s, slave)) < 0 || (r = close_others(s, channel)) < 0)
+                give_up(channel, "descriptors", r, "");
+        restrict_self(s, channel);
+        umask(s->umask);
+        if ((r = change_directory(o)) < 0)
+                give_up(channel, "chdir", r, o->chdir ?: "/");
+        if ((r = find_command(o, path)) < 0)
+                give_up(channel, "exec", r, o->argv[0]);
+        reset_signals(s);
+
+        /* The worker reads the memory of callers, and the path of this execve is in it. */
+        if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
+                give_up(channel, "dumpable", errno, "");
+        report.listener = filter_load(o->filter, o->wait_killable);
+        if (report.listener < 0)
+                give_up(channel, "filter", report.listener, "seccomp");
+        /* write and read, not sendmsg and recvmsg: those may already be calls that nobody answers yet. */
+        if (fd_write_full(channel, &report, sizeof(report)) < 0 || fd_read_full(channel, &go, 1) != 1)
+                _exit(127);
+        execve(path, o->argv, o->environment);
+        give_up(channel, "exec", errno, path);
+}

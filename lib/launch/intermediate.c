@@ -1,0 +1,99 @@
+#include <errno.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "start.h"
+#include "sys.h"
+
+static _noreturn_ void give_up(struct start *s, const char *step, int error) {
+        struct start_message message = { .type = START_FAILED, .error = error };
+
+        snprintf(message.step, sizeof(message.step), "%s", step);
+        (void) fd_send(s->sync, &message, sizeof(message), NULL, 0);
+        _exit(1);
+}
+
+/* Clones init, whose parent is the supervisor. */
+static pid_t clone_init(struct start *s, int *ret_pidfd) {
+        int pidfd = -1;
+        struct clone_args args = {
+                .flags = CLONE_PARENT | CLONE_PIDFD | CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
+                         (s->options->plan->policy->network.mode == NETWORK_NONE ? CLONE_NEWNET : 0),
+                .pidfd = (uintptr_t) &pidfd,
+        };
+        pid_t pid = syscall(SYS_clone3, &args, sizeof(args));
+
+        if (pid < 0)
+                return -errno;
+        *ret_pidfd = pidfd;
+        return pid;
+}
+
+/* Makes init and its maps, and hands its pidfd to the supervisor. */
+static void make_init(struct start *s, int handover, int *ret_pidfd) {
+        struct start_message message = { .type = START_CLONED };
+        int pidfd, r;
+
+        pid_t pid = clone_init(s, &pidfd);
+        if (pid == 0) {
+                fd_close(handover);
+                fd_close(s->sync);
+                fd_close(s->low_port);
+                init_run(s);
+        }
+        if (pid < 0)
+                give_up(s, "namespaces", -pid);
+        r = maps_write_inner(&s->maps, pid);
+        if (r >= 0)
+                r = fd_write_full(handover, "", 1);
+        if (r < 0) {
+                /* Nobody else knows of it yet. */
+                (void) sys_pidfd_send_signal(pidfd, SIGKILL);
+                give_up(s, "maps", -r);
+        }
+        message.init = pid;
+        if (fd_send(s->sync, &message, sizeof(message), &pidfd, 1) < 0)
+                _exit(1);
+        *ret_pidfd = pidfd;
+}
+
+_noreturn_ void intermediate_run(struct start *s) {
+        struct launch_worker worker = { .listener = -1, .wait_killable = s->options->wait_killable, .low_port_socket = s->low_port };
+        struct start_message message = { .type = START_UNSHARED };
+        int handover[2];
+        size_t n = 0;
+        char byte;
+
+        (void) prctl(PR_SET_NAME, "sandboxd-worker", 0, 0, 0);
+        if (unshare(CLONE_NEWUSER) < 0)
+                give_up(s, "user namespace", errno);
+        if (fd_send(s->sync, &message, sizeof(message), NULL, 0) < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, handover) < 0)
+                _exit(1);
+        s->worker_pidfd = sys_pidfd_open(getpid(), 0);
+        if (s->worker_pidfd < 0)
+                give_up(s, "pidfd", errno);
+        /* 0: the supervisor is gone, or could not write the maps and says so itself. */
+        if (fd_receive(s->sync, &message, sizeof(message), NULL, 0, NULL) <= 0)
+                _exit(1);
+
+        s->handover = handover[1];
+        make_init(s, handover[0], &worker.init_pidfd);
+        fd_close(handover[1]);
+        fd_close(s->sync);
+        fd_close(s->control);
+        fd_close(s->worker_pidfd);
+        fd_close(s->supervisor_pidfd);
+        fd_close(s->null);
+
+        /* Init ends where it could not go on, and tells the supervisor itself. */
+        if (fd_receive(handover[0], &byte, 1, &worker.listener, 1, &n) <= 0 || n != 1)
+                _exit(1);
+        fd_close(handover[0]);
+        _exit(s->options->worker(s->options->userdata, &worker));
+}

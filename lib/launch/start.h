@@ -1,0 +1,97 @@
+/*
+ * Private to the launcher: what its processes share while a sandbox is started.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "launch.h"
+
+#define ID_EXTENTS 32
+
+struct id_extent {
+        uint32_t inside, outside, count;
+};
+
+struct id_map {
+        struct id_extent extents[ID_EXTENTS];
+        size_t n;
+};
+
+/* How ids of the intermediate user namespace map to the owner's. The sandbox's own namespace maps each of them to itself. */
+struct id_maps {
+        struct id_map uid, gid;
+        bool helpers;        /* newuidmap and newgidmap write them */
+        bool deny_setgroups; /* the kernel wants it where the writer has no right over groups */
+};
+
+struct start {
+        const struct launch_options *options;
+        struct id_maps maps;
+        int supervisor_pidfd;
+        int worker_pidfd;
+        int sync;          /* supervisor's or worker's end of the socket between the two during the start */
+        int control;       /* init's end */
+        int handover;      /* init's end of the socket on which the worker gets the listener */
+        int low_port;      /* worker's end */
+        int null;          /* /dev/null */
+        mode_t umask;
+        bool hangup_ignored;
+        bool group_processes, group_memory; /* the control group holds these limits */
+};
+
+/* maps.c */
+int maps_plan(const struct launch_options *options, struct id_maps *ret, char **error);
+/* Writes the intermediate namespace's maps; to be called in its parent. */
+int maps_write_outer(const struct id_maps *maps, pid_t pid, char **error);
+/* Writes the sandbox's; to be called in the intermediate namespace. */
+int maps_write_inner(const struct id_maps *maps, pid_t pid);
+
+/* errors.c: why a step of the start failed, and what to do; the caller frees. */
+char *start_error(const char *step, int error);
+
+/* intermediate.c: what the worker process does until its work begins. Never returns. */
+struct start_message {
+        enum { START_UNSHARED, START_MAPPED, START_CLONED, START_FAILED } type;
+        int error;
+        char step[32];
+        pid_t init;
+};
+_noreturn_ void intermediate_run(struct start *start);
+
+/* init.c */
+_noreturn_ void init_run(struct start *start);
+/* The first event on the control socket where nothing failed, with the pty's master attached. */
+#define LAUNCH_READY 1000
+
+/* init_setup.c: steps of init before the command; negative errno, and `text` (256 bytes) says what it was about. */
+struct init_step {
+        const char *name;
+        int (*run)(struct start *start, char *text);
+};
+extern const struct init_step init_steps[];
+extern const size_t n_init_steps;
+/* Names a private file system that has no room left in `text`, or makes it empty. */
+void init_find_full(const struct plan *plan, char *text);
+
+/* pty.c: makes the sandbox's terminal like the outer one and the calling session's own. */
+int pty_make(int like, int *ret_master, int *ret_slave, char *text);
+
+/* command.c: the command's own side. Never returns. */
+struct command_report {
+        bool failed;
+        int listener; /* its number in the command, where nothing failed */
+        int error;
+        char stage[32];
+        char text[256];
+};
+_noreturn_ void command_run(struct start *start, int channel, int slave);
+
+/* privileges.c */
+int privileges_keep(uint64_t capabilities); /* bits of capabilities to keep; the bounding set is emptied for good */
+
+/* limits.c */
+int limits_apply(const struct start *start, char *text);
+
+/* Closes all descriptors from 3 on that are not in `keep` (which is sorted). */
+void fds_close_but(int *keep, size_t n);
