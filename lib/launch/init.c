@@ -217,6 +217,21 @@ static void on_command(struct init *i, int status) {
         kill_all();
 }
 
+/* The listener hangs up as soon as the last task begins to exit, so the worker's end can be seen before the command's. Nobody can be hurt
+ * by the signal then, and the command's status is its own. */
+static void on_worker(struct init *i) {
+        int status;
+        pid_t pid;
+
+        if (!*i->start->worker_done)
+                kill_all();
+        (void) kill(-1, SIGKILL);
+        while ((pid = waitpid(-1, &status, __WALL)) >= 0 || errno == EINTR)
+                if (pid == i->command)
+                        on_command(i, status);
+        kill_all();
+}
+
 static void on_child(struct init *i) {
         struct signalfd_siginfo info;
         int status;
@@ -271,12 +286,14 @@ _noreturn_ void init_run(struct start *start) {
 
                 if (poll(polls, ELEMENTSOF(polls), -1) < 0)
                         continue;
-                if (polls[0].revents || polls[1].revents)
+                if (polls[0].revents)
                         kill_all();
                 if (polls[4].revents)
                         on_channel(&i);
                 if (polls[3].revents)
                         on_child(&i);
+                if (polls[1].revents)
+                        on_worker(&i);
                 if (polls[2].revents)
                         on_control(&i);
         }

@@ -2,6 +2,7 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -83,6 +84,9 @@ _noreturn_ void intermediate_run(struct start *s) {
                 _exit(1);
 
         s->handover = handover[1];
+        s->worker_done = mmap(NULL, sizeof(*s->worker_done), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (s->worker_done == MAP_FAILED)
+                give_up(s, "memory", errno);
         make_init(s, handover[0], &worker.init_pidfd);
         fd_close(handover[1]);
         fd_close(s->sync);
@@ -95,5 +99,7 @@ _noreturn_ void intermediate_run(struct start *s) {
         if (fd_receive(handover[0], &byte, 1, &worker.listener, 1, &n) <= 0 || n != 1)
                 _exit(1);
         fd_close(handover[0]);
-        _exit(s->options->worker(s->options->userdata, &worker));
+        int status = s->options->worker(s->options->userdata, &worker);
+        *s->worker_done = status == 0;
+        _exit(status);
 }

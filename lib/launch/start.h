@@ -35,6 +35,7 @@ struct start {
         int handover;      /* init's end of the socket on which the worker gets the listener */
         int low_port;      /* worker's end */
         int null;          /* /dev/null */
+        _Atomic bool *worker_done; /* shared by worker and init: the worker ended because nobody is left */
         mode_t umask;
         bool hangup_ignored;
         bool group_processes, group_memory; /* the control group holds these limits */
