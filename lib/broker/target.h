@@ -40,6 +40,8 @@ int target_rlimit(struct call *call, int resource, uint64_t *ret);
 /* Takes on the caller's fsuid, fsgid, groups, umask and effective capabilities (nothing where they are so already), and gives them back.
  * Everything that touches the file system in the caller's name stands between the two. Root, cwd and descriptors are to be fetched before. */
 int target_act(struct call *call);
+/* The same without the umask, which costs a look into /proc: for what creates nothing. */
+int target_act_ids(struct call *call);
 void target_act_done(struct call *call);
 
 /* Says that the thread may now block for long in the caller's name. Another receiver takes over (threads.h), and from here until

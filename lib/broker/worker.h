@@ -30,5 +30,6 @@ struct worker_options {
  * keeps only what its plan needs. All fds but those named here, 2 and the log are closed. */
 int worker_run(const struct worker_options *options);
 
-/* Asks the supervisor to bind a socket of the caller to a port below 1024 that the plan names. `socket` is borrowed. */
+/* Asks the supervisor to bind a socket of the caller to a port below 1024 that the plan names. `socket` is borrowed. On low_port_socket that is
+ * one message with the address (a sockaddr, as it is) and the socket attached, and one message back: an int32_t, 0 or negative errno. */
 int worker_bind_low_port(struct call *call, int socket, const void *address, unsigned size);

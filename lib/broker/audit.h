@@ -1,0 +1,11 @@
+/*
+ * Private to the broker: the texts of records.
+ */
+#pragma once
+
+#include "broker.h"
+
+#define AUDIT_ERESTARTSYS 512
+
+/* Says which rule killed the sandbox, for the note in shared memory. */
+void audit_kill_text(const struct call *call, char *text, size_t room);

@@ -1,0 +1,214 @@
+/*
+ * Private to the broker: the worker, its threads, and what one call carries from step to step.
+ */
+#pragma once
+
+#include <linux/capability.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "resolve.h"
+#include "target.h"
+#include "worker.h"
+
+#define CANCEL_SIGNAL SIGUSR1
+
+/* ---- credentials.c ---- */
+
+#define GROUPS_MAX 64
+
+struct credentials {
+        uid_t fsuid;
+        gid_t fsgid;
+        gid_t groups[GROUPS_MAX];
+        size_t n_groups;
+        uint64_t effective; /* bits of capabilities */
+};
+
+/* What /proc/TID/status says of a task. Numbers are as the worker's user namespace sees them. */
+struct task_status {
+        struct credentials credentials;
+        mode_t umask;
+        uint64_t permitted;
+        bool no_new_privs;
+        unsigned threads;
+        pid_t tgid, tgid_inside, tid_inside; /* inside: in the innermost pid namespace */
+        uint64_t pending, pending_shared, blocked; /* signals; bit 0 is signal 1 */
+};
+
+/* Reads the status of any task; negative errno (-ESRCH: no such task). The caller of this checks that it is still the task it means. */
+int task_status_read(struct worker *worker, pid_t tid, struct task_status *ret);
+
+struct receiver;
+/* What the calling thread has by itself, as the kernel says. */
+int credentials_own(struct credentials *ret);
+/* Makes the calling thread's ids, groups and effective capabilities these. */
+int credentials_take(struct receiver *r, const struct credentials *to);
+/* The same, with the caller's: to be done before anything is looked up in its name. */
+int credentials_follow(struct call *call);
+/* Takes on all that the thread is permitted to have, for a look at the caller; false where that is no more than it has. */
+bool rights_raise(struct receiver *r);
+void rights_lower(struct receiver *r);
+
+/* ---- target.c ---- */
+
+/* task_status_read of the caller. */
+int target_status(struct call *call, struct task_status *ret);
+/* Opens something of the caller's /proc/TID, in the worker's own procfs. */
+int target_open_proc(struct call *call, const char *name, int flags);
+
+/* ---- root.c: the sandbox's root, namespaces and mounts ---- */
+
+struct mount {
+        uint64_t id;
+        bool proc;
+        char *root;  /* within the file system */
+        char *point; /* where it is mounted, as the sandbox sees it */
+};
+
+struct mounts {
+        struct mount *list; /* sorted by id */
+        size_t n;
+        pid_t task;         /* whose they are, for reading them anew */
+};
+
+struct sandbox_root {
+        pthread_mutex_t lock;
+        bool ready;
+        int root;          /* O_PATH */
+        bool root_is_ours; /* the worker's own root is the same: no chroot */
+        int namespaces[3]; /* net, uts, ipc where they are not the worker's own; else -1 */
+        struct credentials credentials; /* of all callers, where `constant` */
+        bool constant;
+        struct mounts mounts;
+};
+
+/* Makes the thread one that acts in the caller's sandbox: its root, namespaces and credentials; then gives up what that needed. Once for each
+ * thread, at its first call. */
+int root_enter(struct receiver *r);
+/* Whether the mount belongs to the sandbox; fills in a copy of the mount's description where asked to (`point` and `root` are borrowed from
+ * `buffer`s of PATH_MAX). -ESRCH: gone. */
+int root_mount_known(struct receiver *r, uint64_t mount_id);
+/* The path within its procfs of what lies at `path` on the mount, in `ret` (PATH_MAX); -ENOENT where the mount is no procfs of the sandbox. */
+int root_proc_path(struct receiver *r, uint64_t mount_id, const char *path, char *ret);
+
+/* ---- threads.c ---- */
+
+enum block_state { BLOCK_NONE, BLOCK_WAITING, BLOCK_CANCELLED };
+
+struct receiver {
+        struct call call;
+        struct worker *worker;
+        unsigned index; /* of its slot */
+        pid_t tid;
+        bool entered;
+
+        /* Kept handles of the last caller. They never mean another task: of one that is reaped they give ESRCH. */
+        pid_t pidfd_of, proc_of;
+        int pidfd, proc;
+        pid_t tgid_inside, tid_inside; /* 0: not asked yet; of this call */
+
+        struct credentials credentials; /* the thread's own at present */
+        mode_t umask;                   /* the thread's own at present */
+
+        /* Shared with the monitor, under `lock`. */
+        pthread_mutex_t lock;
+        enum block_state block;
+        int cancel;    /* 0, -ESRCH, -ERESTART */
+        unsigned seen; /* polls that saw a signal for the whole process pending, in a caller with several threads */
+
+        uint64_t received; /* when, in nanoseconds; 0 where nobody wants to know */
+        char paths[3][PATH_MAX + 1];
+};
+
+static inline struct receiver *call_receiver(struct call *call) {
+        return (struct receiver *) call; /* its first member */
+}
+
+/* Sees to it that a thread waits for calls, or soon will: -EAGAIN where the bound on threads is reached. */
+int threads_relieve(struct worker *w);
+/* To be called by a thread that is about to receive. False: it is not needed, and ends. May wait for long. */
+bool threads_enter_receiving(struct receiver *r);
+void threads_leave_receiving(struct receiver *r);
+/* Waits for the end of the sandbox, and looks after blocked calls meanwhile. */
+int threads_monitor(struct worker *w);
+/* Wakes the monitor where it sleeps although there is something to watch. */
+void threads_wake_monitor(struct worker *w);
+int threads_start(struct worker *w);
+/* To be called first by a new thread. */
+void threads_begin(struct receiver *r);
+/* Sets how many threads are to wait in NOTIF_RECV, and adds one where there are fewer. */
+void threads_want(struct worker *w, unsigned wanted);
+
+/* ---- loop.c, reply.c ---- */
+
+void *loop_run(void *receiver);
+/* Whether the notification is still to be answered. */
+bool loop_valid(struct call *call);
+
+struct reply_result {
+        bool gone;   /* nobody took it */
+        bool failed; /* it could not be given as the handler meant it; the caller has `error` */
+        int error;
+};
+struct reply_result reply_send(struct receiver *r, struct verdict *verdict);
+
+/* ---- audit.c ---- */
+
+void audit_record(struct receiver *r, const struct verdict *verdict, const struct reply_result *result);
+/* A line about the worker itself. */
+void audit_event(struct worker *w, const char *event, const char *text);
+
+/* ---- confine.c ---- */
+
+/* Closes what wasn't given, and makes the process one that nothing can look into. */
+int confine_process(struct worker *w);
+/* Per thread: takes these effective capabilities, of those permitted. */
+int confine_effective(uint64_t effective);
+/* Per thread: what it has, and then what it may still raise. */
+int confine_permitted(uint64_t permitted, uint64_t effective);
+uint64_t confine_get_permitted(void);
+
+/* ---- the worker ---- */
+
+/* How fds are injected: with the caller's affinity narrowed to our CPU, or not. Found out at run time (reply.c). */
+struct inject_cost {
+        _Atomic uint32_t cost[2]; /* smoothed, nanoseconds */
+        _Atomic uint32_t turn;
+};
+
+struct worker {
+        struct worker_options options;
+        const struct plan *plan;
+        struct shared *shared;
+        int listener, init_pidfd, log_fd, low_port_socket;
+        int proc; /* O_PATH of the host's /proc */
+        int wake; /* eventfd of the monitor */
+        const struct claim **table; /* by number */
+        size_t n_table;
+        bool protected_symlinks;
+        struct sandbox_root root;
+        struct inject_cost inject;
+        cpu_set_t all_cpus;
+        unsigned all_cpus_count;
+        pthread_mutex_t low_port_lock;
+
+        /* threads.c */
+        pthread_mutex_t lock;
+        pthread_cond_t relief; /* standby threads wait here */
+        struct receiver *receivers[SLOTS_MAX];
+        unsigned n_threads, n_standby, max_threads, relieved;
+        _Atomic unsigned waiting; /* threads in NOTIF_RECV */
+        _Atomic unsigned wanted;  /* how many should be there */
+        unsigned max_wanted;
+        _Atomic int pressure;     /* loop.c: do calls wait for receivers? */
+        _Atomic unsigned n_blocked;
+        _Atomic bool monitor_sleeps;
+        _Atomic uint64_t taken;   /* calls received */
+        _Atomic int fatal;        /* negative errno: the worker can't go on */
+};
+
+/* Nanoseconds of the monotonic clock. */
+uint64_t worker_now(void);

@@ -1,0 +1,248 @@
+/*
+ * Whose file system ids, groups and effective capabilities a thread has, and what /proc says of a task's.
+ *
+ * All of these are per thread in the kernel, and only glibc's wrappers spread them over the process: hence the raw calls.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "fd.h"
+
+/* ---- /proc/TID/status ---- */
+
+/* The text after "\nNAME:", or NULL. */
+static const char *field(const char *text, const char *name) {
+        size_t n = strlen(name);
+
+        for (const char *p = text; (p = strchr(p, '\n')); p++)
+                if (strncmp(p + 1, name, n) == 0 && p[1 + n] == ':')
+                        return p + 2 + n;
+        return NULL;
+}
+
+static uint64_t number(const char *text, const char *name, int base, bool *failed) {
+        const char *p = field(text, name);
+
+        if (!p) {
+                *failed = true;
+                return 0;
+        }
+        return strtoull(p, NULL, base);
+}
+
+/* The fourth number of Uid: and Gid:. */
+static uint32_t file_system_id(const char *text, const char *name, bool *failed) {
+        const char *p = field(text, name);
+        uint64_t value = 0;
+        char *end;
+
+        if (!p) {
+                *failed = true;
+                return 0;
+        }
+        for (int i = 0; i < 4; i++, p = end)
+                value = strtoull(p, &end, 10);
+        return value;
+}
+
+/* The last number of a line: NSpid and NStgid name the outermost namespace first. */
+static pid_t last_number(const char *text, const char *name) {
+        const char *p = field(text, name);
+        pid_t value = 0;
+
+        while (p && (*p == '\t' || *p == ' ' || isdigit((unsigned char) *p))) {
+                char *end;
+                long n = strtol(p, &end, 10);
+                if (end == p)
+                        break;
+                value = n;
+                p = end;
+        }
+        return value;
+}
+
+static void read_groups(const char *text, struct credentials *c, bool *failed) {
+        const char *p = field(text, "Groups");
+
+        c->n_groups = 0;
+        if (!p) {
+                *failed = true;
+                return;
+        }
+        for (;;) {
+                p += strspn(p, " \t");
+                if (!isdigit((unsigned char) *p))
+                        return;
+                char *end;
+                unsigned long group = strtoul(p, &end, 10);
+                p = end;
+                if (c->n_groups == GROUPS_MAX) {
+                        /* With fewer groups than the caller has, somebody could be refused what is his; never granted what isn't. */
+                        return;
+                }
+                c->groups[c->n_groups++] = group;
+        }
+}
+
+static int parse_status(const char *text, struct task_status *s) {
+        bool failed = false;
+
+        *s = (struct task_status) {
+                .credentials.fsuid = file_system_id(text, "Uid", &failed),
+                .credentials.fsgid = file_system_id(text, "Gid", &failed),
+                .credentials.effective = number(text, "CapEff", 16, &failed),
+                .permitted = number(text, "CapPrm", 16, &failed),
+                .umask = number(text, "Umask", 8, &failed),
+                .no_new_privs = number(text, "NoNewPrivs", 10, &failed),
+                .threads = number(text, "Threads", 10, &failed),
+                .tgid = number(text, "Tgid", 10, &failed),
+                .tgid_inside = last_number(text, "NStgid"),
+                .tid_inside = last_number(text, "NSpid"),
+                .pending = number(text, "SigPnd", 16, &failed),
+                .pending_shared = number(text, "ShdPnd", 16, &failed),
+                .blocked = number(text, "SigBlk", 16, &failed),
+        };
+        read_groups(text, &s->credentials, &failed);
+        /* A task that is just ending has no umask in its status any more. */
+        return failed || s->tgid_inside <= 0 || s->tid_inside <= 0 ? -ESRCH : 0;
+}
+
+int task_status_read(struct worker *worker, pid_t tid, struct task_status *ret) {
+        char path[32], text[4096 + GROUPS_MAX * 12];
+
+        snprintf(path, sizeof(path), "%d/status", tid);
+        _cleanup_close_ int fd = openat(worker->proc, path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return errno == ENOENT ? -ESRCH : -errno;
+        ssize_t n = fd_read_full(fd, text, sizeof(text) - 1);
+        if (n < 0)
+                return n;
+        text[n] = 0;
+        return parse_status(text, ret);
+}
+
+/* ---- the thread's own ---- */
+
+int credentials_own(struct credentials *ret) {
+        struct credentials c = {};
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct data[2] = {};
+
+        c.fsuid = syscall(SYS_setfsuid, -1);
+        c.fsgid = syscall(SYS_setfsgid, -1);
+        int n = syscall(SYS_getgroups, GROUPS_MAX, c.groups);
+        /* More than fit: they differ from whatever the caller has. */
+        c.n_groups = n < 0 ? SIZE_MAX : (size_t) n;
+        if (syscall(SYS_capget, &header, data) < 0)
+                return -errno;
+        c.effective = data[0].effective | (uint64_t) data[1].effective << 32;
+        *ret = c;
+        return 0;
+}
+
+static bool same_groups(const struct credentials *a, const struct credentials *b) {
+        return a->n_groups == b->n_groups && memcmp(a->groups, b->groups, a->n_groups * sizeof(gid_t)) == 0;
+}
+
+static bool same(const struct credentials *a, const struct credentials *b) {
+        return a->fsuid == b->fsuid && a->fsgid == b->fsgid && a->effective == b->effective && same_groups(a, b);
+}
+
+static int take_ids(const struct credentials *from, const struct credentials *to) {
+        /* setfsuid and setfsgid tell no error: an id without a mapping is ignored in silence, hence the reading back. */
+        if (to->fsgid != from->fsgid) {
+                syscall(SYS_setfsgid, to->fsgid);
+                if ((gid_t) syscall(SYS_setfsgid, -1) != to->fsgid)
+                        return -EPERM;
+        }
+        if (!same_groups(from, to) && syscall(SYS_setgroups, to->n_groups, to->groups) < 0)
+                return -errno;
+        if (to->fsuid != from->fsuid) {
+                syscall(SYS_setfsuid, to->fsuid);
+                if ((uid_t) syscall(SYS_setfsuid, -1) != to->fsuid)
+                        return -EPERM;
+        }
+        return 0;
+}
+
+int credentials_take(struct receiver *r, const struct credentials *to) {
+        int e;
+
+        if (same(&r->credentials, to))
+                return 0;
+        /* Raised first, for the ids; and set anew after them, since the change of fsuid from or to 0 changes what is effective. */
+        if (r->credentials.fsuid != to->fsuid || r->credentials.fsgid != to->fsgid || !same_groups(&r->credentials, to)) {
+                e = confine_effective(confine_get_permitted());
+                if (e < 0)
+                        return e;
+                e = take_ids(&r->credentials, to);
+                if (e < 0) {
+                        /* Some ids may be the new ones: what the thread has now is unknown, and nothing may be done with it. */
+                        r->credentials.fsuid = r->credentials.fsgid = -1;
+                        r->credentials.n_groups = SIZE_MAX;
+                        (void) confine_effective(0);
+                        return e;
+                }
+        }
+        e = confine_effective(to->effective & confine_get_permitted());
+        if (e < 0)
+                return e;
+        r->credentials = *to;
+        return 0;
+}
+
+int credentials_follow(struct call *call) {
+        struct receiver *r = call_receiver(call);
+        struct task_status status;
+
+        if (r->worker->root.constant)
+                return credentials_take(r, &r->worker->root.credentials);
+        int e = target_status(call, &status);
+        return e < 0 ? e : credentials_take(r, &status.credentials);
+}
+
+bool rights_raise(struct receiver *r) {
+        uint64_t permitted = confine_get_permitted();
+
+        return (permitted & ~r->credentials.effective) && confine_effective(permitted) >= 0;
+}
+
+void rights_lower(struct receiver *r) {
+        /* What can't be lowered must not go on: everything after it would be done with rights that the caller doesn't have. */
+        if (confine_effective(r->credentials.effective & confine_get_permitted()) < 0)
+                abort();
+}
+
+/* ---- acting ---- */
+
+int target_act(struct call *call) {
+        struct receiver *r = call_receiver(call);
+        struct task_status status;
+        int e = target_status(call, &status);
+
+        if (e < 0)
+                return e;
+        e = credentials_take(r, r->worker->root.constant ? &r->worker->root.credentials : &status.credentials);
+        if (e < 0)
+                return e;
+        if (r->umask != status.umask) {
+                umask(status.umask);
+                r->umask = status.umask;
+        }
+        return 0;
+}
+
+int target_act_ids(struct call *call) {
+        return credentials_follow(call);
+}
+
+void target_act_done(struct call *call) {
+        /* The thread acts for callers alone. The next one takes what it needs to be different. */
+        (void) call;
+}

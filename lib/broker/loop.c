@@ -1,0 +1,210 @@
+/*
+ * The loop: receive, find the claim, ask its handler, reply, record. Nothing else talks to the kernel's notification interface, but for
+ * the question whether a notification is still valid.
+ */
+#include <errno.h>
+#include <linux/audit.h>
+#include <poll.h>
+#include <signal.h>
+#include <sched.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "fd.h"
+#include "sys.h"
+
+#if defined(__x86_64__)
+#define NATIVE_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define NATIVE_ARCH AUDIT_ARCH_AARCH64
+#endif
+
+bool loop_valid(struct call *call) {
+        uint64_t id = call->notif->id;
+
+        return ioctl(call_receiver(call)->worker->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+}
+
+/* ---- one call ---- */
+
+static const struct claim *find_claim(const struct worker *w, const struct seccomp_data *data) {
+        if (data->arch != NATIVE_ARCH || data->nr < 0 || (size_t) data->nr >= w->n_table)
+                return NULL;
+        return w->table[data->nr];
+}
+
+/* What is out of the kernel's ranges would be taken by it, and mean something else: value -5 becomes errno 5, error +5 the value 5. */
+static struct verdict validate(struct receiver *r, struct verdict v) {
+        bool valid;
+
+        switch (v.kind) {
+        case VERDICT_VALUE:
+                valid = v.value < -4095 || v.value >= 0;
+                break;
+        case VERDICT_ERROR:
+                valid = v.error >= 1 && v.error <= 4095;
+                break;
+        case VERDICT_FD:
+                valid = v.fd >= 0;
+                break;
+        default:
+                valid = v.kind <= VERDICT_RESTART;
+        }
+        if (valid)
+                return v;
+        atomic_fetch_add(&r->worker->shared->counters.refused, 1);
+        audit_event(r->worker, "bad-verdict", r->call.claim ? r->call.claim->name : NULL);
+        return (struct verdict) { .kind = VERDICT_ERROR, .error = EIO, .denied = v.denied };
+}
+
+static struct verdict decide(struct receiver *r) {
+        struct call *call = &r->call;
+        int e;
+
+        call->claim = find_claim(r->worker, &call->notif->data);
+        if (!call->claim) {
+                /* The filter notifies what some module claims, and nothing else: never let through what nobody has looked at. */
+                call->why = "no module answers it";
+                return verdict_deny(ENOSYS);
+        }
+        e = root_enter(r);
+        if (e == -ESRCH)
+                return verdict_gone();
+        if (e < 0) {
+                audit_event(r->worker, "no-root", strerrorname_np(-e));
+                return verdict_error(EIO);
+        }
+        return validate(r, call->claim->handle(call));
+}
+
+static void count(struct receiver *r, const struct verdict *v, const struct reply_result *result) {
+        struct counters *c = &r->worker->shared->counters;
+
+        if (v->denied)
+                atomic_fetch_add(&c->denied, 1);
+        else if (result->gone)
+                atomic_fetch_add(&c->gone, 1);
+        else if (result->failed)
+                atomic_fetch_add(&c->failed, 1);
+        else
+                atomic_fetch_add(&c->allowed, 1);
+        if (v->kind == VERDICT_FD && !result->gone && !result->failed)
+                atomic_fetch_add(&c->injected, 1);
+}
+
+static void serve(struct receiver *r) {
+        struct call *call = &r->call;
+
+        atomic_fetch_add(&r->worker->shared->counters.notified, 1);
+        atomic_store_explicit(&call->slot->state, SLOT_ACTIVE, memory_order_release);
+        call->claim = NULL;
+        call->subject = NULL;
+        call->file_rule = NULL;
+        call->net_rule = NULL;
+        call->syscall_rule = NULL;
+        call->why = NULL;
+        call->remedy = NULL;
+        r->tgid_inside = r->tid_inside = 0;
+
+        struct verdict verdict = decide(r);
+        struct reply_result result = reply_send(r, &verdict);
+        count(r, &verdict, &result);
+        audit_record(r, &verdict, &result);
+        atomic_store_explicit(&call->slot->state, SLOT_FREE, memory_order_release);
+}
+
+/* ---- receiving ---- */
+
+static bool sandbox_gone(const struct worker *w) {
+        struct pollfd p = { .fd = w->listener };
+
+        return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR));
+}
+
+/* A call that was there already when we asked for it took no longer than this. */
+#define AT_ONCE_NSEC 1500
+#define PRESSURE_MAX 64
+
+/* As many threads receive as keep up: one more when calls are found waiting again and again, one less when they are not. Each
+ * notification wakes all of them, so that one too many costs every call. */
+static void adapt(struct receiver *r, bool at_once) {
+        struct worker *w = r->worker;
+        unsigned wanted = atomic_load_explicit(&w->wanted, memory_order_relaxed);
+
+        w->pressure += at_once ? 4 : -1;
+        if (w->pressure >= PRESSURE_MAX) {
+                w->pressure = 0;
+                if (wanted < w->max_wanted)
+                        threads_want(w, wanted + 1);
+        } else if (w->pressure <= -PRESSURE_MAX) {
+                w->pressure = 0;
+                if (wanted > 1)
+                        atomic_compare_exchange_strong(&w->wanted, &wanted, wanted - 1);
+        }
+}
+
+/* Returns 1 with a call in the slot, 0 when there is none to be had any more, -EAGAIN to try again. */
+static int receive(struct receiver *r) {
+        struct worker *w = r->worker;
+        struct slot *slot = r->call.slot;
+
+        /* The kernel wants the notification zeroed; the rest is from the last call. */
+        memset(&slot->notif, 0, sizeof(slot->notif));
+        slot->error = 0;
+        slot->result = 0;
+        slot->park = -1;
+        uint64_t before = worker_now();
+        int e = ioctl(w->listener, SECCOMP_IOCTL_NOTIF_RECV, &slot->notif) < 0 ? errno : 0;
+        threads_leave_receiving(r);
+        if (e == 0) {
+                r->received = worker_now();
+                atomic_fetch_add(&w->taken, 1);
+                if (atomic_load(&w->monitor_sleeps))
+                        threads_wake_monitor(w);
+                adapt(r, r->received - before < AT_ONCE_NSEC);
+                return 1;
+        }
+        /* ENOENT: the caller died or was interrupted before we had its call, or the last task is gone. */
+        if (e == EINTR || (e == ENOENT && !sandbox_gone(w)))
+                return -EAGAIN;
+        if (e != ENOENT) {
+                atomic_store(&w->fatal, -e);
+                threads_wake_monitor(w);
+        }
+        return 0;
+}
+
+void *loop_run(void *userdata) {
+        struct receiver *r = userdata;
+        struct worker *w = r->worker;
+        int e;
+
+        threads_begin(r);
+        r->call = (struct call) {
+                .worker = w,
+                .plan = w->plan,
+                .slot = &w->shared->slots[r->index],
+                .notif = &w->shared->slots[r->index].notif,
+                .path = r->paths[0],
+                .path2 = r->paths[1],
+                .path3 = r->paths[2],
+        };
+        e = credentials_own(&r->credentials);
+        if (e >= 0 && unshare(CLONE_FS) < 0)
+                e = -errno;
+        if (e < 0) {
+                atomic_store(&w->fatal, e);
+                threads_wake_monitor(w);
+                threads_leave_receiving(r);
+                return NULL;
+        }
+        /* A new thread counts as waiting already. */
+        do {
+                e = receive(r);
+                if (e > 0)
+                        serve(r);
+        } while (e != 0 && threads_enter_receiving(r));
+        return NULL;
+}

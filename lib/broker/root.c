@@ -1,0 +1,278 @@
+/*
+ * The sandbox's root, namespaces and mounts, as its callers have them.
+ *
+ * They are taken from the first caller, since its root is final by then, and since the sandbox's init can't be looked into by anybody. In a
+ * sandbox whose programs have no capabilities nor get any (no_new_privs), and whose filter keeps unshare, setns and chroot from them, they
+ * are those of all callers. Each thread is chrooted, and joins the network, UTS and IPC namespace: what /proc/sys says of these depends on
+ * who opens it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "fd.h"
+
+static const struct {
+        const char *path, *own;
+        int type;
+} namespaces[] = {
+        { "ns/net", "thread-self/ns/net", CLONE_NEWNET },
+        { "ns/uts", "thread-self/ns/uts", CLONE_NEWUTS },
+        { "ns/ipc", "thread-self/ns/ipc", CLONE_NEWIPC },
+};
+
+#define MAX_MOUNTINFO (4U << 20)
+
+/* ---- mounts ---- */
+
+static void mounts_done(struct mounts *m) {
+        for (size_t i = 0; i < m->n; i++) {
+                free(m->list[i].root);
+                free(m->list[i].point);
+        }
+        free(m->list);
+        *m = (struct mounts) {};
+}
+
+static int compare_mounts(const void *a, const void *b) {
+        const struct mount *x = a, *y = b;
+
+        return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* Undoes the kernel's \040. */
+static char *unescape(const char *text) {
+        char *copy = strdup(text), *to = copy;
+
+        for (const char *p = copy; p && *p; p++)
+                if (p[0] == '\\' && p[1] >= '0' && p[1] <= '3' && p[2] && p[3]) {
+                        *to++ = (p[1] - '0') << 6 | (p[2] - '0') << 3 | (p[3] - '0');
+                        p += 3;
+                } else
+                        *to++ = *p;
+        if (to)
+                *to = 0;
+        return copy;
+}
+
+static int mounts_add(struct mounts *m, char *line) {
+        char *save, *word, *words[5];
+        struct mount mount = {};
+
+        char *rest = strstr(line, " - ");
+        if (!rest)
+                return -EINVAL;
+        mount.proc = strncmp(rest + 3, "proc ", 5) == 0;
+        word = strtok_r(line, " ", &save);
+        for (size_t i = 0; i < ELEMENTSOF(words); i++, word = strtok_r(NULL, " ", &save)) {
+                if (!word)
+                        return -EINVAL;
+                words[i] = word;
+        }
+        mount.id = strtoull(words[0], NULL, 10);
+        if ((m->n & (m->n - 1)) == 0) {
+                struct mount *larger = realloc(m->list, (m->n ? m->n * 2 : 1) * sizeof(*larger));
+                if (!larger)
+                        return -ENOMEM;
+                m->list = larger;
+        }
+        if (mount.proc) {
+                mount.root = unescape(words[3]);
+                mount.point = unescape(words[4]);
+                if (!mount.root || !mount.point) {
+                        free(mount.root);
+                        free(mount.point);
+                        return -ENOMEM;
+                }
+        }
+        m->list[m->n++] = mount;
+        return 0;
+}
+
+static int mounts_read(struct call *call, struct mounts *ret) {
+        _cleanup_(mounts_done) struct mounts m = {};
+        _cleanup_free_ char *text = NULL;
+        size_t size;
+        int r;
+
+        _cleanup_close_ int fd = target_open_proc(call, "mountinfo", O_RDONLY);
+        if (fd < 0)
+                return fd;
+        r = fd_read_file(fd, MAX_MOUNTINFO, &text, &size);
+        if (r < 0)
+                return r;
+        for (char *save, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+                r = mounts_add(&m, line);
+                if (r < 0)
+                        return r;
+        }
+        qsort(m.list, m.n, sizeof(m.list[0]), compare_mounts);
+        *ret = m;
+        m = (struct mounts) {};
+        return 0;
+}
+
+static const struct mount *find_mount(const struct mounts *m, uint64_t id) {
+        struct mount key = { .id = id };
+
+        return m->n ? bsearch(&key, m->list, m->n, sizeof(key), compare_mounts) : NULL;
+}
+
+/* Called with the lock held. Mounts can come to a sandbox later, where its view takes them from the host: what isn't known is looked for. */
+static int mount_get(struct receiver *r, uint64_t id, const struct mount **ret) {
+        struct sandbox_root *root = &r->worker->root;
+        const struct mount *mount = find_mount(&root->mounts, id);
+
+        if (!mount) {
+                struct mounts m = {};
+                int e = mounts_read(&r->call, &m);
+                if (e < 0)
+                        return e;
+                mounts_done(&root->mounts);
+                root->mounts = m;
+                mount = find_mount(&root->mounts, id);
+        }
+        *ret = mount;
+        return mount ? 0 : -ENOENT;
+}
+
+int root_mount_known(struct receiver *r, uint64_t mount_id) {
+        struct sandbox_root *root = &r->worker->root;
+        const struct mount *mount;
+
+        pthread_mutex_lock(&root->lock);
+        int e = mount_get(r, mount_id, &mount);
+        pthread_mutex_unlock(&root->lock);
+        return e;
+}
+
+int root_proc_path(struct receiver *r, uint64_t mount_id, const char *path, char *ret) {
+        struct sandbox_root *root = &r->worker->root;
+        const struct mount *mount;
+
+        pthread_mutex_lock(&root->lock);
+        int e = mount_get(r, mount_id, &mount);
+        if (e >= 0) {
+                e = -ENOENT;
+                size_t n = mount->proc ? strlen(mount->point) : 0;
+                if (n == 1)
+                        n = 0; /* "/" */
+                if (mount->proc && strncmp(path, mount->point, n) == 0 && (path[n] == '/' || path[n] == 0) &&
+                    snprintf(ret, PATH_MAX, "%s%s", strcmp(mount->root, "/") == 0 ? "" : mount->root, path + n) < PATH_MAX)
+                        e = 0;
+        }
+        pthread_mutex_unlock(&root->lock);
+        return e;
+}
+
+/* ---- root and namespaces ---- */
+
+static bool same_directory(int fd, const char *path) {
+        struct statx a, b;
+        unsigned mask = STATX_INO | STATX_MNT_ID;
+
+        return statx(fd, "", AT_EMPTY_PATH, mask, &a) >= 0 && statx(AT_FDCWD, path, 0, mask, &b) >= 0 && a.stx_ino == b.stx_ino &&
+                a.stx_mnt_id == b.stx_mnt_id && a.stx_dev_major == b.stx_dev_major && a.stx_dev_minor == b.stx_dev_minor;
+}
+
+static int find_namespaces(struct receiver *r, int found[ELEMENTSOF(namespaces)]) {
+        for (size_t i = 0; i < ELEMENTSOF(namespaces); i++) {
+                struct stat theirs, ours;
+                _cleanup_close_ int fd = target_open_proc(&r->call, namespaces[i].path, O_RDONLY);
+                if (fd < 0)
+                        return fd;
+                if (fstat(fd, &theirs) < 0 || fstatat(r->worker->proc, namespaces[i].own, &ours, 0) < 0)
+                        return -errno;
+                if (theirs.st_ino != ours.st_ino || theirs.st_dev != ours.st_dev)
+                        found[i] = TAKE_FD(fd);
+        }
+        return 0;
+}
+
+/* Called with the lock held, by the first thread that has a call. */
+static int root_find(struct receiver *r) {
+        struct sandbox_root *root = &r->worker->root;
+        int found[ELEMENTSOF(namespaces)] = { -1, -1, -1 };
+        struct task_status status;
+        struct mounts mounts = {};
+        int e;
+
+        _cleanup_close_ int fd = target_open_proc(&r->call, "root", O_PATH | O_DIRECTORY);
+        if (fd < 0)
+                return fd;
+        e = find_namespaces(r, found);
+        if (e >= 0)
+                e = target_status(&r->call, &status);
+        if (e >= 0)
+                e = mounts_read(&r->call, &mounts);
+        if (e < 0) {
+                for (size_t i = 0; i < ELEMENTSOF(found); i++)
+                        fd_close(found[i]);
+                return e;
+        }
+        root->root_is_ours = same_directory(fd, "/");
+        root->root = TAKE_FD(fd);
+        memcpy(root->namespaces, found, sizeof(found));
+        root->credentials = status.credentials;
+        root->constant = status.no_new_privs && status.permitted == 0;
+        mounts_done(&root->mounts);
+        root->mounts = mounts;
+        root->ready = true;
+        return 0;
+}
+
+/* The capabilities that a thread can still want once it has entered: to look at the caller, and to move it to a CPU. */
+#define KEPT (UINT64_C(1) << CAP_SYS_PTRACE | UINT64_C(1) << CAP_SYS_NICE | UINT64_C(1) << CAP_SYS_RESOURCE)
+
+static int root_join(struct receiver *r) {
+        struct sandbox_root *root = &r->worker->root;
+        int e;
+
+        e = credentials_own(&r->credentials);
+        if (e < 0)
+                return e;
+        e = confine_effective(confine_get_permitted());
+        if (e < 0)
+                return e;
+        for (size_t i = 0; i < ELEMENTSOF(namespaces); i++)
+                if (root->namespaces[i] >= 0 && setns(root->namespaces[i], namespaces[i].type) < 0)
+                        return -errno;
+        if (!root->root_is_ours && (fchdir(root->root) < 0 || chroot(".") < 0))
+                return -errno;
+        r->umask = 0;
+        umask(0);
+
+        uint64_t before = r->credentials.effective;
+        r->credentials.effective = confine_get_permitted();
+        if (root->constant) {
+                e = credentials_take(r, &root->credentials);
+                if (e < 0)
+                        return e;
+                return confine_permitted(KEPT, root->credentials.effective);
+        }
+        r->credentials.effective = before;
+        return confine_effective(before);
+}
+
+int root_enter(struct receiver *r) {
+        struct sandbox_root *root = &r->worker->root;
+        int e = 0;
+
+        if (r->entered)
+                return 0;
+        pthread_mutex_lock(&root->lock);
+        if (!root->ready)
+                e = root_find(r);
+        pthread_mutex_unlock(&root->lock);
+        if (e < 0)
+                return e;
+        e = root_join(r);
+        if (e < 0)
+                return e;
+        r->entered = true;
+        return 0;
+}

@@ -1,0 +1,164 @@
+/*
+ * The worker process: from what it was given to its first thread in NOTIF_RECV, and its end.
+ */
+#include "worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "fd.h"
+#include "sys.h"
+
+#define MAX_THREADS 512
+#define MAX_RECEIVERS 8
+
+uint64_t worker_now(void) {
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t) now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int make_table(struct worker *w) {
+        const struct worker_options *o = &w->options;
+        int max = 0;
+
+        for (size_t i = 0; i < o->n_claims; i++)
+                if (o->claims[i].nr > max)
+                        max = o->claims[i].nr;
+        w->n_table = (size_t) max + 1;
+        w->table = calloc(w->n_table, sizeof(*w->table));
+        if (!w->table)
+                return -ENOMEM;
+        for (size_t i = 0; i < o->n_claims; i++) {
+                if (o->claims[i].nr < 0)
+                        continue;
+                if (w->table[o->claims[i].nr])
+                        return -EEXIST;
+                w->table[o->claims[i].nr] = &o->claims[i];
+        }
+        return 0;
+}
+
+static bool read_flag(const struct worker *w, const char *path) {
+        _cleanup_close_ int fd = openat(w->proc, path, O_RDONLY | O_CLOEXEC);
+        char c = '0';
+
+        return fd >= 0 && read(fd, &c, 1) == 1 && c != '0';
+}
+
+static void on_cancel(int signal) {
+        (void) signal;
+}
+
+/* Its handler has nothing to do: that a system call ends with EINTR is all that it is for, hence no SA_RESTART. */
+static int handle_cancel_signal(void) {
+        struct sigaction action = { .sa_handler = on_cancel };
+
+        return sigaction(CANCEL_SIGNAL, &action, NULL) < 0 ? -errno : 0;
+}
+
+static void size_threads(struct worker *w) {
+        const struct worker_options *o = &w->options;
+        long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+        w->max_threads = o->max_threads ? o->max_threads : MAX_THREADS;
+        if (w->max_threads > w->shared->n_slots)
+                w->max_threads = w->shared->n_slots;
+        w->max_wanted = o->receivers ? o->receivers : cpus < 2 ? 1 : cpus > MAX_RECEIVERS ? MAX_RECEIVERS : (unsigned) cpus;
+        if (w->max_wanted > w->max_threads)
+                w->max_wanted = w->max_threads;
+        atomic_store(&w->wanted, o->receivers ? w->max_wanted : 1);
+
+        /* Those that are there, not those that we may use: a caller with all of them never had an affinity. */
+        for (long i = 0; i < cpus && i < CPU_SETSIZE; i++)
+                CPU_SET(i, &w->all_cpus);
+        w->all_cpus_count = cpus > 0 ? cpus : 1;
+}
+
+static int prepare(struct worker *w) {
+        int r;
+
+        w->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (w->proc < 0)
+                return -errno;
+        w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (w->wake < 0)
+                return -errno;
+        r = confine_process(w);
+        if (r < 0)
+                return r;
+        r = make_table(w);
+        if (r < 0)
+                return r;
+        r = handle_cancel_signal();
+        if (r < 0)
+                return r;
+        w->protected_symlinks = read_flag(w, "sys/fs/protected_symlinks");
+        size_threads(w);
+        /* One set of flags belongs to one listener. Kernels before 6.6 know none, and are slower. By value, not by pointer. */
+        if (ioctl(w->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) < 0 && errno != EINVAL && errno != ENOTTY)
+                return -errno;
+        return 0;
+}
+
+int worker_run(const struct worker_options *options) {
+        /* Never freed: threads that wait in old kernels' NOTIF_RECV, or stand by, end with the process. */
+        struct worker *w = calloc(1, sizeof(*w));
+        int r;
+
+        if (!w)
+                return -ENOMEM;
+        *w = (struct worker) {
+                .options = *options,
+                .plan = options->plan,
+                .shared = options->shared,
+                .listener = options->listener,
+                .init_pidfd = options->init_pidfd,
+                .log_fd = options->log_fd,
+                .low_port_socket = options->low_port_socket,
+                .proc = -1,
+                .wake = -1,
+                .root = { .lock = PTHREAD_MUTEX_INITIALIZER, .root = -1, .namespaces = { -1, -1, -1 } },
+                .low_port_lock = PTHREAD_MUTEX_INITIALIZER,
+                .lock = PTHREAD_MUTEX_INITIALIZER,
+                .relief = PTHREAD_COND_INITIALIZER,
+        };
+        r = prepare(w);
+        if (r < 0)
+                return r;
+        r = threads_start(w);
+        if (r < 0)
+                return r;
+        return threads_monitor(w);
+}
+
+int worker_bind_low_port(struct call *call, int socket, const void *address, unsigned size) {
+        struct worker *w = call->worker;
+        int32_t answer = -EIO;
+        int r;
+
+        if (w->low_port_socket < 0)
+                return -EACCES;
+        if (size > sizeof(struct sockaddr_storage))
+                return -EINVAL;
+        /* One question at a time, so that each answer is to its own. */
+        pthread_mutex_lock(&w->low_port_lock);
+        r = fd_send(w->low_port_socket, address, size, &socket, 1);
+        if (r >= 0) {
+                ssize_t n = fd_receive(w->low_port_socket, &answer, sizeof(answer), NULL, 0, NULL);
+                r = n < 0 ? n : n != sizeof(answer) ? -EPIPE : answer > 0 ? -EIO : answer;
+        }
+        pthread_mutex_unlock(&w->low_port_lock);
+        if (r < 0)
+                return r;
+        return loop_valid(call) ? 0 : -ESRCH;
+}
