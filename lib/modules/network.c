@@ -81,18 +81,6 @@ struct verdict network_refuse(struct call *call, const struct net_match *match, 
 
 /* ---- Deciding ---- */
 
-static bool decide(struct call *call, const struct endpoint *e, const struct address *a, const struct sockaddr *as, struct verdict *ret_verdict) {
-        bool path = a->pin.path[0];
-        struct net_match match = plan_match_address(call->plan, NET_CONNECT, endpoint_protocol(e), as, a->size, path ? a->pin.path : NULL,
-                                                    path && a->pin.match.own);
-
-        call->net_rule = match.rule;
-        if (match.allowed)
-                return true;
-        *ret_verdict = network_refuse(call, &match, "connect");
-        return false;
-}
-
 /* Resolves the path in a Unix address as the caller would, and puts the link to what was found in its place, so that there is no second
  * walk. */
 static int resolve_unix(struct call *call, struct address *a) {
@@ -117,8 +105,9 @@ static int resolve_unix(struct call *call, struct address *a) {
         return 0;
 }
 
-static bool decide_unix(struct call *call, const struct endpoint *e, struct address *a, struct verdict *ret_verdict) {
-        struct address asked = *a;
+static bool decide_unix(struct call *call, struct address *a, struct verdict *ret_verdict) {
+        const struct sockaddr_un asked = a->un;
+        const socklen_t asked_size = a->size;
         int r;
 
         if (a->any.sa_family != AF_UNIX || a->size <= offsetof(struct sockaddr_un, sun_path) || a->size > sizeof(a->un)) {
@@ -134,12 +123,11 @@ static bool decide_unix(struct call *call, const struct endpoint *e, struct addr
         } else
                 call->subject = net_format(PROTOCOL_OTHER, &a->any, a->size, call->path3, PATH_MAX);
 
-        struct net_match match = plan_match_address(call->plan, NET_CONNECT, PROTOCOL_OTHER, &asked.any, asked.size,
+        struct net_match match = plan_match_address(call->plan, NET_CONNECT, PROTOCOL_OTHER, (const struct sockaddr *) &asked, asked_size,
                                                     a->linked ? a->pin.path : NULL, a->linked && a->pin.match.own);
         call->net_rule = match.rule;
         if (!match.allowed)
                 *ret_verdict = network_refuse(call, &match, "connect");
-        (void) e;
         return match.allowed;
 }
 
@@ -162,7 +150,11 @@ static bool decide_inet(struct call *call, const struct endpoint *e, struct addr
         if (as.ss_family != AF_INET && as.ss_family != AF_INET6)
                 return true;
         call->subject = net_format(endpoint_protocol(e), (struct sockaddr *) &as, a->size, call->path3, PATH_MAX);
-        return decide(call, e, a, (struct sockaddr *) &as, ret_verdict);
+        struct net_match match = plan_match_address(call->plan, NET_CONNECT, endpoint_protocol(e), (struct sockaddr *) &as, a->size, NULL, false);
+        call->net_rule = match.rule;
+        if (!match.allowed)
+                *ret_verdict = network_refuse(call, &match, "connect");
+        return match.allowed;
 }
 
 bool address_decide(struct call *call, const struct endpoint *e, struct address *a, bool sending, struct verdict *ret_verdict) {
@@ -170,7 +162,7 @@ bool address_decide(struct call *call, const struct endpoint *e, struct address 
         case AF_UNIX:
                 if (!sending && a->size >= sizeof(sa_family_t) && a->any.sa_family == AF_UNSPEC)
                         return true; /* dissolves the association of a datagram socket; an error with others */
-                return decide_unix(call, e, a, ret_verdict);
+                return decide_unix(call, a, ret_verdict);
         case AF_INET:
         case AF_INET6:
                 return decide_inet(call, e, a, sending, ret_verdict);

@@ -76,8 +76,13 @@ struct verdict raw_handle(struct call *call) {
                         return verdict_deny(rule->error);
                 case ACTION_KILL:
                         return verdict_kill();
-                case ACTION_LOG:
-                        return underlying(call);
+                case ACTION_LOG: {
+                        struct verdict verdict = underlying(call);
+                        /* The record names what refused it. */
+                        if (verdict.denied)
+                                call->syscall_rule = NULL;
+                        return verdict;
+                }
                 }
         }
         if (syscalls->deny_unnamed && known_class(nr) != SYSCALL_START) {
