@@ -59,24 +59,30 @@ need_full() {
     [ -n "${SANDBOXD_TEST_FULL:-}" ] || skip "only in ./dev test full"
 }
 
-# as WHO COMMAND…: WHO is root or user. The ordinary user is a number without an account, without groups, with a home of its own.
-as() {
-    local who=$1
-    shift
-    case $who in
+# identity WHO: sets the array `identity` to the words that make a command WHO's: root, or user, who is a number without an account and
+# groups, with a home of its own. Words, not a function, so that a process in the background is the command itself.
+identity() {
+    case $1 in
     root)
         need_root
-        HOME=$work/root/home "$@"
+        identity=(env "HOME=$work/root/home")
         ;;
     user)
+        identity=(env "HOME=$work/user/home")
         if [ "$EUID" -eq 0 ]; then
-            HOME=$work/user/home USER=user LOGNAME=user setpriv "--reuid=$SANDBOXD_TEST_USER" "--regid=$SANDBOXD_TEST_USER" \
-                --clear-groups --inh-caps=-all -- "$@"
-        else
-            HOME=$work/user/home "$@"
+            identity+=(USER=user LOGNAME=user setpriv "--reuid=$SANDBOXD_TEST_USER" "--regid=$SANDBOXD_TEST_USER" --clear-groups
+                --inh-caps=-all --)
         fi
         ;;
     esac
+}
+
+# as WHO COMMAND…
+as() {
+    local identity
+    identity "$1"
+    shift
+    "${identity[@]}" "$@"
 }
 
 # folder WHO: a folder that belongs to who runs. It becomes the current one.
@@ -98,11 +104,12 @@ give() {
 
 # ---- Sandboxes ----
 
-# policy TIER NAME…: the argument for --policy: a shipped policy (or several), as it is, or with every path call sent to the broker.
+# policy TIER NAME…: the argument for --policy: a shipped policy (or several), as it is, or with every path call sent to the broker. What
+# is in $policy_extra is added as it stands, lines of YAML.
 policy() {
     local tier=$1 file names
     shift
-    if [ "$tier" = view ] && [ $# -eq 1 ]; then
+    if [ "$tier" = view ] && [ $# -eq 1 ] && [ -z "${policy_extra:-}" ]; then
         echo "$1"
         return
     fi
@@ -113,6 +120,7 @@ policy() {
         echo "description: ${names%, } for a test, tier $tier"
         echo "extends: [${names%, }]"
         [ "$tier" = view ] || echo "files: { enforce: broker }"
+        printf '%s' "${policy_extra:-}"
     } > "$file"
     chmod 644 "$file"
     echo "$file"
@@ -150,11 +158,36 @@ counter() {
 
 # ---- Processes ----
 
-# start COMMAND…: in the background; its number is in $started. Its output goes to $work/started.out unless redirected.
+# start WHO COMMAND…: in the background, with nothing as its input; its number is in $started, what it prints in $work/out and $work/err.
 start() {
-    "$@" 3>&- &
+    local identity
+    identity "$1"
+    shift
+    : > "$work/out"
+    : > "$work/err"
+    "${identity[@]}" "$@" < /dev/null > "$work/out" 2> "$work/err" 3>&- &
     started=$!
     background+=("$started")
+}
+
+# start_sandbox WHO TIER POLICY[,POLICY…] [OPTION…] [--] COMMAND…
+start_sandbox() {
+    local who=$1 tier=$2 names
+    IFS=, read -r -a names <<< "$3"
+    shift 3
+    start "$who" "$SANDBOXCTL" exec --policy "$(policy "$tier" "${names[@]}")" "$@"
+}
+
+# ends CODE: the process that was started ends by itself, with this exit code.
+ends() {
+    local code=0
+    ended "$started" 300 || { echo "$started does not end"; return 1; }
+    wait "$started" || code=$?
+    if [ "$code" -ne "$1" ]; then
+        echo "exit code $code, not $1; it said:"
+        cat "$work/out" "$work/err"
+        return 1
+    fi
 }
 
 # ended PID [TENTHS]: waits until the process is gone (or is a zombie of ours).
