@@ -16,9 +16,9 @@
 
 #define PROC_ATTRIBUTES (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
-/* What uid 0 may write without any capability, or what drives hardware: core_pattern alone is code on the host. */
+/* What must not be written even where its mode allows it. For uid 0 of the host all of procfs is read-only (see view_add_proc). */
 static const char *const proc_read_only[] = {
-        "sys", "sysrq-trigger", "irq", "bus", "fs", "driver", "dynamic_debug", "tty", "mtrr", "mdstat",
+        "sys", "sysrq-trigger", "irq", "bus", "fs", "driver", "dynamic_debug", "tty", "mtrr", "mdstat", "pressure",
 };
 
 /* What tells of the host's kernel, memory, keys, or other people's work. */
@@ -27,36 +27,39 @@ static const char *const proc_masked[] = {
         "sched_debug", "scsi", "slabinfo", "vmallocinfo", "pagetypeinfo", "interrupts", "vmcore", "lock_stat",
 };
 
+static int proc_read_only_entry(struct view *v, int proc, const char *path, const char *name) {
+        _cleanup_close_ int mount = view_mount_copy(proc, name, PROC_ATTRIBUTES | MOUNT_ATTR_RDONLY);
+
+        /* Not on this kernel; or a link, to be found where it points. */
+        if (mount == -ENOENT || mount == -ELOOP)
+                return 0;
+        snprintf(v->what, 256, "%.100s/%.100s", path, name);
+        if (mount < 0)
+                return mount;
+        return move_mount(mount, "", proc, name, MOVE_MOUNT_F_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
 static int proc_protect(struct view *v, int proc, const char *path) {
         char inside[PATH_MAX];
+        int r = 0;
 
-        for (size_t i = 0; i < ELEMENTSOF(proc_read_only); i++) {
-                struct stat st;
-                _cleanup_close_ int mount = view_mount_copy(proc, proc_read_only[i], PROC_ATTRIBUTES | MOUNT_ATTR_RDONLY);
-
-                if (mount == -ENOENT)
-                        continue;
-                snprintf(v->what, 256, "%s/%s", path, proc_read_only[i]);
-                if (mount < 0)
-                        return mount;
-                if (fstat(mount, &st) < 0)
-                        return -errno;
-                if (move_mount(mount, "", proc, proc_read_only[i], MOVE_MOUNT_F_EMPTY_PATH) < 0)
-                        return -errno;
-        }
-        for (size_t i = 0; i < ELEMENTSOF(proc_masked); i++) {
+        for (size_t i = 0; v->uid != 0 && r >= 0 && i < ELEMENTSOF(proc_read_only); i++)
+                r = proc_read_only_entry(v, proc, path, proc_read_only[i]);
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(proc_masked); i++) {
                 snprintf(inside, sizeof(inside), "%s/%s", path, proc_masked[i]);
-                int r = view_mask(v, inside);
-                if (r < 0) {
+                r = view_mask(v, inside);
+                if (r < 0)
                         snprintf(v->what, 256, "%.255s", inside);
-                        return r;
-                }
         }
-        return 0;
+        return r;
 }
 
 int view_add_proc(struct view *v, const struct node *node) {
-        _cleanup_close_ int proc = view_mount_new("proc", NULL, PROC_ATTRIBUTES);
+        /* Without any capability uid 0 of the host may write to /proc/sys/kernel/core_pattern (code on the host) and the like. And all entries
+         * but those of processes, /proc itself among them, are the same objects in every procfs of the host: as their owner it could
+         * change their modes for everybody. What is lost is writing to one's own entry: oom_score_adj, coredump_filter, a thread's name. */
+        uint64_t attributes = PROC_ATTRIBUTES | (v->uid == 0 ? MOUNT_ATTR_RDONLY : 0);
+        _cleanup_close_ int proc = view_mount_new("proc", NULL, attributes);
 
         if (proc < 0) {
                 if (proc == -EPERM)
