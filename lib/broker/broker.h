@@ -108,6 +108,7 @@ struct receiver {
         /* Kept handles of the last caller. They never mean another task: of one that is reaped they give ESRCH. */
         pid_t pidfd_of, proc_of;
         int pidfd, proc;
+        int own_fds;                    /* O_PATH of the thread's own /proc/thread-self/fd: outlives the chroot */
         pid_t tgid_inside, tid_inside; /* 0: not asked yet; of this call */
 
         struct credentials credentials; /* the thread's own at present */

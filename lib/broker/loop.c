@@ -3,6 +3,7 @@
  * the question whether a notification is still valid.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <poll.h>
 #include <signal.h>
@@ -194,6 +195,10 @@ void *loop_run(void *userdata) {
         e = credentials_own(&r->credentials);
         if (e >= 0 && unshare(CLONE_FS) < 0)
                 e = -errno;
+        if (e >= 0) {
+                r->own_fds = openat(w->proc, "thread-self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+                e = r->own_fds < 0 ? -errno : 0;
+        }
         if (e < 0) {
                 atomic_store(&w->fatal, e);
                 threads_wake_monitor(w);

@@ -37,6 +37,7 @@ static void receiver_free(struct receiver *r) {
                 return;
         fd_close(r->pidfd);
         fd_close(r->proc);
+        fd_close(r->own_fds);
         pthread_mutex_destroy(&r->lock);
         free(r);
 }
@@ -74,7 +75,7 @@ static int spawn(struct worker *w) {
                 return -ENOMEM;
         new->worker = w;
         new->index = index;
-        new->pidfd = new->proc = -1;
+        new->pidfd = new->proc = new->own_fds = -1;
         pthread_mutex_init(&new->lock, NULL);
         if (current) {
                 /* Root, namespaces and credentials are inherited from the thread that starts it. */

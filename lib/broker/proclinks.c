@@ -1,0 +1,80 @@
+/*
+ * The links of procfs that depend on who follows them: self and thread-self, which are made for the process that reads them, and the magic
+ * links below /proc/PID, which lead to an object without naming it.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+
+#include "fd.h"
+#include "walk.h"
+
+#ifndef ST_NOSYMFOLLOW
+#define ST_NOSYMFOLLOW 0x2000
+#endif
+
+/* The number that a path within procfs begins with, or -1. */
+static pid_t number_of(const char *path) {
+        char *end;
+
+        if (path[0] != '/' || !isdigit((unsigned char) path[1]))
+                return -1;
+        long n = strtol(path + 1, &end, 10);
+        return (*end == '/' || *end == 0) && n > 0 && n <= INT32_MAX ? n : -1;
+}
+
+int proc_link_kind(struct receiver *r, int link, const char *path, uint64_t mount_id, const char *name, struct proc_place *ret) {
+        char within[PATH_MAX];
+        struct statfs fs;
+        int e;
+
+        if (fstatfs(link, &fs) < 0)
+                return -errno;
+        if (fs.f_flags & ST_NOSYMFOLLOW)
+                return -ELOOP;
+        if (fs.f_type != PROC_SUPER_MAGIC)
+                return PROC_LINK_PLAIN;
+        e = root_proc_path(r, mount_id, path, within);
+        if (e < 0)
+                /* A procfs that the sandbox doesn't have, or moved in a way that we don't understand. */
+                return e == -ENOENT ? -EACCES : e;
+
+        pid_t tgid = target_tgid_inside(&r->call), tid = target_tid_inside(&r->call);
+        if (tgid < 0 || tid < 0)
+                return tgid < 0 ? tgid : tid;
+        if (within[0] == 0 || strcmp(within, "/") == 0) {
+                if (strcmp(name, "self") == 0)
+                        snprintf(ret->text, sizeof(ret->text), "%d", tgid);
+                else if (strcmp(name, "thread-self") == 0)
+                        snprintf(ret->text, sizeof(ret->text), "%d/task/%d", tgid, tid);
+                else
+                        return PROC_LINK_PLAIN;
+                return PROC_LINK_TEXT;
+        }
+        pid_t pid = number_of(within);
+        if (pid < 0)
+                return PROC_LINK_PLAIN;
+        ret->own = pid == tgid || pid == tid;
+        return PROC_LINK_MAGIC;
+}
+
+int proc_link_follow(struct receiver *r, int at, const char *name, const struct proc_place *place) {
+        int fd = openat(at, name, O_PATH | O_CLOEXEC);
+        int e = fd < 0 ? -errno : fd;
+
+        /* Nobody is kept from looking at himself. For all others the kernel says what it says to the caller's ids. */
+        if ((e == -EACCES || e == -EPERM) && place->own && rights_raise(r)) {
+                fd = openat(at, name, O_PATH | O_CLOEXEC);
+                e = fd < 0 ? -errno : fd;
+                rights_lower(r);
+        }
+        if (!loop_valid(&r->call)) {
+                fd_close(fd);
+                return -ESRCH;
+        }
+        return e;
+}

@@ -1,0 +1,250 @@
+/*
+ * Resolving a path, and what is done through its pin.
+ *
+ * The fast way is one openat2 without symlinks: then the path that the caller gave names the object, and nothing was passed through that it
+ * doesn't name. All else is walked by hand (walk.c).
+ */
+#include "resolve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "sys.h"
+#include "walk.h"
+
+/* ---- paths ---- */
+
+bool path_climbs(const char *path) {
+        for (const char *p = path; (p = strstr(p, "..")); p += 2)
+                if ((p == path || p[-1] == '/') && (p[2] == '/' || p[2] == 0))
+                        return true;
+        return false;
+}
+
+int path_append(char *base, const char *rest, size_t length) {
+        const char *end = rest + length;
+        size_t n = strlen(base);
+
+        if (n == 1)
+                n = 0;
+        while (rest < end) {
+                size_t part = 0;
+                while (rest < end && *rest == '/')
+                        rest++;
+                while (rest + part < end && rest[part] != '/')
+                        part++;
+                if (part > 0 && !(part == 1 && rest[0] == '.')) {
+                        if (n + 1 + part > PATH_MAX - 1)
+                                return -ENAMETOOLONG;
+                        base[n++] = '/';
+                        memcpy(base + n, rest, part);
+                        n += part;
+                }
+                rest += part;
+        }
+        if (n == 0)
+                base[n++] = '/';
+        base[n] = 0;
+        return 0;
+}
+
+/* "x (deleted)" is what the kernel calls a file x that is gone, and a file of that name. */
+static bool is_deleted(int fd, const char *path) {
+        static const char mark[] = " (deleted)";
+        size_t n = strlen(path);
+        struct stat object, named;
+
+        if (n < sizeof(mark) || strcmp(path + n - sizeof(mark) + 1, mark) != 0)
+                return false;
+        if (fstat(fd, &object) < 0 || object.st_nlink == 0)
+                return true;
+        return fstatat(AT_FDCWD, path, &named, AT_SYMLINK_NOFOLLOW) < 0 || named.st_dev != object.st_dev || named.st_ino != object.st_ino;
+}
+
+int locate(struct receiver *r, int fd, char *path, uint64_t *ret_mount_id) {
+        struct statx stx;
+        char name[16];
+
+        snprintf(name, sizeof(name), "%d", fd);
+        ssize_t n = readlinkat(r->own_fds, name, path, PATH_MAX);
+        if (n < 0)
+                return -errno;
+        if (n >= PATH_MAX)
+                return -ENAMETOOLONG;
+        path[n] = 0;
+        if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &stx) < 0)
+                return -errno;
+        if (ret_mount_id)
+                *ret_mount_id = stx.stx_mnt_id;
+        if (path[0] != '/')
+                return WHERE_FOREIGN;
+        int e = stx.stx_mask & STATX_MNT_ID ? root_mount_known(r, stx.stx_mnt_id) : -ENOENT;
+        if (e < 0)
+                return e == -ENOENT ? WHERE_FOREIGN : e;
+        return is_deleted(fd, path) ? WHERE_DELETED : WHERE_INSIDE;
+}
+
+/* ---- the plan ---- */
+
+static bool parent_denied(const struct plan *plan, char *path) {
+        char *slash = strrchr(path, '/');
+
+        if (!slash || slash == path)
+                return plan_match(plan, "/").state == MATCH_DENIED;
+        *slash = 0;
+        bool denied = plan_match(plan, path).state == MATCH_DENIED;
+        *slash = '/';
+        return denied;
+}
+
+int pin_match(struct call *call, struct pin *pin, enum where where, unsigned flags) {
+        if (where != WHERE_INSIDE) {
+                /* No rule can name it. */
+                pin->outside = true;
+                pin->match = (struct match) { .state = MATCH_DENIED };
+                return 0;
+        }
+        pin->outside = false;
+        pin->match = plan_match(call->plan, pin->path);
+        if (pin->match.state == MATCH_HIDDEN) {
+                pin->fd = fd_close(pin->fd);
+                return flags & RESOLVE_PARENT && pin->parent >= 0 ? 0 : -ENOENT;
+        }
+        if (pin->match.state == MATCH_DENIED && !pin->magic && pin->path[1] && parent_denied(call->plan, pin->path))
+                return -EACCES;
+        return 0;
+}
+
+/* ---- resolving ---- */
+
+void pin_done(struct pin *pin) {
+        pin->fd = fd_close(pin->fd);
+        pin->parent = fd_close(pin->parent);
+}
+
+/* AT_EMPTY_PATH: the descriptor itself, whatever it is. */
+static int resolve_descriptor(struct call *call, int start, struct pin *ret) {
+        struct receiver *r = call_receiver(call);
+        int where;
+
+        ret->fd = start;
+        if (fstat(ret->fd, &ret->st) < 0)
+                return -errno;
+        where = locate(r, ret->fd, ret->path, NULL);
+        if (where < 0)
+                return where;
+        ret->magic = true;
+        int e = pin_match(call, ret, where, 0);
+        if (e == -ENOENT) {
+                /* The caller has it open, so that it was allowed to once; what it may do with it by name, the rule decides. */
+                ret->path[0] = 0;
+        }
+        return e;
+}
+
+static uint64_t resolve_flags(unsigned flags) {
+        return (flags & RESOLVE_IN_BENEATH ? RESOLVE_BENEATH : 0) | (flags & RESOLVE_IN_ROOTED ? RESOLVE_IN_ROOT : 0) |
+                (flags & RESOLVE_IN_NO_XDEV ? RESOLVE_NO_XDEV : 0);
+}
+
+/* -ELOOP: to be walked by hand. */
+static int resolve_fast(struct call *call, int start, const char *path, unsigned flags, struct pin *ret) {
+        bool absolute = path[0] == '/' && !(flags & RESOLVE_IN_ROOTED);
+        int where = WHERE_INSIDE, e;
+
+        ret->fd = sys_openat2(start, path, O_PATH | O_CLOEXEC | (flags & RESOLVE_FOLLOW ? 0 : O_NOFOLLOW), 0,
+                              RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | resolve_flags(flags));
+        if (ret->fd < 0) {
+                e = -errno;
+                if (!absolute || e == -ELOOP || e == -EAGAIN || (e == -ENOENT && (flags & RESOLVE_PARENT)))
+                        return -ELOOP;
+                strcpy(ret->path, "/");
+                if (path_append(ret->path, path, strlen(path)) < 0)
+                        return e;
+                int hidden = pin_match(call, ret, WHERE_INSIDE, 0);
+                return hidden < 0 ? hidden : e;
+        }
+        if (fstat(ret->fd, &ret->st) < 0)
+                return -errno;
+        if (absolute) {
+                strcpy(ret->path, "/");
+                e = path_append(ret->path, path, strlen(path));
+        } else
+                e = where = locate(call_receiver(call), ret->fd, ret->path, NULL);
+        if (e < 0)
+                return e;
+        /* From a directory that is none of the sandbox's, nothing is reached. */
+        if (where == WHERE_FOREIGN) {
+                ret->fd = fd_close(ret->fd);
+                pin_match(call, ret, where, 0);
+                return -EACCES;
+        }
+        return pin_match(call, ret, where, flags);
+}
+
+int resolve(struct call *call, int dirfd, const char *path, unsigned flags, struct pin *ret) {
+        _cleanup_close_ int start = -1;
+        int e;
+
+        ret->fd = ret->parent = -1;
+        ret->name[0] = ret->path[0] = 0;
+        ret->magic = ret->outside = false;
+        ret->match = (struct match) {};
+
+        if (path[0] == 0 && !(flags & RESOLVE_EMPTY))
+                return -ENOENT;
+        e = credentials_follow(call);
+        if (e < 0)
+                return e;
+        if (path[0] != '/' || (flags & RESOLVE_IN_ROOTED)) {
+                start = dirfd == AT_FDCWD ? target_cwd(call) : target_fd(call, dirfd);
+                if (start < 0)
+                        return start;
+        } else if (flags & RESOLVE_IN_BENEATH)
+                return -EXDEV;
+        if (path[0] == 0) {
+                e = resolve_descriptor(call, start, ret);
+                start = -1;
+        } else {
+                e = -ELOOP;
+                if (!(flags & RESOLVE_WANT_PARENT) && !path_climbs(path))
+                        e = resolve_fast(call, start, path, flags, ret);
+                if (e == -ELOOP)
+                        e = walk(call, start, path, flags, ret);
+        }
+        if (e < 0)
+                pin_done(ret);
+        return e;
+}
+
+/* ---- through the pin ---- */
+
+int pin_link(struct call *call, const struct pin *pin, int *ret_dirfd, char ret_path[64]) {
+        if (pin->fd < 0)
+                return -ENOENT;
+        snprintf(ret_path, 64, "%d", pin->fd);
+        *ret_dirfd = call_receiver(call)->own_fds;
+        return 0;
+}
+
+int pin_open(struct call *call, const struct pin *pin, int flags) {
+        char name[64];
+        int dirfd, e;
+
+        e = pin_link(call, pin, &dirfd, name);
+        if (e < 0)
+                return e;
+        /* What makes a file takes a mode and a umask. */
+        if ((flags & O_TMPFILE) == O_TMPFILE)
+                return -EOPNOTSUPP;
+        e = credentials_follow(call);
+        if (e < 0)
+                return e;
+        /* The link itself must be followed, and the object is there. The worker has no use for a terminal of its own. */
+        int fd = openat(dirfd, name, (flags & ~(O_NOFOLLOW | O_EXCL | O_CREAT)) | O_CLOEXEC | O_NOCTTY);
+        return fd < 0 ? -errno : fd;
+}
