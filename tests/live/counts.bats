@@ -1,0 +1,96 @@
+# The number of notified calls is the number of calls that a program makes, neither one more nor one less: counted by strace in a sandbox where
+# nothing is brokered, and by the broker where every path call is.
+
+load lib
+
+brokered='open|openat|openat2|creat|stat|lstat|newfstatat|statx|access|faccessat|faccessat2|readlink|readlinkat|execve|execveat'
+
+# calls FILE: how many calls of those an strace -c counted. Its table: % time, seconds, usecs/call, calls, [errors,] name.
+calls() {
+    awk -v names="^($brokered)\$" '$NF ~ names { n += $4 } END { print n + 0 }' "$1"
+}
+
+# counts WHO POLICY COMMAND…: absolute paths, since a look-up in PATH is the launcher's.
+counts() {
+    local who=$1 names=$2
+    shift 2
+    need_command strace
+    sandbox "$who" view "$names" --quiet --write "$PWD" -- /usr/bin/strace -f -c -o strace.out "$@" > strace.stdout 2> strace.stderr < /dev/null || {
+        cat strace.stderr
+        return 1
+    }
+    sandbox "$who" broker "$names" --quiet --write "$PWD" --stats stats -- "$@" > broker.stdout 2> broker.stderr < /dev/null
+    cmp strace.stdout broker.stdout
+    echo "strace: $(calls strace.out), notified: $(counter stats notified)"
+    if [ "$(calls strace.out)" -ne "$(counter stats notified)" ]; then
+        cat strace.out
+        return 1
+    fi
+    [ "$(counter stats notified)" -gt 20 ]
+}
+
+count_find() {
+    folder "$1"
+    counts "$1" shell /usr/bin/find /usr/include -newer /usr/include/stdio.h
+}
+
+@test "find: user" { count_find user; }
+@test "find: root" { count_find root; }
+
+count_tar() {
+    folder "$1"
+    counts "$1" shell /usr/bin/tar -cf /dev/null --sort=name /usr/include/linux
+    counts "$1" shell /usr/bin/tar -cf archive.tar --sort=name /usr/include/linux
+}
+
+@test "tar: user" { count_tar user; }
+@test "tar: root" { count_tar root; }
+
+count_git() {
+    folder "$1"
+    # Commands of git that answer with one thread and no helper.
+    git init -q repository
+    for i in $(seq 1 200); do echo "$i" > "repository/file$i"; done
+    git -C repository add .
+    git -C repository -c user.name=A -c user.email=a@example.org commit -q -m first
+    touch repository/new
+    give "$1" repository
+    cd repository || return 1
+    counts "$1" git /usr/bin/git -c index.threads=1 -c core.preloadIndex=false --no-optional-locks status --porcelain
+}
+
+@test "git status: user" { count_git user; }
+@test "git status: root" { count_git root; }
+
+count_cc1() {
+    local cc1
+    cc1=$(gcc -print-prog-name=cc1)
+    folder "$1"
+    printf '#include <stdio.h>\n#include <stdlib.h>\n#include <sys/socket.h>\nint main(void) { puts("x"); return 0; }\n' > program.c
+    give "$1" program.c
+    counts "$1" build "$cc1" -quiet program.c -o program.s
+    [ -s program.s ]
+}
+
+@test "cc1: user" { count_cc1 user; }
+@test "cc1: root" { count_cc1 root; }
+
+@test "one call more is one notification more" {
+    folder user
+    for n in 10 11; do
+        sandbox user broker shell --quiet --stats "stats$n" -- /usr/bin/bash --norc -c 'for ((i = 0; i < '$n'; i++)); do [ -e /etc/passwd ]; done'
+    done
+    [ $(($(counter stats11 notified) - $(counter stats10 notified))) -eq 1 ]
+}
+
+@test "the counters add up, and the log has a line for each decision" {
+    folder user
+    sandbox user broker shell --quiet --stats stats --log log -- /usr/bin/find /etc > found 2> errors || :
+    cat stats
+    [ "$(wc -l < log)" -eq "$(counter stats notified)" ]
+    [ "$(counter stats notified)" -eq $(($(counter stats allowed) + $(counter stats denied) + $(counter stats failed) + $(counter stats gone))) ]
+    [ "$(grep -c '"verdict": *"deny"' log)" -eq "$(counter stats denied)" ]
+    /usr/bin/python3 -c 'import json, sys
+for line in open("log"): json.loads(line)'
+    [ "$(counter stats refused)" -eq 0 ]
+}

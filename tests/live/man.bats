@@ -1,0 +1,56 @@
+# The manual and the programs say the same.
+
+load lib
+
+options_of_help() {
+    grep -oE '^ +--[a-z][a-z-]*' | tr -d ' ' | sort -u
+}
+
+# The options that sandboxctl(1) describes: paragraphs that begin with one, in bold.
+options_of_manual() {
+    sed -n '/^# EXEC/,/^# POLICY/p' "$SANDBOXD_SOURCE/man/sandboxctl.1.scd" | grep -oE '^\*--[a-z][a-z-]*\*' | tr -d '*' | sort -u
+}
+
+@test "each option of sandboxctl exec is in sandboxctl(1), and each there is an option" {
+    "$SANDBOXCTL" exec --help | options_of_help > help
+    options_of_manual > manual
+    [ "$(wc -l < help)" -ge 15 ]
+    diff help manual
+}
+
+@test "each verb is in sandboxctl(1)" {
+    "$SANDBOXCTL" --help | sed -n '/^Verbs:/,/^$/s/^  \([a-z]*\) .*/\1/p' > verbs
+    [ "$(wc -l < verbs)" -ge 3 ]
+    while read -r verb; do
+        grep -q "^\*sandboxctl $verb\|^\*sandboxctl\* $verb" "$SANDBOXD_SOURCE/man/sandboxctl.1.scd" || {
+            echo "not in the manual: $verb"
+            return 1
+        }
+    done < verbs
+    "$SANDBOXCTL" policy --help | grep -oE '^ +(check|list|show)' | tr -d ' ' | sort -u > verbs
+    [ "$(wc -l < verbs)" -eq 3 ]
+}
+
+@test "each key of a shipped policy is in sandboxd.policy(5)" {
+    local key
+    grep -hoE '^ *[a-z][a-z-]*:' "$SANDBOXD_SOURCE"/policies/*.yaml | tr -d ' :' | sort -u > keys
+    [ -s keys ]
+    while read -r key; do
+        grep -qE "(\*|[{ ,])$key(\*|:)" "$SANDBOXD_SOURCE/man/sandboxd.policy.5.scd" || {
+            echo "not in the manual: $key"
+            return 1
+        }
+    done < keys
+}
+
+@test "the pages are well formed, and no line of theirs is lost" {
+    need_command scdoc man
+    local page
+    for page in sandboxctl.1 sandboxd.policy.5; do
+        scdoc < "$SANDBOXD_SOURCE/man/$page.scd" > "$page"
+        MANWIDTH=100 man --warnings -l "$page" > text 2> warnings
+        cat warnings
+        [ ! -s warnings ]
+        [ "$(wc -l < text)" -gt 100 ]
+    done
+}
