@@ -156,11 +156,30 @@ static int grant_whole_tree(int ruleset, uint64_t handled, const struct plan *pl
         return r;
 }
 
-int landlock_apply(const struct plan *plan) {
+/* Without this, `cat /dev/stdin <file` would fail. It gives nothing that the descriptor itself doesn't. */
+static int grant_open_file(int ruleset, uint64_t handled, int fd) {
+        int flags = fcntl(fd, F_GETFL);
+        struct stat st;
+
+        if (flags < 0 || fstat(fd, &st) < 0)
+                return errno == EBADF ? 0 : -errno;
+        if (!S_ISREG(st.st_mode) || (flags & O_PATH))
+                return 0;
+        struct landlock_path_beneath_attr attr = { .parent_fd = fd };
+        if ((flags & O_ACCMODE) != O_WRONLY)
+                attr.allowed_access |= LANDLOCK_ACCESS_FS_READ_FILE;
+        if ((flags & O_ACCMODE) != O_RDONLY)
+                attr.allowed_access |= LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE;
+        attr.allowed_access &= handled;
+        /* A memfd has no place in any tree (EBADFD), and Landlock lets it be. */
+        if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &attr, 0) < 0 && errno != EBADFD)
+                return -errno;
+        return 0;
+}
+
+int landlock_apply(const struct plan *plan, const int *fds, size_t n_fds) {
         int abi = landlock_abi();
 
-        if (abi == 0)
-                return 0;
         /* Before ABI 2 no rule could allow a rename or link into another directory, and programs would break: the view alone holds there. */
         if (abi < 2)
                 return 0;
@@ -169,6 +188,8 @@ int landlock_apply(const struct plan *plan) {
         if (ruleset < 0)
                 return ruleset;
         int r = plan->whole_tree ? grant_whole_tree(ruleset, handled, plan) : grant_nodes(ruleset, handled, plan);
+        for (size_t i = 0; r >= 0 && i < n_fds; i++)
+                r = grant_open_file(ruleset, handled, fds[i]);
         if (r < 0)
                 return r;
         return syscall(SYS_landlock_restrict_self, ruleset, 0) < 0 ? -errno : 0;

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -189,6 +190,7 @@ static _noreturn_ void guard_run(const struct cgroup *c, int socket) {
         sigfillset(&all);
         (void) sigprocmask(SIG_SETMASK, &all, NULL);
         (void) setsid();
+        (void) prctl(PR_SET_NAME, "sandboxd-guard", 0, 0, 0);
         (void) close_range(0, socket - 1, 0);
         (void) close_range(socket + 1, ~0U, 0);
         if (chdir("/") < 0 || fd_read_full(socket, &byte, 1) == 1)

@@ -149,6 +149,16 @@ static int change_directory(const struct launch_options *o) {
         return match.state == MATCH_HIDDEN ? -ENOENT : match.state == MATCH_DENIED ? -EACCES : 0;
 }
 
+static int apply_landlock(const struct launch_options *o) {
+        _cleanup_free_ int *fds = calloc(o->n_pass_fds + 3, sizeof(*fds));
+
+        if (!fds)
+                return -ENOMEM;
+        for (size_t i = 0; i < o->n_pass_fds + 3; i++)
+                fds[i] = i < 3 ? (int) i : o->pass_fds[i - 3];
+        return landlock_apply(o->plan, fds, o->n_pass_fds + 3);
+}
+
 static void restrict_self(const struct start *s, int channel) {
         const struct launch_options *o = s->options;
         char text[256] = "";
@@ -158,7 +168,7 @@ static void restrict_self(const struct start *s, int channel) {
                 give_up(channel, "limits", r, text);
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
                 give_up(channel, "no_new_privs", errno, "");
-        if ((r = landlock_apply(o->plan)) < 0)
+        if ((r = apply_landlock(o)) < 0)
                 give_up(channel, "landlock", r, "");
         if ((r = privileges_keep(0)) < 0)
                 give_up(channel, "capabilities", r, "");

@@ -8,6 +8,8 @@
  *   probe caps        have capabilities, or get them by being uid 0
  *   probe root        leave the root, see mounts of the host
  *   probe signals     have signals blocked or ignored
+ *   probe calls       make a call that the worker answers until killed, and print ENOSYS should that be the answer
+ *   probe exec DIR    execute a copy of itself made in DIR, or a memfd
  *   probe orphans     leave a grandchild to init, and see that it is reaped
  */
 #include <dirent.h>
@@ -24,6 +26,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -199,6 +202,40 @@ static void probe_orphans(void) {
         must_fail(kill(grandchild, 0), "a zombie stays");
 }
 
+static _Noreturn void probe_calls(void) {
+        struct utsname name;
+
+        for (;;)
+                if (uname(&name) >= 0 || errno == ENOSYS) {
+                        if (write(1, "ENOSYS\n", 7) < 0)
+                                _exit(1);
+                        _exit(1);
+                }
+}
+
+static void probe_exec(const char *dir) {
+        char path[4096], buffer[65536];
+        char *const argv[] = { (char *) "probe", NULL };
+        ssize_t n;
+
+        snprintf(path, sizeof(path), "%s/copy", dir);
+        int from = open("/proc/self/exe", O_RDONLY), to = open(path, O_CREAT | O_WRONLY, 0755);
+        int memfd = syscall(SYS_memfd_create, "copy", 0x10U /* MFD_EXEC */);
+        if (memfd < 0)
+                memfd = syscall(SYS_memfd_create, "copy", 0U);
+        if (from < 0 || to < 0 || memfd < 0)
+                return must_fail(0, "no copy can be made");
+        while ((n = read(from, buffer, sizeof(buffer))) > 0)
+                if (write(to, buffer, n) != n || write(memfd, buffer, n) != n)
+                        must_fail(0, "no copy can be made");
+        close(to);
+        /* A program that ran would end with 100. */
+        execv(path, argv);
+        syscall(SYS_execveat, memfd, "", argv, NULL, 0x1000 /* AT_EMPTY_PATH */);
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", memfd);
+        execv(path, argv);
+}
+
 int main(int argc, char **argv) {
         const char *what = argc > 1 ? argv[1] : "";
 
@@ -218,6 +255,10 @@ int main(int argc, char **argv) {
                 probe_signals();
         else if (strcmp(what, "orphans") == 0)
                 probe_orphans();
+        else if (strcmp(what, "calls") == 0)
+                probe_calls();
+        else if (strcmp(what, "exec") == 0 && argc > 2)
+                probe_exec(argv[2]);
         else
                 return 100;
         return failures > 90 ? 90 : failures;

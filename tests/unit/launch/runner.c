@@ -238,7 +238,16 @@ int main(int argc, char **argv) {
                 fprintf(stderr, "not launched: %s\n", error);
                 return 99;
         }
+        struct termios saved, raw;
+        bool terminal = launched.pty >= 0 && tcgetattr(0, &saved) >= 0;
+        if (terminal) {
+                raw = saved;
+                cfmakeraw(&raw);
+                tcsetattr(0, TCSANOW, &raw);
+        }
         int code = supervise(&launched, &options);
+        if (terminal)
+                tcsetattr(0, TCSANOW, &saved);
         _cleanup_free_ char *events = cgroup ? cgroup_events(cgroup, &policy.limits) : NULL;
         if (events)
                 fprintf(stderr, "%s\n", events);
