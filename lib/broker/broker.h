@@ -103,6 +103,7 @@ struct receiver {
         struct worker *worker;
         unsigned index; /* of its slot */
         pid_t tid;
+        pid_t last_tid; /* whose call it had before this one */
         bool entered;
 
         /* Kept handles of the last caller. They never mean another task: of one that is reaped they give ESRCH. */
@@ -190,6 +191,7 @@ struct worker {
         const struct claim **table; /* by number */
         size_t n_table;
         bool protected_symlinks;
+        bool unsafe_proceed; /* FOR TESTS: sys_unsafe() */
         struct sandbox_root root;
         struct inject_cost inject;
         cpu_set_t all_cpus;
@@ -203,7 +205,7 @@ struct worker {
         unsigned n_threads, n_standby, max_threads, relieved;
         _Atomic unsigned waiting; /* threads in NOTIF_RECV */
         _Atomic unsigned wanted;  /* how many should be there */
-        unsigned max_wanted;
+        unsigned min_wanted, max_wanted;
         _Atomic int pressure;     /* loop.c: do calls wait for receivers? */
         _Atomic unsigned n_blocked;
         _Atomic bool monitor_sleeps;

@@ -186,6 +186,12 @@ static struct reply_result kill_sandbox(struct receiver *r) {
 }
 
 struct reply_result reply_send(struct receiver *r, struct verdict *v) {
+        if (r->worker->unsafe_proceed && !v->denied && v->kind <= VERDICT_FD) {
+                /* FOR TESTS: the mistake that the races of tests/attack look for, so that they can show that they would find it. */
+                if (v->kind == VERDICT_FD)
+                        v->fd = fd_close(v->fd);
+                v->kind = VERDICT_PROCEED;
+        }
         switch (v->kind) {
         case VERDICT_VALUE:
                 return send_reply(r, v->value, 0, 0);

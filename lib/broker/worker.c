@@ -76,7 +76,8 @@ static void size_threads(struct worker *w) {
         w->max_wanted = o->receivers ? o->receivers : cpus < 2 ? 1 : cpus > MAX_RECEIVERS ? MAX_RECEIVERS : (unsigned) cpus;
         if (w->max_wanted > w->max_threads)
                 w->max_wanted = w->max_threads;
-        atomic_store(&w->wanted, o->receivers ? w->max_wanted : 1);
+        w->min_wanted = o->receivers ? w->max_wanted : 1;
+        atomic_store(&w->wanted, w->min_wanted);
 
         /* Those that are there, not those that we may use: a caller with all of them never had an affinity. */
         for (long i = 0; i < cpus && i < CPU_SETSIZE; i++)
@@ -103,6 +104,7 @@ static int prepare(struct worker *w) {
         if (r < 0)
                 return r;
         w->protected_symlinks = read_flag(w, "sys/fs/protected_symlinks");
+        w->unsafe_proceed = sys_unsafe("proceed");
         size_threads(w);
         /* One set of flags belongs to one listener. Kernels before 6.6 know none, and are slower. By value, not by pointer. */
         if (ioctl(w->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) < 0 && errno != EINVAL && errno != ENOTTY)
