@@ -54,3 +54,14 @@ options_of_manual() {
         [ "$(wc -l < text)" -gt 100 ]
     done
 }
+
+@test "each place where the kernel goes on with the caller's own call is in sandboxd.policy(5)" {
+    (cd "$SANDBOXD_SOURCE/lib" && grep -c '/\* proceed:' modules/*.c broker/*.c | sed -n 's,^[a-z]*/\(.*\):\([1-9][0-9]*\)$,\1: \2,p' | sort) > code
+    sed -n '/^# CALLS/,/^# INTERRUPTED/p' "$SANDBOXD_SOURCE/man/sandboxd.policy.5.scd" | grep -oE '[a-z_]+\.c: [0-9]+' |
+        awk '{ n[$1] += $2 } END { for (f in n) print f, n[f] }' | sort > manual
+    [ -s code ]
+    diff code manual
+    # And no verdict of that kind is given without such a comment.
+    grep -rn 'return verdict_\(proceed\|registers\)(' "$SANDBOXD_SOURCE/lib/modules" "$SANDBOXD_SOURCE/lib/broker" --include='*.c' | wc -l > given
+    [ "$(cat given)" -le "$(awk '{ n += $2 } END { print n }' code)" ]
+}
