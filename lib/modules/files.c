@@ -53,7 +53,8 @@ struct verdict files_failed(struct call *call, const struct pin *pin, int r, boo
         /* pin->path is empty where nothing was resolved at all (EFAULT, EBADF, …), and the match means nothing then. */
         bool hidden = pin->path[0] && pin->match.state == MATCH_HIDDEN && !pin->outside;
 
-        if (r == -ENOENT && hidden)
+        /* Where the view alone decides on paths, what it doesn't show is simply not there. */
+        if (r == -ENOENT && hidden && call->plan->files_brokered)
                 return files_refuse(call, &pin->match, creating ? EACCES : ENOENT, creating ? "write" : "read");
         return verdict_from(r);
 }
