@@ -10,6 +10,7 @@
  *   probe signals     have signals blocked or ignored
  *   probe calls       make a call that the worker answers until killed, and print ENOSYS should that be the answer
  *   probe exec DIR    execute a copy of itself made in DIR, or a memfd
+ *   probe forks N     have more than N processes at once
  *   probe orphans     leave a grandchild to init, and see that it is reaped
  */
 #include <dirent.h>
@@ -236,6 +237,21 @@ static void probe_exec(const char *dir) {
         execv(path, argv);
 }
 
+static void probe_forks(int limit) {
+        int n = 1;
+
+        for (; n < 5000; n++) {
+                pid_t pid = fork();
+                if (pid < 0)
+                        break;
+                if (pid == 0)
+                        for (;;)
+                                pause();
+        }
+        must_fail(n <= limit ? -1 : 0, "more processes than the limit");
+        printf("%d processes\n", n);
+}
+
 int main(int argc, char **argv) {
         const char *what = argc > 1 ? argv[1] : "";
 
@@ -255,6 +271,8 @@ int main(int argc, char **argv) {
                 probe_signals();
         else if (strcmp(what, "orphans") == 0)
                 probe_orphans();
+        else if (strcmp(what, "forks") == 0 && argc > 2)
+                probe_forks(atoi(argv[2]));
         else if (strcmp(what, "calls") == 0)
                 probe_calls();
         else if (strcmp(what, "exec") == 0 && argc > 2)

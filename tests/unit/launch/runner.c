@@ -179,6 +179,8 @@ int main(int argc, char **argv) {
         _cleanup_free_ char *error = NULL;
         int i = 1;
 
+        for (int fd = 0; fd < 3; fd++)
+                options.stdio[fd] = fcntl(fd, F_GETFD) < 0 ? -1 : fd;
         policy.network.mode = NETWORK_HOST;
         plan_make();
         for (; i < argc && str_starts(argv[i], "--"); i++) {
