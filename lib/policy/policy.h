@@ -36,12 +36,15 @@ struct policy_report {
         size_t n;
         size_t n_errors;
         char **files; /* names that the places point to */
+        char **texts; /* beside each its content, where it was read: for the source lines; else NULL */
         size_t n_files;
 };
 
 void policy_report_done(struct policy_report *report);
 /* Adds an error (or a warning) at a place. The place's file name is copied. */
 void policy_report_add(struct policy_report *report, bool warning, struct place place, const char *format, ...) _printf_(4, 5);
+/* Keeps the content of a file, so that messages about it show the line. */
+void policy_report_keep(struct policy_report *report, const char *file, const char *text, size_t size);
 /* Writes all messages, as "file:line:column: error: text", with the source line and a caret below it. */
 void policy_report_print(const struct policy_report *report, FILE *out);
 
@@ -196,7 +199,16 @@ struct policy_request {
         gid_t gid;
         const char *user, *home, *cwd, *name;
         char *const *environment;     /* for ${env.NAME} */
+        bool inspect;                 /* nothing will be run: ${cwd} may be /, or the home or above it, which else is refused */
+        const char *resolv_conf;      /* where the host `resolvers` of network rules comes from; NULL: /etc/resolv.conf */
 };
+
+/* Whether a word can be the name of a policy: [a-z0-9][a-z0-9_.-]{0,62}, and no file's name. */
+bool policy_name_valid(const char *name);
+
+/* The names of the policies in the folders, sorted, each once; the caller frees the list (one block with its texts). `files` may be NULL; else
+ * it gets, in the same way, the file of each. */
+int policy_names(const char *const *folders, size_t n_folders, char ***ret_names, char ***ret_files, size_t *ret_n);
 
 /* Loads and merges a policy. Returns 0 and a policy that the caller frees; or -EINVAL with all errors in the report (-ENOENT, when
  * the asked policy itself doesn't exist; the report says so as well). Warnings can be in the report in either case. */

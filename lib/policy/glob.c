@@ -1,0 +1,356 @@
+#include "glob.h"
+
+#include <limits.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "str.h"
+
+/* Braces are multiplied out when a pattern is compiled; matching then walks states over the components of the path, one bit each, so that
+ * `**` costs no backtracking over components. */
+#define COMPONENTS_MAX 62
+#define ALTERNATIVES_MAX 64
+
+struct alternative {
+        const char *components[COMPONENTS_MAX];
+        size_t n;
+};
+
+struct glob {
+        struct alternative **alternatives;
+        size_t n;
+};
+
+static bool special(char c) {
+        return c == '*' || c == '?' || c == '[' || c == '{';
+}
+
+bool glob_literal(const char *pattern) {
+        for (; *pattern; pattern++) {
+                if (special(*pattern))
+                        return false;
+                if (*pattern == '\\')
+                        pattern++;
+        }
+        return true;
+}
+
+char *glob_unescape(struct arena *arena, const char *pattern) {
+        char *path = arena_alloc(arena, strlen(pattern) + 1), *to = path;
+
+        if (!path)
+                return NULL;
+        for (; *pattern; pattern++) {
+                if (*pattern == '\\')
+                        pattern++;
+                *to++ = *pattern;
+        }
+        return path;
+}
+
+void glob_escape(struct strbuf *out, const char *text) {
+        for (; *text; text++) {
+                if (special(*text) || *text == '\\' || *text == ']' || *text == '}')
+                        strbuf_puts(out, "\\");
+                strbuf_add(out, text, 1);
+        }
+}
+
+/* The end of a bracket expression that begins at p, past its `]`; NULL where it doesn't end. */
+static const char *bracket_end(const char *p) {
+        p++;
+        if (*p == '!' || *p == '^')
+                p++;
+        if (*p == ']')
+                p++;
+        for (; *p && *p != ']'; p++)
+                if (*p == '\\' && p[1])
+                        p++;
+        return *p ? p + 1 : NULL;
+}
+
+static const char *check_component(const char *c, size_t length) {
+        bool brace = false;
+        const char *end = c + length;
+
+        for (const char *p = c; p < end; p++) {
+                if (*p == '\\') {
+                        if (++p == end)
+                                return "a \\ stands at the end of a name, and escapes nothing";
+                } else if (*p == '[' && brace) {
+                        return "[ ] can't stand inside { }";
+                } else if (*p == '[') {
+                        const char *close = bracket_end(p);
+                        if (!close || close > end)
+                                return "a [ has no ] in the same name; write \\[ for the character itself";
+                        for (const char *q = p; q < close; q++)
+                                if (*q & 0x80)
+                                        return "only ASCII characters can stand in [ ]";
+                        p = close - 1;
+                } else if (*p == '{') {
+                        if (brace)
+                                return "{ } can't be nested";
+                        brace = true;
+                } else if (*p == '}')
+                        brace = false;
+                else if (*p == '*' && p + 1 < end && p[1] == '*' && length != 2)
+                        return "** must be a whole component, as in /a/**/b";
+        }
+        return brace ? "a { has no } in the same name; write \\{ for the character itself" : NULL;
+}
+
+static size_t count_alternatives(const char *p) {
+        size_t total = 1;
+
+        for (size_t here; *p; p++) {
+                if (*p == '\\')
+                        p++;
+                else if (*p == '{') {
+                        for (here = 1; *p && *p != '}'; p++) {
+                                if (*p == '\\')
+                                        p++;
+                                here += *p == ',';
+                        }
+                        total *= here;
+                        if (total > ALTERNATIVES_MAX)
+                                return total;
+                        if (!*p)
+                                return total;
+                }
+        }
+        return total;
+}
+
+const char *glob_normalise(struct arena *arena, const char *pattern, char **ret) {
+        size_t components = 0;
+
+        if (pattern[0] != '/')
+                return pattern[0] == '~' ? "a path must be absolute; write ${home} for your home"
+                                         : "a path must be absolute, as the sandbox sees it (${cwd} is the current directory)";
+        if (strlen(pattern) >= PATH_MAX * 2)
+                return "the path is too long";
+        char *out = arena_alloc(arena, strlen(pattern) + 2), *to = out;
+        if (!out)
+                return "out of memory";
+        for (const char *p = pattern; *p;) {
+                p += strspn(p, "/");
+                size_t n = strcspn(p, "/");
+                if (n == 0 || (n == 1 && p[0] == '.')) {
+                        p += n;
+                        continue;
+                }
+                if (n == 2 && p[0] == '.' && p[1] == '.')
+                        return "`..` can't stand in a path";
+                const char *wrong = check_component(p, n);
+                if (wrong)
+                        return wrong;
+                if (++components > COMPONENTS_MAX)
+                        return "the path has too many components (62 at most)";
+                *to++ = '/';
+                to = mempcpy(to, p, n);
+                p += n;
+        }
+        if (to == out)
+                *to++ = '/';
+        *to = 0;
+        if (count_alternatives(out) > ALTERNATIVES_MAX)
+                return "the { } of this pattern stand for too many names (64 at most)";
+        *ret = out;
+        return NULL;
+}
+
+struct glob_rank glob_rank(const char *pattern) {
+        struct glob_rank rank = {};
+        bool literal = true;
+
+        for (const char *p = pattern; *p; p++) {
+                if (special(*p)) {
+                        literal = false;
+                        rank.wildcards++;
+                        if (*p == '[')
+                                p = bracket_end(p) - 1;
+                        else if (*p == '*' && p[1] == '*')
+                                p++;
+                } else if (*p == '\\' && p[1])
+                        p++;
+                rank.length++;
+                if (literal)
+                        rank.prefix++;
+        }
+        return rank;
+}
+
+int glob_rank_compare(const struct glob_rank *a, const struct glob_rank *b) {
+        if (a->prefix != b->prefix)
+                return a->prefix > b->prefix ? 1 : -1;
+        if (a->wildcards != b->wildcards)
+                return a->wildcards < b->wildcards ? 1 : -1;
+        if (a->length != b->length)
+                return a->length > b->length ? 1 : -1;
+        return 0;
+}
+
+/* ---- Compiling ---- */
+
+static int add_alternative(struct arena *arena, struct glob *glob, char *text) {
+        struct alternative *a = arena_alloc(arena, sizeof(*a));
+        struct alternative **slot = arena_push(arena, &glob->alternatives, &glob->n, sizeof(*slot));
+
+        if (!a || !slot)
+                return -1;
+        *slot = a;
+        for (char *save, *c = strtok_r(text, "/", &save); c && a->n < COMPONENTS_MAX; c = strtok_r(NULL, "/", &save))
+                a->components[a->n++] = c;
+        return 0;
+}
+
+/* Replaces the first { } at or after `from` by each of its alternatives, and goes on with each. */
+static int multiply(struct arena *arena, struct glob *glob, char *text, size_t from) {
+        char *open = text + from;
+
+        for (; *open && *open != '{'; open++) {
+                if (*open == '\\' && open[1])
+                        open++;
+                else if (*open == '[')
+                        open = (char *) bracket_end(open) - 1;
+        }
+        if (!*open)
+                return add_alternative(arena, glob, text);
+
+        char *close = open;
+        while (*close != '}')
+                close += *close == '\\' ? 2 : 1;
+        for (char *item = open + 1; item <= close;) {
+                char *end = item;
+                while (end < close && *end != ',')
+                        end += *end == '\\' ? 2 : 1;
+                char *copy = arena_alloc(arena, strlen(text) + 1);
+                if (!copy)
+                        return -1;
+                char *to = mempcpy(copy, text, open - text);
+                to = mempcpy(to, item, end - item);
+                strcpy(to, close + 1);
+                if (multiply(arena, glob, copy, to - copy) < 0)
+                        return -1;
+                item = end + 1;
+        }
+        return 0;
+}
+
+const struct glob *glob_new(struct arena *arena, const char *pattern) {
+        struct glob *glob = arena_alloc(arena, sizeof(*glob));
+        char *copy = arena_strdup(arena, pattern);
+
+        return glob && copy && multiply(arena, glob, copy, 0) >= 0 ? glob : NULL;
+}
+
+/* ---- Matching ---- */
+
+/* Whether one character c (a byte, or the first of a longer character) is in the expression that begins at *p; moves *p past it. */
+static bool bracket_has(const char **p, unsigned char c) {
+        const char *end = bracket_end(*p), *q = *p + 1;
+        bool negate = *q == '!' || *q == '^', found = false;
+
+        if (negate)
+                q++;
+        for (bool first = true; q < end - 1 || first; first = false) {
+                if (*q == '\\')
+                        q++;
+                unsigned char from = *q++, to = from;
+                if (*q == '-' && q + 1 < end - 1) {
+                        q++;
+                        if (*q == '\\')
+                                q++;
+                        to = *q++;
+                }
+                found |= from <= c && c <= to;
+        }
+        *p = end;
+        return found != negate;
+}
+
+static size_t character(const char *s, size_t length) {
+        size_t n = 1;
+
+        if ((unsigned char) s[0] >= 0xc0)
+                while (n < length && (s[n] & 0xc0) == 0x80)
+                        n++;
+        return n;
+}
+
+static bool component_match(const char *p, const char *s, size_t length) {
+        const char *end = s + length, *star = NULL, *retry = NULL;
+
+        for (;;) {
+                if (*p == '*') {
+                        star = ++p;
+                        retry = s;
+                        continue;
+                }
+                if (s == end && !*p)
+                        return true;
+                if (s < end && *p) {
+                        const char *next = p;
+                        size_t n = 1;
+                        bool same;
+                        if (*p == '?' || *p == '[') {
+                                n = character(s, end - s);
+                                same = *p == '?' || bracket_has(&next, *s);
+                                if (*p == '?')
+                                        next++;
+                        } else {
+                                if (*p == '\\' && p[1])
+                                        next++;
+                                same = *next++ == *s;
+                        }
+                        if (same) {
+                                p = next;
+                                s += n;
+                                continue;
+                        }
+                }
+                if (!star || retry == end)
+                        return false;
+                s = ++retry;
+                p = star;
+        }
+}
+
+/* A `**` may stand for nothing: the state after it is reached for free. */
+static uint64_t skip_any(const struct alternative *a, uint64_t states) {
+        for (size_t i = 0; i < a->n; i++)
+                if ((states & UINT64_C(1) << i) && strcmp(a->components[i], "**") == 0)
+                        states |= UINT64_C(1) << (i + 1);
+        return states;
+}
+
+static unsigned alternative_match(const struct alternative *a, const char *path) {
+        uint64_t end = UINT64_C(1) << a->n, states = skip_any(a, 1);
+
+        for (const char *p = path; states && !(states & end);) {
+                p += strspn(p, "/");
+                size_t n = strcspn(p, "/");
+                if (n == 0)
+                        break;
+                uint64_t next = 0;
+                for (size_t i = 0; i < a->n; i++) {
+                        if (!(states & UINT64_C(1) << i))
+                                continue;
+                        if (strcmp(a->components[i], "**") == 0)
+                                next |= UINT64_C(1) << i;
+                        else if (component_match(a->components[i], p, n))
+                                next |= UINT64_C(1) << (i + 1);
+                }
+                states = skip_any(a, next);
+                p += n;
+        }
+        return states & end ? GLOB_MATCHES | GLOB_ABOVE : states ? GLOB_ABOVE : 0;
+}
+
+unsigned glob_match(const struct glob *glob, const char *path) {
+        unsigned result = 0;
+
+        for (size_t i = 0; i < glob->n; i++)
+                result |= alternative_match(glob->alternatives[i], path);
+        return result;
+}

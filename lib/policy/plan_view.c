@@ -1,0 +1,414 @@
+/*
+ * The view: the finished tree, read off as objects to be made, parents first.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "str.h"
+#include "tree.h"
+
+#define PRIVATE_SIZE (UINT64_C(512) << 20)
+#define REPLACE_MAX (16U << 20)
+
+/* What shows at a place because of what was made above it. */
+struct shows {
+        enum { SHOWS_FRESH, SHOWS_BIND, SHOWS_PRIVATE, SHOWS_OWN } kind; /* FRESH: nothing; OWN: /proc, /dev, a replaced file */
+        unsigned rights;
+        bool covered; /* below a mask: nothing can be made here */
+        const struct tree_node *node;
+};
+
+static struct node *add(struct compiler *c, enum node_kind kind, const struct tree_node *at) {
+        struct node *node = arena_push(c->arena, &c->plan->nodes, &c->plan->n_nodes, sizeof(*node));
+
+        if (!node)
+                return NULL;
+        node->kind = kind;
+        node->path = at->path;
+        node->directory = at->type == HOST_DIRECTORY;
+        return node;
+}
+
+static char *escaped_path(const struct tree_node *node) {
+        char *text = str_escape(node->path);
+
+        return text ? text : strdup("?");
+}
+
+/* ---- hide and deny ---- */
+
+static int add_mask(struct compiler *c, const struct tree_node *node, const struct file_rule *rule) {
+        struct node *mask = add(c, NODE_MASK, node);
+
+        if (!mask)
+                return -ENOMEM;
+        mask->rule = rule;
+        mask->stays_out = !rule;
+        return 0;
+}
+
+static int make_hidden(struct compiler *c, const struct tree_node *node, const struct shows *above) {
+        if (above->kind == SHOWS_FRESH || above->covered)
+                return 0;
+        _cleanup_free_ char *path = escaped_path(node), *from = escaped_path(above->node);
+        return PLAN_ERROR(
+                c, node->hide->place,
+                "%s can't be hidden yet: %s is shown as a whole, and its listing would have to be filtered; use `deny`, which leaves the "
+                "name, or name what is needed in %s one by one",
+                path, from, from);
+}
+
+static int make_denied(struct compiler *c, const struct tree_node *node, const struct shows *above) {
+        if (above->kind == SHOWS_FRESH || above->covered)
+                return 0;
+        _cleanup_free_ char *path = escaped_path(node);
+        if (node->visible_below)
+                return PLAN_ERROR(c, node->deny->place,
+                                  "%s can't be denied here: a rule opens something below it again, which isn't built yet", path);
+        if (above->kind == SHOWS_OWN && above->node->content == CONTENT_PROC)
+                return add_mask(c, node, node->deny);
+        if (node->type == HOST_DIRECTORY || node->type == HOST_FILE)
+                return above->kind == SHOWS_BIND
+                               ? add_mask(c, node, node->deny)
+                               : PLAN_ERROR(c, node->deny->place, "%s lies in a private place, where nothing is to be denied", path);
+        /* A link's target is denied as well; an absent name below what can't be written stays absent. */
+        if (node->type == HOST_LINK || !(above->rights & RIGHT_WRITE))
+                return 0;
+        return PLAN_ERROR(c, node->deny->place, "%s doesn't exist, and can't be kept from being made yet: deny a folder, or make it first",
+                          path);
+}
+
+/* ---- What makes content ---- */
+
+static int make_private(struct compiler *c, const struct tree_node *node) {
+        struct node *n = add(c, NODE_TMPFS, node);
+
+        if (!n)
+                return -ENOMEM;
+        n->directory = true;
+        n->rights = node->rights;
+        n->rule = node->content_rule;
+        n->size = node->content_rule->size ? node->content_rule->size : PRIVATE_SIZE;
+        return 0;
+}
+
+static int read_replacement(struct compiler *c, const struct file_rule *rule, struct node *n) {
+        _cleanup_free_ char *text = NULL, *from = str_escape(rule->from);
+        _cleanup_close_ int fd = open(rule->from, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        int r = fd < 0 ? -errno : fd_read_file(fd, REPLACE_MAX, &text, &n->text_size);
+
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                return PLAN_ERROR(c, rule->place, "%s can't be read: %s", from ? from : "?",
+                                  r == -EFBIG ? "it is larger than 16M; use `binds`" : strerror(-r));
+        n->text = arena_copy(c->arena, text, n->text_size);
+        return n->text ? 0 : -ENOMEM;
+}
+
+static int make_replaced(struct compiler *c, const struct tree_node *node) {
+        const struct file_rule *rule = node->content_rule;
+        struct node *n = add(c, NODE_FILE, node);
+
+        if (!n)
+                return -ENOMEM;
+        n->directory = false;
+        n->rights = node->rights;
+        n->rule = rule;
+        if (rule->from)
+                return read_replacement(c, rule, n);
+        n->text = rule->content;
+        n->text_size = rule->content_size;
+        return 0;
+}
+
+static int make_bind(struct compiler *c, const struct tree_node *node, const struct file_rule *rule) {
+        struct node *n = add(c, NODE_BIND, node);
+
+        if (!n)
+                return -ENOMEM;
+        n->source = node->host;
+        n->rights = node->rights;
+        n->rule = rule;
+        return 0;
+}
+
+/* What is mounted on must be there where the host's own folder shows, and be of the same kind. */
+static int check_place(struct compiler *c, const struct tree_node *node, const struct shows *above) {
+        const struct file_rule *rule = node->content_rule;
+        bool directory = node->content == CONTENT_PRIVATE || (node->content == CONTENT_BIND && node->type == HOST_DIRECTORY);
+
+        if (above->covered || above->kind == SHOWS_OWN) {
+                if (above->kind == SHOWS_OWN && above->node->content == CONTENT_DEV && node->content == CONTENT_PRIVATE)
+                        return 0;
+                _cleanup_free_ char *path = escaped_path(node);
+                return PLAN_ERROR(c, rule->place, "%s lies below something that another rule puts there", path);
+        }
+        if (above->kind != SHOWS_BIND)
+                return 0;
+        /* A bind's node holds the type of what is bound: ask the place itself. */
+        struct tree_node place = { .parent = node->parent, .name = node->name, .name_length = node->name_length };
+        tree_look(c, &place);
+        if (place.type == (directory ? HOST_DIRECTORY : HOST_FILE))
+                return 0;
+        _cleanup_free_ char *path = escaped_path(node), *from = escaped_path(above->node);
+        return PLAN_ERROR(c, rule->place, "%s can't be put there: %s is the host's, and %s", path, from,
+                          place.type == HOST_ABSENT      ? "has nothing of this name to mount on"
+                          : place.type == HOST_LINK      ? "the name is a symbolic link; name its target"
+                          : place.type == HOST_DIRECTORY ? "the name is a folder there"
+                                                         : "the name is a file there");
+}
+
+static int make_content(struct compiler *c, const struct tree_node *node, const struct shows *above) {
+        int r = check_place(c, node, above);
+
+        if (r < 0)
+                return r;
+        switch (node->content) {
+        case CONTENT_PRIVATE: return make_private(c, node);
+        case CONTENT_REPLACE: return make_replaced(c, node);
+        case CONTENT_BIND: return make_bind(c, node, node->content_rule);
+        default: return 0;
+        }
+}
+
+/* ---- One place ---- */
+
+/* The place's own rule is a grant; whether a mount is needed for it. */
+static bool needs_bind(const struct compiler *c, const struct tree_node *node, const struct shows *above) {
+        if (c->plan->whole_tree || node->type == HOST_ABSENT || node->type == HOST_LINK || !node->host)
+                return false;
+        return above->kind != SHOWS_BIND || above->rights != node->rights;
+}
+
+static int make_grant(struct compiler *c, const struct tree_node *node, const struct shows *above, struct shows *here) {
+        if (above->covered || above->kind == SHOWS_OWN)
+                return 0;
+        if (!needs_bind(c, node, above))
+                return 0;
+        *here = (struct shows) { .kind = SHOWS_BIND, .rights = node->rights, .node = node };
+        return make_bind(c, node, node->grant);
+}
+
+/* What has no rule of its own, but lies above something that has. */
+static int make_way(struct compiler *c, const struct tree_node *node, const struct shows *above) {
+        struct node *n;
+
+        if (c->plan->whole_tree || above->covered || (above->kind != SHOWS_FRESH && above->kind != SHOWS_PRIVATE))
+                return 0;
+        if (node->link_shown && node->type == HOST_LINK && node->content == CONTENT_NONE) {
+                n = add(c, NODE_LINK, node);
+                if (!n)
+                        return -ENOMEM;
+                n->text = node->target;
+                n->text_size = strlen(node->target);
+                n->rule = node->link;
+                return 0;
+        }
+        if (!node->visible_below || !node->parent)
+                return 0;
+        n = add(c, NODE_DIR, node);
+        if (!n)
+                return -ENOMEM;
+        n->directory = true;
+        return 0;
+}
+
+static int make_own(struct compiler *c, const struct tree_node *node, struct shows *here) {
+        struct node *n = add(c, node->content == CONTENT_PROC ? NODE_PROC : NODE_DEV, node);
+
+        if (!n)
+                return -ENOMEM;
+        n->directory = true;
+        *here = (struct shows) { .kind = SHOWS_OWN, .node = node };
+        return 0;
+}
+
+static int make(struct compiler *c, const struct tree_node *node, const struct shows *above, struct shows *here) {
+        struct match match = matcher_match(c->matcher, node->path);
+        bool stays_out = node->stays_out && !node->rights;
+
+        if (node->content == CONTENT_PROC || node->content == CONTENT_DEV)
+                return make_own(c, node, here);
+        if (node->content == CONTENT_DEVICE)
+                return 0;
+        if (!c->plan->whole_tree && (node->hide || node->deny || stays_out)) {
+                int r = 0;
+                if (node->hide)
+                        r = make_hidden(c, node, above);
+                else if (node->deny)
+                        r = make_denied(c, node, above);
+                else if (above->kind == SHOWS_BIND && !above->covered && (node->type == HOST_DIRECTORY || node->type == HOST_FILE))
+                        r = add_mask(c, node, NULL);
+                if (r < 0)
+                        return r;
+                if (above->kind == SHOWS_FRESH)
+                        return node->visible_below ? make_way(c, node, above) : 0;
+                here->covered = true;
+                return 0;
+        }
+        if (match.state == MATCH_GRANTED && node->content != CONTENT_NONE) {
+                *here = (struct shows) { .kind = node->content == CONTENT_BIND      ? SHOWS_BIND
+                                                 : node->content == CONTENT_PRIVATE ? SHOWS_PRIVATE
+                                                                                    : SHOWS_OWN,
+                                         .rights = node->rights,
+                                         .node = node };
+                return make_content(c, node, above);
+        }
+        if (match.state == MATCH_GRANTED && node->rights)
+                return make_grant(c, node, above, here);
+        return make_way(c, node, above);
+}
+
+static int make_tree(struct compiler *c, const struct tree_node *node, const struct shows *above) {
+        struct shows here = *above;
+        int r = make(c, node, above, &here), result = r;
+
+        if (r == -ENOMEM)
+                return r;
+        for (size_t i = 0; i < node->n_children; i++) {
+                r = make_tree(c, node->children[i], &here);
+                if (r == -ENOMEM)
+                        return r;
+                if (r < 0)
+                        result = r;
+        }
+        return result;
+}
+
+/* ---- The policy's own files ---- */
+
+/* Which of the first n objects of the view shows this path: the nearest at or above it. */
+static size_t shown_by(const struct plan *plan, size_t n, const char *path) {
+        size_t best = SIZE_MAX, length = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                size_t k = strlen(plan->nodes[i].path);
+                bool above = strncmp(plan->nodes[i].path, path, k) == 0 && (path[k] == '/' || path[k] == 0 || k == 1);
+                if (above && k >= length && plan->nodes[i].kind != NODE_DIR) {
+                        best = i;
+                        length = k;
+                }
+        }
+        return best;
+}
+
+/* Puts a bind of its own over a path that the writable bind i shows, unless there is one. */
+static int cover(struct compiler *c, size_t i, const struct strbuf *path, const struct strbuf *source, bool directory, unsigned rights) {
+        for (size_t k = 0; k < c->plan->n_nodes; k++)
+                if (strcmp(c->plan->nodes[k].path, path->text) == 0)
+                        return 0;
+        struct node *n = arena_push(c->arena, &c->plan->nodes, &c->plan->n_nodes, sizeof(*n));
+        if (!n)
+                return -ENOMEM;
+        n->kind = NODE_BIND;
+        n->path = arena_copy(c->arena, path->text, path->length);
+        n->source = arena_copy(c->arena, source->text, source->length);
+        n->directory = directory;
+        n->rights = rights;
+        n->rule = c->plan->nodes[i].rule;
+        return n->path && n->source ? 0 : -ENOMEM;
+}
+
+/* A file of the policy that a writable bind shows gets a read-only one over it. So that it can't be moved away with its folder, and another put
+ * in its place, each folder between becomes a mount point too: those can't be renamed. */
+static int cover_way(struct compiler *c, size_t i, const char *rest) {
+        const struct node bind = c->plan->nodes[i];
+        _cleanup_(strbuf_done) struct strbuf inside = {}, outside = {};
+        int r = 0;
+
+        if (bind.path[1] != 0)
+                strbuf_puts(&inside, bind.path);
+        if (bind.source[1] != 0)
+                strbuf_puts(&outside, bind.source);
+        while (*rest && r >= 0) {
+                size_t n = 1 + strcspn(rest + 1, "/");
+                strbuf_add(&inside, rest, n);
+                strbuf_add(&outside, rest, n);
+                rest += n;
+                if (inside.failed || outside.failed)
+                        return -ENOMEM;
+                r = cover(c, i, &inside, &outside, *rest != 0,
+                          *rest ? bind.rights : bind.rights & ~(unsigned) (RIGHT_WRITE | RIGHT_APPEND));
+        }
+        return r;
+}
+
+static int protect(struct compiler *c, size_t n, size_t i, const char *source) {
+        const struct node *bind = c->plan->nodes + i;
+        size_t length = bind->source[1] ? strlen(bind->source) : 0;
+        const char *rest = source + length;
+        _cleanup_(strbuf_done) struct strbuf inside = {};
+
+        if (strncmp(source, bind->source, length) != 0 || (*rest != '/' && *rest != 0))
+                return 0;
+        strbuf_puts(&inside, bind->path[1] ? bind->path : "");
+        strbuf_puts(&inside, rest);
+        if (inside.failed)
+                return -ENOMEM;
+        if (shown_by(c->plan, n, inside.text) != i)
+                return 0;
+        struct tree_node *node = tree_place(c, inside.text);
+        if (!node)
+                return -ENOMEM;
+        node->rights = matcher_match(c->matcher, inside.text).rights & ~(unsigned) (RIGHT_WRITE | RIGHT_APPEND);
+        node->grant = bind->rule;
+        if (c->plan->whole_tree)
+                return 0;
+        if (*rest == 0) {
+                c->plan->nodes[i].rights = node->rights;
+                return 0;
+        }
+        return cover_way(c, i, rest);
+}
+
+static int protect_sources(struct compiler *c) {
+        size_t n = c->plan->n_nodes;
+
+        for (size_t i = 0; i < n; i++)
+                for (size_t k = 0; k < c->policy->n_sources; k++) {
+                        const struct node *node = c->plan->nodes + i;
+                        if (node->kind != NODE_BIND || !(node->rights & (RIGHT_WRITE | RIGHT_APPEND)))
+                                continue;
+                        int r = protect(c, n, i, c->policy->sources[k]);
+                        if (r < 0)
+                                return r;
+                }
+        return 0;
+}
+
+static int compare_nodes(const void *a, const void *b) {
+        const unsigned char *x = (const unsigned char *) ((const struct node *) a)->path,
+                            *y = (const unsigned char *) ((const struct node *) b)->path;
+
+        while (*x && *x == *y)
+                x++, y++;
+        /* A slash before anything else: what is below a folder follows it at once. */
+        int p = *x == '/' ? 1 : *x ? *x + 1 : 0, q = *y == '/' ? 1 : *y ? *y + 1 : 0;
+        return p - q;
+}
+
+int view_make(struct compiler *c) {
+        struct shows nothing = { .kind = SHOWS_FRESH };
+        int r;
+
+        if (c->plan->whole_tree || c->matcher->read_unnamed) {
+                struct node *n = add(c, NODE_BIND, c->matcher->root);
+                if (!n)
+                        return -ENOMEM;
+                n->source = c->matcher->root->host;
+                n->rights = c->plan->whole_tree ? RIGHTS_WRITE | RIGHT_EXEC : RIGHT_READ;
+                nothing = (struct shows) { .kind = SHOWS_BIND, .rights = n->rights, .node = c->matcher->root };
+        }
+        r = make_tree(c, c->matcher->root, &nothing);
+        if (r < 0)
+                return r;
+        r = protect_sources(c);
+        if (r < 0)
+                return r;
+        qsort(c->plan->nodes, c->plan->n_nodes, sizeof(*c->plan->nodes), compare_nodes);
+        return 0;
+}

@@ -1,0 +1,126 @@
+/*
+ * Private to the plan: the tree of paths that rules name, as the sandbox sees them, with what the host has there. The compiler builds it, the view
+ * is read off it, and the matcher walks it; after plan_compile nothing in it changes.
+ */
+#pragma once
+
+#include "arena.h"
+#include "glob.h"
+#include "plan.h"
+
+#define RIGHTS_WRITE (RIGHT_READ | RIGHT_APPEND | RIGHT_WRITE)
+#define RIGHTS_EXEC (RIGHT_READ | RIGHT_EXEC)
+
+enum host_type { HOST_UNKNOWN, HOST_ABSENT, HOST_DIRECTORY, HOST_FILE, HOST_LINK };
+
+enum content {
+        CONTENT_NONE,
+        CONTENT_PRIVATE,
+        CONTENT_REPLACE,
+        CONTENT_BIND,
+        CONTENT_PROC,
+        CONTENT_DEV,
+        CONTENT_DEVICE, /* a node or link below /dev */
+};
+
+struct tree_node {
+        struct tree_node *parent;
+        char *name;
+        size_t name_length;
+        char *path;                  /* inside */
+        struct tree_node **children; /* sorted by name */
+        size_t n_children;
+
+        char *host; /* the host's path of what is there; NULL: nothing of the host can be */
+        enum host_type type;
+        int error;    /* why it couldn't be looked at, where that is not ENOENT */
+        char *target; /* HOST_LINK */
+
+        enum content content;
+        const struct file_rule *content_rule;
+        unsigned rights; /* of grants and content; 0: none */
+        const struct file_rule *grant;
+        bool reopens; /* a grant of the policy (not of the command line) or a bind, which lifts a hide or deny of a directory above */
+        const struct file_rule *hide, *deny;
+        bool stays_out;
+        bool by_link;                 /* the grants here came over a link only */
+        const struct file_rule *link; /* HOST_LINK on the way of this grant */
+        bool link_shown;
+        bool visible_below; /* something below is visible */
+};
+
+struct glob_rule {
+        const struct file_rule *rule;
+        const struct glob *glob;
+        struct glob_rank rank;
+        unsigned rights; /* 0: hide or deny */
+};
+
+struct matcher {
+        struct tree_node *root;
+        struct glob_rule *globs;
+        size_t n_globs;
+        bool read_unnamed; /* default: read */
+};
+
+struct plan_storage {
+        struct plan plan; /* the first, so that one pointer is the other */
+        struct arena arena;
+        struct matcher matcher;
+};
+
+/* The state of a compilation. */
+struct compiler {
+        const struct policy *policy;
+        const struct plan_request *request;
+        struct policy_report *report;
+        struct arena *arena;
+        struct plan *plan;
+        struct matcher *matcher;
+        const char *root; /* prefix of host paths, "" for the host's own tree */
+        bool no_memory;
+};
+
+/* Reports an error at a place; its value is -EINVAL. */
+#define PLAN_ERROR(compiler, place, ...) \
+        ({ \
+                policy_report_add((compiler)->report, false, place, __VA_ARGS__); \
+                -EINVAL; \
+        })
+
+/* ---- tree.c ---- */
+
+struct tree_node *tree_root(struct compiler *c);
+/* The child of this name, or NULL. */
+struct tree_node *tree_child(const struct tree_node *node, const char *name, size_t length);
+struct tree_node *tree_add(struct compiler *c, struct tree_node *parent, const char *name, size_t length);
+/* Looks at what the host has there, once. */
+void tree_look(struct compiler *c, struct tree_node *node);
+/* The node of a path after resolution on the host (or below the root), as the sandbox will resolve it. The links on the way are told to
+ * `link` (may be NULL). NULL: out of memory (c->no_memory), or too many links. follow: also a link in the last component. */
+struct tree_node *tree_resolve(struct compiler *c, const char *path, bool follow, void (*link)(struct tree_node *node, void *userdata),
+                               void *userdata);
+/* The node of a path, taken literally. */
+struct tree_node *tree_place(struct compiler *c, const char *path);
+/* The nearest node at or above this one with content or rights of its own, or NULL. */
+const struct tree_node *tree_giver(const struct tree_node *node);
+
+/* ---- plan_exec.c ---- */
+
+/* Grants the interpreters and loaders of what exec rules name. */
+int exec_close(struct compiler *c);
+/* Adds a grant at a node. */
+void grant_add(struct tree_node *node, const struct file_rule *rule, unsigned rights);
+void grant_link(struct tree_node *node, void *rule);
+
+/* ---- match.c ---- */
+
+/* Marks the ancestors of what is visible. */
+void matcher_finish(struct compiler *c);
+struct match matcher_match(const struct matcher *matcher, const char *path);
+bool rule_is_flag(const struct file_rule *rule);
+
+/* ---- plan_view.c ---- */
+
+/* Reads the view off the finished tree into plan->nodes. */
+int view_make(struct compiler *c);
