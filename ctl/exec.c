@@ -341,8 +341,9 @@ static int run_exec(struct run *run) {
         struct launched launched;
         struct ended ended;
 
-        if (request_init(&run->request, run->cwd) < 0)
+        if (request_init(&run->request) < 0)
                 return message_fail("who you are could not be found out: %s", strerror(errno));
+        run->request.cwd = run->cwd;
         if (run->options.name)
                 snprintf(run->name, sizeof(run->name), "%s", run->options.name);
         else
