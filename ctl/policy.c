@@ -95,9 +95,10 @@ static int load(const struct words *w, const char *word, struct policy **ret, st
         _cleanup_(request_done) struct policy_request request = {};
         _cleanup_free_ char *policy = policy_word(word), *cwd = getcwd(NULL, 0);
 
-        if (!policy || request_init(&request, cwd) < 0)
+        if (!policy || request_init(&request) < 0)
                 return -ENOMEM;
         request.policy = policy;
+        request.cwd = cwd;
         request.flags = w->flags;
         request.n_flags = w->n_flags;
         request.name = "check";
@@ -113,7 +114,7 @@ static int compile(const struct policy *policy, struct policy_report *report) {
         _cleanup_free_ struct claim *claims = NULL;
         size_t n_claims;
 
-        if (request_init(&request, NULL) < 0)
+        if (request_init(&request) < 0)
                 return -ENOMEM;
         struct plan_request plan_request = { .home = request.home, .uid = request.uid, .gid = request.gid };
         int r = plan_compile(policy, &plan_request, &plan, report);
@@ -208,7 +209,7 @@ static int list(const struct words *w) {
 
         if (w->n_rest > 0 || w->n_flags > 0)
                 return message_fail("policy list takes no words but --json");
-        if (request_init(&request, NULL) < 0 || policy_names(request.folders, request.n_folders, &names, &files, &n) < 0)
+        if (request_init(&request) < 0 || policy_names(request.folders, request.n_folders, &names, &files, &n) < 0)
                 return message_fail("%s", strerror(ENOMEM));
         for (size_t i = 0; i < n; i++) {
                 _cleanup_(policy_freep) struct policy *policy = NULL;

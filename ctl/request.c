@@ -49,7 +49,7 @@ static const char *home_of(const struct passwd *pw) {
         return pw && pw->pw_dir && pw->pw_dir[0] == '/' ? pw->pw_dir : NULL;
 }
 
-int request_init(struct policy_request *r, const char *cwd) {
+int request_init(struct policy_request *r) {
         struct passwd *pw = getpwuid(getuid());
         const char *home = home_of(pw);
         char **folders = calloc(FOLDERS, sizeof(char *));
@@ -57,7 +57,6 @@ int request_init(struct policy_request *r, const char *cwd) {
         *r = (struct policy_request) {
                 .uid = getuid(),
                 .gid = getgid(),
-                .cwd = cwd,
                 .environment = environ,
                 .folders = (const char *const *) folders,
                 .n_folders = FOLDERS,

@@ -5,7 +5,6 @@
 
 #include "policy.h"
 
-/* Fills everything of `r` but the policy, the flags and the sandbox's name. `cwd` is borrowed (NULL: not known); what is filled in lives until
- * request_done. 0, or -ENOMEM (errno is set as well). */
-int request_init(struct policy_request *r, const char *cwd);
+/* Fills everything of `r` but the policy, the flags, the current directory and the sandbox's name. What is filled in lives until request_done. 0, or -ENOMEM (errno is set as well). */
+int request_init(struct policy_request *r);
 void request_done(struct policy_request *r);
