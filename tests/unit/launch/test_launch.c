@@ -254,11 +254,11 @@ Test(launch, terminal) {
         AS_BOTH {
                 ends_with_status(0, "$A $T -- $R sh -c 'tty; stty size; test -t 0 && test -t 1 && test -t 2 && exec 3</dev/tty'");
                 has("/dev/pts/0\r\n31 97\r\n");
+                /* exec, because a shell that waits in vfork is no good at being stopped. */
                 ends_with_status(130, "$A $T ready '^C' -- $R sh -c 'echo rea\"\"dy; exec sleep 100'");
                 /* Ctrl-Z stops the job; the runner continues it at once, as `fg` would. */
-                ends_with_status(0, "$A $T ready '^Z' 'stopped: 20' '' -- $R sh -c 'echo rea\"\"dy; sleep 1; echo went on'");
-                has("went on");
-                ends_with_status(5, "$A $T '$ ' 'sh -c \"echo be\\\"\\\"gun; exec sleep 50\"~' begun '^Z' Stopped 'kill -9 %%1; wait; exit 5~' -- $R env PS1='$ ' bash --norc -i");
+                ends_with_status(0, "$A $T ready '^Z' 'stopped: 20' '' -- $R sh -c 'echo rea\"\"dy; exec sleep 1'");
+                ends_with_status(5, "$A $T '$ ' 'sh -c \"echo be\\\"\\\"gun; exec sleep 50\"~' begun '^Z' Stopped 'exit 5~' 'stopped jobs' 'exit 5~' -- $R env PS1='$ ' bash --norc -i");
                 /* One of three is enough to be looked at through the terminal. */
                 ends_with_status(0, "$A $T -- sh -c 'echo | $0 readlink /proc/self/fd/0 /proc/self/fd/1' $R");
                 has("/dev/pts/0");
