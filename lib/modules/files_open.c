@@ -213,9 +213,37 @@ static int create_in_parent(struct call *call, const struct opening *o, const st
         return r;
 }
 
+/* "name/" can't be created, whatever it is: the kernel says so once it has the parent, before it looks the name up. */
+static bool ends_in_slash(struct call *call, uint64_t address, struct verdict *ret_verdict) {
+        ssize_t length = target_read_path(call, address, call->path);
+
+        if (length < 0) {
+                *ret_verdict = verdict_from(length);
+                return true;
+        }
+        if (length < 2 || call->path[length - 1] != '/')
+                return false;
+        while (length > 1 && call->path[length - 1] == '/')
+                length--;
+        call->path[length] = 0;
+        const char *slash = strrchr(call->path, '/'), *name = slash ? slash + 1 : call->path;
+        return name[0] && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+static struct verdict refuse_slash(struct call *call, const struct opening *o) {
+        _cleanup_(pin_done) struct pin pin = PIN_INIT;
+        int r = resolve(call, o->dirfd, call->path, o->resolve | RESOLVE_PARENT | RESOLVE_WANT_PARENT, &pin);
+
+        return r < 0 ? files_failed(call, &pin, r, false) : verdict_error(EISDIR);
+}
+
 static struct verdict open_or_create(struct call *call, const struct opening *o) {
+        struct verdict verdict = { .kind = VERDICT_VALUE };
         bool exclusive = o->flags & O_EXCL;
         unsigned flags = o->resolve | RESOLVE_PARENT | RESOLVE_WANT_PARENT | (exclusive || (o->flags & O_NOFOLLOW) ? 0 : RESOLVE_FOLLOW);
+
+        if (ends_in_slash(call, o->path, &verdict))
+                return verdict.kind == VERDICT_VALUE ? refuse_slash(call, o) : verdict;
 
         for (unsigned round = 0; round < CREATE_ROUNDS; round++) {
                 _cleanup_(pin_done) struct pin pin = PIN_INIT;
@@ -224,9 +252,6 @@ static struct verdict open_or_create(struct call *call, const struct opening *o)
 
                 if (r < 0)
                         return files_failed(call, &pin, r, false);
-                size_t length = strlen(pin.name);
-                if (length > 0 && pin.name[length - 1] == '/')
-                        return verdict_error(EISDIR);
                 if (pin.fd >= 0)
                         return open_existing(call, o, &pin);
                 struct verdict refused = may_create(call, o, &pin, &allowed);

@@ -18,6 +18,24 @@ static unsigned resolve_flags(int flags) {
 
 /* ---- stat ---- */
 
+/* fstat() of today's glibc is newfstatat(fd, "", AT_EMPTY_PATH): what the caller has open it may look at, as by fstat(2), which isn't notified.
+ * Returns a descriptor, -ENOENT where a path is to be resolved, or an error. */
+static int own_descriptor(struct call *call, int dirfd, uint64_t path, int flags) {
+        char first;
+        int r;
+
+        if (!(flags & AT_EMPTY_PATH) || dirfd == AT_FDCWD)
+                return -ENOENT;
+        if (path != 0) {
+                r = target_read(call, path, &first, 1);
+                if (r < 0)
+                        return r;
+                if (first)
+                        return -ENOENT;
+        }
+        return target_fd(call, dirfd);
+}
+
 static struct verdict do_stat(struct call *call, int dirfd, uint64_t path, int flags, uint64_t buffer) {
         _cleanup_(pin_done) struct pin pin = PIN_INIT;
         int r;
@@ -27,7 +45,13 @@ static struct verdict do_stat(struct call *call, int dirfd, uint64_t path, int f
                 return verdict_registers();
         if (flags & ~STAT_FLAGS)
                 return verdict_error(EINVAL);
-        r = files_resolve(call, dirfd, path, resolve_flags(flags), &pin);
+        pin.fd = own_descriptor(call, dirfd, path, flags);
+        if (pin.fd >= 0)
+                r = fstat(pin.fd, &pin.st) < 0 ? -errno : 0;
+        else if (pin.fd == -ENOENT)
+                r = files_resolve(call, dirfd, path, resolve_flags(flags), &pin);
+        else
+                r = pin.fd;
         if (r < 0)
                 return files_failed(call, &pin, r, false);
         r = target_write(call, buffer, &pin.st, sizeof(pin.st));
@@ -58,7 +82,10 @@ struct verdict handle_statx(struct call *call) {
                 return verdict_registers();
         if ((mask & STATX__RESERVED) || (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE || (flags & ~STAT_FLAGS))
                 return verdict_error(EINVAL);
-        r = files_resolve(call, CALL_INT(call, 0), CALL_ARG(call, 1), resolve_flags(flags), &pin);
+        pin.fd = own_descriptor(call, CALL_INT(call, 0), CALL_ARG(call, 1), flags);
+        r = pin.fd >= 0 ? 0 : pin.fd;
+        if (pin.fd == -ENOENT)
+                r = files_resolve(call, CALL_INT(call, 0), CALL_ARG(call, 1), resolve_flags(flags), &pin);
         if (r < 0)
                 return files_failed(call, &pin, r, false);
         if (statx(pin.fd, "", AT_EMPTY_PATH | (flags & (AT_STATX_SYNC_TYPE | AT_NO_AUTOMOUNT)), mask, &stx) < 0)
@@ -84,7 +111,7 @@ static const char *missing_right(const struct pin *pin, int mode) {
                         return "read";
                 if ((mode & W_OK) && !(rights & (directory ? RIGHT_WRITE : RIGHT_WRITE | RIGHT_APPEND)))
                         return "write";
-                if ((mode & X_OK) && !directory && !(rights & RIGHT_EXEC))
+                if ((mode & X_OK) && S_ISREG(pin->st.st_mode) && !(rights & RIGHT_EXEC))
                         return "exec";
                 return NULL;
         default:
@@ -184,7 +211,7 @@ static struct verdict do_readlink(struct call *call, int dirfd, uint64_t path, u
                 return files_failed(call, &pin, r, false);
         if (!S_ISLNK(pin.st.st_mode))
                 return verdict_error(call->path[0] ? EINVAL : ENOENT);
-        if (pin.match.state == MATCH_DENIED)
+        if (pin.match.state == MATCH_DENIED && !pin.outside)
                 return files_refuse(call, &pin.match, EACCES, "read");
         n = read_link(call, &pin, call->path3, PATH_MAX);
         if (n < 0)

@@ -414,8 +414,8 @@ struct verdict handle_sendto(struct call *call) {
         uint64_t sent;
         int r;
 
-        if (CALL_ARG(call, 4) == 0)
-                /* proceed: the pointer to the address is a register, and there is none. */
+        if (CALL_ARG(call, 4) == 0 || CALL_INT(call, 5) == 0)
+                /* proceed: the pointer to the address and its size are registers, and there is none. */
                 return verdict_registers();
         r = endpoint_get(call, CALL_INT(call, 0), &e);
         if (r < 0)
