@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,15 +58,28 @@ static int bind_path(int type, const char *folder, const char *name) {
         return fd;
 }
 
-enum { TCP, STREAM, UDP, DGRAM, UDP_ALLOWED, DGRAM_ALLOWED, N };
-static const char *const names[] = { "tcp", "stream", "udp", "dgram", "udp-allowed", "dgram-allowed" };
+/* The name says to whom it belongs: several witnesses may be there. */
+static int bind_abstract(uint16_t port) {
+        struct sockaddr_un un = { .sun_family = AF_UNIX };
+        int n = snprintf(un.sun_path + 1, sizeof(un.sun_path) - 1, "sandboxd-attack-%u", port);
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        if (fd < 0 || bind(fd, (struct sockaddr *) &un, offsetof(struct sockaddr_un, sun_path) + 1 + n) < 0 || listen(fd, 128) < 0) {
+                perror("abstract");
+                exit(2);
+        }
+        return fd;
+}
+
+enum { TCP, STREAM, ABSTRACT, UDP, DGRAM, UDP_ALLOWED, DGRAM_ALLOWED, N };
+static const char *const names[] = { "tcp", "stream", "abstract", "udp", "dgram", "udp-allowed", "dgram-allowed" };
 
 static bool serve(int which, int fd) {
         struct sockaddr_storage from;
         socklen_t size = sizeof(from);
         char text[64];
 
-        if (which == TCP || which == STREAM) {
+        if (which <= ABSTRACT) {
                 int peer = accept(fd, NULL, NULL);
                 close(peer);
                 return peer >= 0;
@@ -100,6 +114,7 @@ int main(int argc, char **argv) {
 
         bind_path(SOCK_STREAM, argv[1], "a/stream");
         fds[STREAM].fd = bind_path(SOCK_STREAM, argv[1], "b/stream");
+        fds[ABSTRACT].fd = bind_abstract(port);
         fds[DGRAM].fd = bind_path(SOCK_DGRAM, argv[1], "b/dgram");
         fds[DGRAM_ALLOWED].fd = bind_path(SOCK_DGRAM, argv[1], "a/dgram");
         if (listen(fds[TCP].fd, 128) < 0 || listen(fds[STREAM].fd, 128) < 0)

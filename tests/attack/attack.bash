@@ -1,0 +1,68 @@
+# What the attacks share, on top of the live tests' lib.bash: a folder with what the sandbox may reach and what it may not, a policy for it,
+# and the builds that make an attack worth something.
+#
+#   SANDBOXCTL               the program as it is
+#   SANDBOXCTL_UNSAFE        single protections can be switched off, by SANDBOXD_UNSAFE
+#   SANDBOXCTL_WHOLE         the view is the host's whole tree: the broker alone holds
+#   SANDBOXCTL_WHOLE_UNSAFE  both
+
+load ../live/lib
+
+: "${SANDBOXCTL_UNSAFE:=$SANDBOXD_SOURCE/build-unsafe/ctl/sandboxctl}"
+: "${SANDBOXCTL_WHOLE:=$SANDBOXD_SOURCE/build-whole/ctl/sandboxctl}"
+: "${SANDBOXCTL_WHOLE_UNSAFE:=$SANDBOXD_SOURCE/build-whole-unsafe/ctl/sandboxctl}"
+attacks=$SANDBOXD_BUILD/tests/attack
+
+# playground WHO: $ground/a is allowed to read, write and execute, w to write, r to read; b is not named. All of it belongs to WHO and could
+# be read by anybody: nothing but the sandbox stands between.
+playground() {
+    ground=$work/$1/g
+    mkdir -p "$ground"/{a,b,r,w/one/two/three,w/b}
+    echo allowed | tee "$ground/a/file" "$ground/w/b/file" > "$ground/w/file"
+    echo canary | tee "$ground/b/file" > "$ground/b/absent"
+    echo readonly > "$ground/r/file"
+    ln -s other1 "$ground/a/link"
+    ln -s canary "$ground/b/link"
+    cp "$attacks/program-allowed" "$ground/a/program"
+    cp "$attacks/program-canary" "$ground/b/program"
+    chmod -R a+rX "$ground"
+    give "$1" "$ground"
+}
+
+# witness WHO: starts the witness of the playground; sets $port and $taken.
+witness() {
+    start "$1" "$attacks/witness" "$ground"
+    eventually test -s "$work/out"
+    read -r port taken < "$work/out"
+    witness=$started
+}
+
+# attack_policy TIER [LINES]: sets $attack_policy to a file for the playground.
+attack_policy() {
+    attack_policy=$work/attack-$1.yaml
+    {
+        echo "version: 1"
+        echo "extends: [base]"
+        echo "files:"
+        [ "$1" = view ] || echo "  enforce: broker"
+        echo "  read: [$ground/r]"
+        echo "  write: [$ground/a, $ground/w]"
+        echo "  exec: [$attacks, $ground/a]"
+        if [ -n "${port:-}" ]; then
+            echo "network:"
+            echo "  mode: host"
+            echo "  connect: [\"tcp:127.0.0.1:$port\", \"udp:127.0.0.1:$port\", \"unix:$ground/a/stream\", \"unix:$ground/a/dgram\"]"
+            echo "  bind: [\"tcp:127.0.0.1:$taken\", \"unix:$ground/a/own\"]"
+        fi
+        printf '%s\n' "${2:-}"
+    } > "$attack_policy"
+    chmod 644 "$attack_policy"
+}
+
+# inside WHO CTL [OPTION…] -- COMMAND…: under $attack_policy.
+inside() {
+    local who=$1 ctl=$2
+    shift 2
+    [ -x "$ctl" ] || { echo "$ctl is not built"; return 1; }
+    as "$who" "$ctl" exec --policy "$attack_policy" --quiet --chdir "$ground/a" "$@"
+}
