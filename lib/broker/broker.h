@@ -187,6 +187,8 @@ struct worker {
         struct shared *shared;
         int listener, init_pidfd, log_fd, low_port_socket;
         int proc; /* O_PATH of the host's /proc */
+        int outside; /* O_PATH of the tree that the view was taken from */
+        dev_t proc_device;
         int wake; /* eventfd of the monitor */
         const struct claim **table; /* by number */
         size_t n_table;

@@ -23,7 +23,7 @@ static int compare_fds(const void *a, const void *b) {
 }
 
 static int close_others(const struct worker *w) {
-        int keep[] = { 0, 1, 2, w->listener, w->init_pidfd, w->log_fd, w->low_port_socket, w->proc, w->wake };
+        int keep[] = { 0, 1, 2, w->listener, w->init_pidfd, w->log_fd, w->low_port_socket, w->proc, w->outside, w->wake };
         unsigned first = 0;
 
         /* 0 and 1 stay taken, by nothing, so that no fd of ours gets a number that some library takes for a standard stream. */

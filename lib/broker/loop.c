@@ -91,7 +91,7 @@ static void count(struct receiver *r, const struct verdict *v, const struct repl
                 atomic_fetch_add(&c->failed, 1);
         else
                 atomic_fetch_add(&c->allowed, 1);
-        if (v->kind == VERDICT_FD && !result->gone && !result->failed)
+        if (v->kind == VERDICT_FD && !result->gone && result->error == 0)
                 atomic_fetch_add(&c->injected, 1);
 }
 
@@ -127,23 +127,30 @@ static bool sandbox_gone(const struct worker *w) {
 /* A call that was there already when we asked for it took no longer than this. */
 #define AT_ONCE_NSEC 1500
 #define PRESSURE_MAX 64
+#define PRESSURE_UP 4
 
 /* As many threads receive as keep up: one more when calls are found waiting again and again, one less when they are not. Each
- * notification wakes all of them, so that one too many costs every call. */
-static void adapt(struct receiver *r, bool at_once) {
+ * notification wakes all of them, so that one too many costs every call. A caller that runs as soon as it is answered, and has its next call
+ * there before we ask for it, has not been waiting: only another one has. */
+static void adapt(struct receiver *r, uint64_t nsec) {
         struct worker *w = r->worker;
+        pid_t tid = r->call.notif->pid;
+        bool waited = nsec < AT_ONCE_NSEC && tid != r->last_tid;
         unsigned wanted = atomic_load_explicit(&w->wanted, memory_order_relaxed);
+        int pressure = atomic_load_explicit(&w->pressure, memory_order_relaxed);
 
-        w->pressure += at_once ? 4 : -1;
-        if (w->pressure >= PRESSURE_MAX) {
-                w->pressure = 0;
+        r->last_tid = tid;
+        pressure += waited ? PRESSURE_UP : -1;
+        if (pressure >= PRESSURE_MAX) {
+                pressure = 0;
                 if (wanted < w->max_wanted)
                         threads_want(w, wanted + 1);
-        } else if (w->pressure <= -PRESSURE_MAX) {
-                w->pressure = 0;
-                if (wanted > 1)
-                        atomic_compare_exchange_strong(&w->wanted, &wanted, wanted - 1);
+        } else if (pressure <= -PRESSURE_MAX) {
+                pressure = 0;
+                if (wanted > w->min_wanted)
+                        (void) atomic_compare_exchange_strong(&w->wanted, &wanted, wanted - 1);
         }
+        atomic_store_explicit(&w->pressure, pressure, memory_order_relaxed);
 }
 
 /* Returns 1 with a call in the slot, 0 when there is none to be had any more, -EAGAIN to try again. */
@@ -164,7 +171,7 @@ static int receive(struct receiver *r) {
                 atomic_fetch_add(&w->taken, 1);
                 if (atomic_load(&w->monitor_sleeps))
                         threads_wake_monitor(w);
-                adapt(r, r->received - before < AT_ONCE_NSEC);
+                adapt(r, r->received - before);
                 return 1;
         }
         /* ENOENT: the caller died or was interrupted before we had its call, or the last task is gone. */

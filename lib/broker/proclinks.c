@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <unistd.h>
 
 #include "fd.h"
 #include "walk.h"
@@ -25,6 +26,34 @@ static pid_t number_of(const char *path) {
                 return -1;
         long n = strtol(path + 1, &end, 10);
         return (*end == '/' || *end == 0) && n > 0 && n <= INT32_MAX ? n : -1;
+}
+
+/* Is it one of our own threads? To itself the kernel would show everything. */
+static bool is_worker(struct worker *w, pid_t number) {
+        bool found = number == getpid();
+
+        pthread_mutex_lock(&w->lock);
+        for (unsigned i = 0; i < w->max_threads && !found; i++)
+                found = w->receivers[i] && w->receivers[i]->tid == number;
+        pthread_mutex_unlock(&w->lock);
+        return found;
+}
+
+int proc_check(struct receiver *r, dev_t device, uint64_t mount_id, const char *path) {
+        char within[PATH_MAX];
+
+        /* In a procfs of the sandbox's own pid namespace the worker isn't to be found. */
+        if (device != r->worker->proc_device)
+                return 0;
+        if (root_proc_path(r, mount_id, path, within) < 0)
+                return -EACCES;
+        pid_t pid = number_of(within);
+        if (pid < 0)
+                return 0;
+        if (is_worker(r->worker, pid))
+                return -EACCES;
+        const char *task = strstr(within, "/task/");
+        return task && is_worker(r->worker, number_of(task + 5)) ? -EACCES : 0;
 }
 
 int proc_link_kind(struct receiver *r, int link, const char *path, uint64_t mount_id, const char *name, struct proc_place *ret) {
@@ -58,6 +87,12 @@ int proc_link_kind(struct receiver *r, int link, const char *path, uint64_t moun
         pid_t pid = number_of(within);
         if (pid < 0)
                 return PROC_LINK_PLAIN;
+        struct stat st;
+        if (fstat(link, &st) < 0)
+                return -errno;
+        e = proc_check(r, st.st_dev, mount_id, path);
+        if (e < 0)
+                return e;
         ret->own = pid == tgid || pid == tid;
         return PROC_LINK_MAGIC;
 }

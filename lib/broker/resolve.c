@@ -101,6 +101,14 @@ static bool parent_denied(const struct plan *plan, char *path) {
         return denied;
 }
 
+static int check_proc(struct call *call, const struct pin *pin) {
+        struct statx stx;
+
+        if (statx(pin->fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &stx) < 0)
+                return -errno;
+        return proc_check(call_receiver(call), pin->st.st_dev, stx.stx_mnt_id, pin->path);
+}
+
 int pin_match(struct call *call, struct pin *pin, enum where where, unsigned flags) {
         if (where != WHERE_INSIDE) {
                 /* No rule can name it. */
@@ -109,6 +117,11 @@ int pin_match(struct call *call, struct pin *pin, enum where where, unsigned fla
                 return 0;
         }
         pin->outside = false;
+        if (pin->fd >= 0 && pin->st.st_dev == call->worker->proc_device) {
+                int e = check_proc(call, pin);
+                if (e < 0)
+                        return e;
+        }
         pin->match = plan_match(call->plan, pin->path);
         if (pin->match.state == MATCH_HIDDEN) {
                 pin->fd = fd_close(pin->fd);

@@ -15,6 +15,7 @@
 
 #include "broker.h"
 #include "fd.h"
+#include "sys.h"
 
 static const struct {
         const char *path, *own;
@@ -275,4 +276,10 @@ int root_enter(struct receiver *r) {
                 return e;
         r->entered = true;
         return 0;
+}
+
+bool target_absent_outside(struct call *call, const char *path) {
+        _cleanup_close_ int fd = sys_openat2(call->worker->outside, path, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+
+        return fd < 0 && (errno == ENOENT || errno == ENOTDIR);
 }

@@ -26,16 +26,28 @@ static int still_there(struct call *call) {
 
 /* ---- memory ---- */
 
-static ssize_t read_vm(struct call *call, uint64_t address, void *buffer, size_t size) {
+static ssize_t transfer(struct call *call, uint64_t address, void *buffer, size_t size, bool writing) {
         struct iovec local = { buffer, size }, remote = { (void *) (uintptr_t) address, size };
+        ssize_t n = writing ? process_vm_writev(call->notif->pid, &local, 1, &remote, 1, 0)
+                            : process_vm_readv(call->notif->pid, &local, 1, &remote, 1, 0);
+
+        return n < 0 ? -errno : n;
+}
+
+/* The number of bytes that were copied. -EPERM: a caller in a nested user namespace, or one whose program is not readable, can't be looked
+ * into; that is no fault of its own. */
+static ssize_t copy(struct call *call, uint64_t address, void *buffer, size_t size, bool writing) {
+        struct receiver *r = call_receiver(call);
+        ssize_t n;
 
         if (address > UINT64_MAX - size)
                 return -EFAULT;
-        ssize_t n = process_vm_readv(call->notif->pid, &local, 1, &remote, 1, 0);
-        if (n >= 0)
-                return n;
-        /* A caller in a nested user namespace, or one whose program is not readable, can't be looked into: that is no fault of its own. */
-        return errno == EPERM ? -EPERM : errno == ESRCH ? -ESRCH : -EFAULT;
+        n = transfer(call, address, buffer, size, writing);
+        if (n == -EPERM && rights_raise(r)) {
+                n = transfer(call, address, buffer, size, writing);
+                rights_lower(r);
+        }
+        return n >= 0 || n == -EPERM || n == -ESRCH ? n : -EFAULT;
 }
 
 int target_read(struct call *call, uint64_t address, void *buffer, size_t size) {
@@ -43,7 +55,7 @@ int target_read(struct call *call, uint64_t address, void *buffer, size_t size) 
 
         if (size == 0)
                 return 0;
-        n = read_vm(call, address, buffer, size);
+        n = copy(call, address, buffer, size, false);
         int r = still_there(call);
         if (r < 0)
                 return r;
@@ -55,7 +67,7 @@ ssize_t target_read_some(struct call *call, uint64_t address, void *buffer, size
 
         if (size == 0)
                 return 0;
-        n = read_vm(call, address, buffer, size);
+        n = copy(call, address, buffer, size, false);
         int r = still_there(call);
         if (r < 0)
                 return r;
@@ -63,26 +75,21 @@ ssize_t target_read_some(struct call *call, uint64_t address, void *buffer, size
 }
 
 int target_write(struct call *call, uint64_t address, const void *buffer, size_t size) {
-        struct iovec local = { (void *) buffer, size }, remote = { (void *) (uintptr_t) address, size };
         ssize_t n;
+        int r;
 
         if (size == 0)
                 return 0;
-        if (address > UINT64_MAX - size)
-                return -EFAULT;
         /* Before and not only after: a write must not go to another task. The kernel takes the task once for the whole call, so that what is
          * left is a caller that dies, is reaped and has its number given away between the two calls. */
-        int r = still_there(call);
-        if (r < 0)
-                return r;
-        n = process_vm_writev(call->notif->pid, &local, 1, &remote, 1, 0);
-        int error = n < 0 ? errno : 0;
         r = still_there(call);
         if (r < 0)
                 return r;
-        if (n < 0)
-                return error == EPERM ? -EPERM : -EFAULT;
-        return (size_t) n < size ? -EFAULT : 0;
+        n = copy(call, address, (void *) buffer, size, true);
+        r = still_there(call);
+        if (r < 0)
+                return r;
+        return n < 0 ? n : (size_t) n < size ? -EFAULT : 0;
 }
 
 ssize_t target_read_path(struct call *call, uint64_t address, char *buffer) {

@@ -32,6 +32,9 @@ int target_cwd(struct call *call);
 pid_t target_tgid_inside(struct call *call);
 pid_t target_tid_inside(struct call *call);
 
+/* Whether there is nothing by this absolute path in the tree that the view was taken from either, so that a refusal as absent took nothing away. */
+bool target_absent_outside(struct call *call, const char *path);
+
 /* The caller's umask. */
 int target_umask(struct call *call, mode_t *ret);
 /* A soft limit of the caller. */

@@ -15,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "broker.h"
@@ -31,6 +32,7 @@
 #define BLOCKED_MSEC 5  /* between two looks at blocked calls */
 #define CANCEL_MSEC 1   /* between two signals to a thread that is to leave a system call */
 #define SHARED_POLLS 4
+#define END_MSEC 500
 
 static void receiver_free(struct receiver *r) {
         if (!r)
@@ -305,6 +307,21 @@ static void relieve_stuck(struct worker *w, uint64_t taken, uint64_t taken_befor
                 audit_event(w, "no-thread", "all threads are busy, and the bound on threads is reached");
 }
 
+/* The last caller can be gone before the thread that has answered it has counted and recorded that. */
+static int wait_for_threads(struct worker *w) {
+        struct timespec little = { .tv_nsec = 1000000 };
+
+        for (int i = 0; i < END_MSEC; i++) {
+                pthread_mutex_lock(&w->lock);
+                bool idle = w->n_threads <= w->n_standby + atomic_load(&w->waiting);
+                pthread_mutex_unlock(&w->lock);
+                if (idle)
+                        break;
+                nanosleep(&little, NULL);
+        }
+        return 0;
+}
+
 int threads_monitor(struct worker *w) {
         uint64_t before = 0, taken = 0, drained;
         unsigned idle = 0;
@@ -317,7 +334,7 @@ int threads_monitor(struct worker *w) {
                 if (atomic_load(&w->fatal) < 0)
                         return atomic_load(&w->fatal);
                 if (fds[0].revents & (POLLHUP | POLLERR))
-                        return 0;
+                        return wait_for_threads(w);
                 if (fds[1].revents & POLLIN)
                         (void) !read(w->wake, &drained, sizeof(drained));
 

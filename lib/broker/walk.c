@@ -36,6 +36,7 @@ struct walk {
 
         char *rest;      /* what is left to walk, NUL terminated; owned */
         unsigned links;
+        bool root_known; /* as the kernel's nd->root: only then an absolute link isn't a crossing for RESOLVE_NO_XDEV */
         bool tried_jump; /* the rest as it stands can't be passed in one step */
 };
 
@@ -86,9 +87,10 @@ static int fail(struct walk *w, const char *name, size_t length, int error) {
 /* May anything be looked up in `at`? Hidden directories aren't there, and denied ones aren't gone through. */
 static int check_through(struct walk *w) {
         if (w->where == WHERE_FOREIGN) {
+                struct stat st;
                 w->pin->outside = true;
                 strcpy(w->pin->path, w->path);
-                return -EACCES;
+                return fstat(w->at, &st) < 0 ? -errno : S_ISDIR(st.st_mode) ? -EACCES : -ENOTDIR;
         }
         if (w->where == WHERE_DELETED)
                 return 0; /* every name in it is absent, and `..` leads back */
@@ -129,7 +131,10 @@ static int expand(struct walk *w, const char *content) {
         w->tried_jump = false;
         if (content[0] != '/')
                 return 0;
-        return w->flags & RESOLVE_IN_BENEATH ? -EXDEV : to_root(w);
+        if ((w->flags & RESOLVE_IN_BENEATH) || ((w->flags & RESOLVE_IN_NO_XDEV) && !w->root_known))
+                return -EXDEV;
+        w->root_known = true;
+        return to_root(w);
 }
 
 static int expand_plain(struct walk *w, int link) {
@@ -154,11 +159,11 @@ static bool last_component(const struct walk *w) {
 static int jump_magic(struct walk *w, const char *name, const struct proc_place *place) {
         struct stat st;
 
-        if (w->flags & RESOLVE_IN_NO_MAGICLINKS)
-                return -ELOOP;
         _cleanup_close_ int fd = proc_link_follow(w->r, w->at, name, place);
         if (fd < 0)
                 return fd;
+        if (w->flags & RESOLVE_IN_NO_MAGICLINKS)
+                return -ELOOP;
         if (w->flags & (RESOLVE_IN_BENEATH | RESOLVE_IN_ROOTED))
                 return -EXDEV;
         if (fstat(fd, &st) < 0)
@@ -209,6 +214,7 @@ static int follow(struct walk *w, int link, const struct stat *st, const char *n
 /* ---- steps ---- */
 
 static int step_up(struct walk *w) {
+        w->root_known = true;
         if (w->scope >= 0) {
                 struct statx here, top;
                 unsigned mask = STATX_INO | STATX_MNT_ID;
@@ -407,6 +413,7 @@ int walk(struct call *call, int start, const char *path, unsigned flags, struct 
         e = relocate(&w);
         if (e < 0)
                 return e;
+        w.root_known = start < 0 || (flags & RESOLVE_IN_ROOTED);
         if (flags & (RESOLVE_IN_BENEATH | RESOLVE_IN_ROOTED)) {
                 w.scope = start;
                 strcpy(w.scope_path, w.path);

@@ -37,5 +37,7 @@ struct proc_place {
 };
 /* What the symlink `name` in the directory `at`, which lies at `path` on a mount, is. Returns enum proc_link or negative errno. */
 int proc_link_kind(struct receiver *r, int at, const char *path, uint64_t mount_id, const char *name, struct proc_place *ret);
+/* Does an object of a procfs, which lies at `path` on a mount, belong to the worker itself? -EACCES; else 0. */
+int proc_check(struct receiver *r, dev_t device, uint64_t mount_id, const char *path);
 /* Follows a magic link, as the caller would be allowed to: an O_PATH fd or negative errno. */
 int proc_link_follow(struct receiver *r, int at, const char *name, const struct proc_place *place);

@@ -89,8 +89,13 @@ static int prepare(struct worker *w) {
         int r;
 
         w->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (w->proc < 0)
+        w->outside = open(w->plan->root ?: "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (w->proc < 0 || w->outside < 0)
                 return -errno;
+        struct stat st;
+        if (fstat(w->proc, &st) < 0)
+                return -errno;
+        w->proc_device = st.st_dev;
         w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (w->wake < 0)
                 return -errno;
@@ -128,6 +133,7 @@ int worker_run(const struct worker_options *options) {
                 .log_fd = options->log_fd,
                 .low_port_socket = options->low_port_socket,
                 .proc = -1,
+                .outside = -1,
                 .wake = -1,
                 .root = { .lock = PTHREAD_MUTEX_INITIALIZER, .root = -1, .namespaces = { -1, -1, -1 } },
                 .low_port_lock = PTHREAD_MUTEX_INITIALIZER,
