@@ -45,13 +45,14 @@ struct run {
         size_t n_claims;
         struct environment environment;
         struct shared *shared;
-        int shared_fd, log_fd;
+        int shared_fd, log_fd, copy_fd;
         struct cgroup *cgroup;
         bool wait_killable;
 };
 
 static void run_done(struct run *run) {
         fd_close(run->log_fd);
+        fd_close(run->copy_fd);
         fd_close(run->shared_fd);
         shared_free(run->shared);
         environment_done(&run->environment);
@@ -163,12 +164,14 @@ static int open_output(const char *path) {
 }
 
 static int open_log(struct run *run) {
-        if (run->options.why)
-                run->log_fd = memfd_create("records", MFD_CLOEXEC);
-        else if (run->options.log)
-                run->log_fd = open_output(run->options.log);
-        else
+        if (!run->options.log && !run->options.why)
                 return 0;
+        run->log_fd = run->options.log ? open_output(run->options.log) : memfd_create("records", MFD_CLOEXEC);
+        if (run->log_fd >= 0 && run->options.log && run->options.why) {
+                /* --why reads the records of this run, and of no other, at its end: they are kept apart till then. */
+                run->copy_fd = run->log_fd;
+                run->log_fd = memfd_create("records", MFD_CLOEXEC);
+        }
         if (run->log_fd >= 0)
                 return 0;
         int r = -errno;
@@ -201,7 +204,7 @@ static int worker_main(void *userdata, const struct launch_worker *w) {
                 .wait_killable = w->wait_killable,
                 .init_pidfd = w->init_pidfd,
                 .log_fd = run->log_fd,
-                .record = run->options.log && !run->options.why ? AUDIT_ALL : run->policy->audit == AUDIT_NONE ? AUDIT_DENIED : run->policy->audit,
+                .record = run->options.log ? AUDIT_ALL : run->policy->audit == AUDIT_NONE ? AUDIT_DENIED : run->policy->audit,
                 .low_port_socket = w->low_port_socket,
         };
 
@@ -235,7 +238,7 @@ static int start(struct run *run, struct launched *ret) {
         supervise_block_signals();
         int r = launch(&options, ret, &error);
         if (r < 0)
-                message_fail("%s", error ?: strerror(-r));
+                message_fail("%s; sandboxctl doctor says what this machine lacks", error ?: strerror(-r));
         return r;
 }
 
@@ -327,9 +330,20 @@ static void write_stats(struct run *run) {
         }
 }
 
+static void copy_records(struct run *run) {
+        char buffer[65536];
+        off_t at = 0;
+        ssize_t n;
+
+        while ((n = pread(run->log_fd, buffer, sizeof(buffer), at)) > 0 && fd_write_full(run->copy_fd, buffer, n) == 0)
+                at += n;
+}
+
 static void say_denied(struct run *run) {
         uint64_t denied = run->shared->counters.denied;
 
+        if (run->copy_fd >= 0)
+                copy_records(run);
         if (run->options.why)
                 why_print(run->log_fd);
         else if (denied > 0 && !run->options.quiet)
@@ -373,7 +387,7 @@ static int run_exec(struct run *run) {
 }
 
 int verb_exec(int argc, char **argv) {
-        struct run run = { .log_fd = -1, .shared_fd = -1 };
+        struct run run = { .log_fd = -1, .copy_fd = -1, .shared_fd = -1 };
 
         if (!getcwd(run.cwd, sizeof(run.cwd)) || run.cwd[0] != '/')
                 return message_fail("the current directory has no path (was it removed?); change to another");

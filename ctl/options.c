@@ -259,7 +259,7 @@ int exec_options_parse(int argc, char **argv, const char *cwd, struct exec_optio
                         return r;
         }
         if (optind >= argc) {
-                message_fail("no command is given; try: sandboxctl exec -- COMMAND");
+                message_fail("no command is given; try: sandboxctl exec -- COMMAND, or sandboxctl exec --help");
                 return -EINVAL;
         }
         o->command = argv + optind;

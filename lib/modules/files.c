@@ -54,7 +54,7 @@ struct verdict files_failed(struct call *call, const struct pin *pin, int r, boo
         bool hidden = pin->path[0] && pin->match.state == MATCH_HIDDEN && !pin->outside;
 
         /* Where the view alone decides on paths, what it doesn't show is simply not there. */
-        if (r == -ENOENT && hidden && call->plan->files_brokered)
+        if (r == -ENOENT && hidden && call->plan->files_brokered && !target_absent_outside(call, pin->path))
                 return files_refuse(call, &pin->match, creating ? EACCES : ENOENT, creating ? "write" : "read");
         return verdict_from(r);
 }
