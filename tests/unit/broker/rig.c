@@ -19,6 +19,7 @@
 #define WORKER_END_MSEC 10000
 
 const struct rig_rule *rig_rules;
+struct shared *rig_shared;
 
 /* The tests' own plan and names, in place of lib/policy. */
 struct match plan_match(const struct plan *plan, const char *path) {
@@ -145,6 +146,7 @@ int rig_run(struct rig *rig) {
         if (shared_new(&rig->shared, &shared_fd) < 0 || pipe2(number, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0)
                 return 1;
         close(shared_fd);
+        rig_shared = rig->shared;
         pid_t caller = fork();
         if (caller == 0)
                 run_caller(rig, number[1], go[0]);

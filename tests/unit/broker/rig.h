@@ -33,6 +33,9 @@ struct rig {
         pid_t worker;
 };
 
+/* The running rig's memory, for the caller to see what the worker has done so far. */
+extern struct shared *rig_shared;
+
 /* Runs the rig; 0, or an errno-like message on stderr and 1. */
 int rig_run(struct rig *rig);
 

@@ -163,7 +163,9 @@ static int body_killed(void) {
                 pid_t pid = fork();
                 if (pid == 0)
                         _exit(open_fifo(0, O_RDONLY) >= 0);
-                nap(5 + i % 7);
+                while (rig_shared->counters.blocked <= (unsigned) i)
+                        nap(1);
+                nap(i % 7);
                 EXPECT(kill(pid, SIGKILL) == 0);
                 EXPECT_EQ(waitpid(pid, NULL, 0), pid);
         }
