@@ -211,8 +211,10 @@ static int view_build(struct view *v) {
         return enter(v);
 }
 
-int view_enter(const struct plan *plan, uid_t uid, gid_t gid, char *what) {
-        struct view v = { .plan = plan, .uid = uid, .gid = gid, .old_root = -1, .scratch = -1, .root = -1, .what = what };
+int view_enter(const struct plan *plan, uid_t uid, gid_t gid, int (*proc_ready)(int proc, void *userdata, char *what), void *userdata, char *what) {
+        struct view v = {
+                .plan = plan, .uid = uid, .gid = gid, .old_root = -1, .scratch = -1, .root = -1, .proc_ready = proc_ready, .userdata = userdata, .what = what,
+        };
         mode_t mask = umask(0);
 
         int r = view_build(&v);

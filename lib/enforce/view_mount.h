@@ -21,6 +21,8 @@ struct view {
         int *read_only; /* mounts that become read-only once everything is in place */
         size_t n_read_only;
         unsigned files; /* made in scratch so far */
+        int (*proc_ready)(int proc, void *userdata, char *what);
+        void *userdata;
         char *what;     /* the object at work, for errors */
 };
 

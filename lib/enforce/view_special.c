@@ -58,8 +58,9 @@ int view_add_proc(struct view *v, const struct node *node) {
         /* Without any capability uid 0 of the host may write to /proc/sys/kernel/core_pattern (code on the host) and the like. And all entries
          * but those of processes, /proc itself among them, are the same objects in every procfs of the host: as their owner it could
          * change their modes for everybody. What is lost is writing to one's own entry: oom_score_adj, coredump_filter, a thread's name. */
-        uint64_t attributes = PROC_ATTRIBUTES | (v->uid == 0 ? MOUNT_ATTR_RDONLY : 0);
-        _cleanup_close_ int proc = view_mount_new("proc", NULL, attributes);
+        struct mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY };
+        _cleanup_close_ int proc = view_mount_new("proc", NULL, PROC_ATTRIBUTES);
+        int r;
 
         if (proc < 0) {
                 if (proc == -EPERM)
@@ -69,7 +70,11 @@ int view_add_proc(struct view *v, const struct node *node) {
                                  node->path);
                 return proc;
         }
-        int r = view_attach(v, proc, node->path, true);
+        if (v->proc_ready && (r = v->proc_ready(proc, v->userdata, v->what)) < 0)
+                return r;
+        if (v->uid == 0 && mount_setattr(proc, "", AT_EMPTY_PATH, &read_only, sizeof(read_only)) < 0)
+                return -errno;
+        r = view_attach(v, proc, node->path, true);
         return r < 0 ? r : proc_protect(v, proc, node->path);
 }
 

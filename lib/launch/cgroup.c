@@ -389,9 +389,17 @@ int cgroup_join(const char *path) {
         char one[PATH_MAX];
         int r = 0;
 
+        /* A single thread that moves itself needs no lock against all forks and exits of the host, whose taking waits for milliseconds: v1 has a
+         * file for that, v2 doesn't. */
         for (size_t i = 0; r >= 0 && nth_path(path, i, one); i++)
-                r = write_text(one, "cgroup.procs", "0");
+                r = write_text(one, has_file(one, "tasks") ? "tasks" : "cgroup.procs", "0");
         return r;
+}
+
+int cgroup_open(const char *path) {
+        if (!path || strstr(path, SEPARATOR) || has_file(path, "tasks"))
+                return -1;
+        return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 /* The number that stands behind a word in a file of "word number" lines. */

@@ -25,6 +25,8 @@ const char *cgroup_path(const struct cgroup *cgroup);
 bool cgroup_holds(const char *path, enum cgroup_limit limit);
 /* Moves the calling process there. */
 int cgroup_join(const char *path);
+/* With v2, an fd for CLONE_INTO_CGROUP; -1 where the group is to be joined instead. */
+int cgroup_open(const char *path);
 
 /* One line that names the limits that were reached, or NULL. The caller frees. */
 char *cgroup_events(const struct cgroup *cgroup, const struct policy_limits *limits);

@@ -284,8 +284,12 @@ _noreturn_ void init_run(struct start *start) {
                         { .fd = i.channel, .events = POLLIN },
                 };
 
-                if (poll(polls, ELEMENTSOF(polls), -1) < 0)
-                        continue;
+                if (poll(polls, ELEMENTSOF(polls), -1) < 0) {
+                        if (errno == EINTR)
+                                continue;
+                        /* Blind, it must not go on: a process with init's ids that lowers its RLIMIT_NOFILE makes poll fail. */
+                        kill_all();
+                }
                 if (polls[0].revents)
                         kill_all();
                 if (polls[4].revents)

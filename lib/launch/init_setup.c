@@ -26,7 +26,7 @@ static int enter_cgroup(struct start *s, char *text) {
         const char *path = s->options->cgroup;
 
         snprintf(text, 256, "%.255s", path ?: "cgroup namespace");
-        int r = path ? cgroup_join(path) : 0;
+        int r = path && !s->in_group ? cgroup_join(path) : 0;
         if (r < 0)
                 return r;
         return unshare(CLONE_NEWCGROUP) < 0 ? -errno : 0;
@@ -68,41 +68,50 @@ static int sysctl_write(int proc, const char *path, const char *value) {
         return fd_write_full(fd, value, strlen(value));
 }
 
-/* Settings that belong to the new namespaces, through a procfs of theirs that is never attached anywhere: inside, /proc/sys is read-only. */
-static int set_sysctls(struct start *s, char *text) {
+/* Settings that belong to the new namespaces, through a procfs of theirs: inside, /proc/sys is read-only. */
+static int set_sysctls(int proc, void *userdata, char *text) {
+        const struct start *s = userdata;
         const struct policy *policy = s->options->plan->policy;
         char number[32];
-        int r = 0;
 
-        snprintf(text, 256, "a procfs of the sandbox's own");
-        _cleanup_close_ int fs = fsopen("proc", FSOPEN_CLOEXEC);
-        if (fs < 0)
-                return -errno;
-        _cleanup_close_ int proc = fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0 ? -1 : fsmount(fs, FSMOUNT_CLOEXEC, 0);
-        /* Where /proc is partly covered (containers) it can't be had; the view says so where it needs one too. */
-        if (proc < 0)
-                return 0;
-
-        /* What is executed has to be a file that a rule names: a memfd is none. Each pid namespace has had this setting from the start (6.3). */
+        /* What is executed has to be a file that a rule names: a memfd is none. Each pid namespace has had this setting from the start (6.3),
+         * but only root of the host may write it. */
         if (kernel_since(6, 3))
                 (void) sysctl_write(proc, "sys/vm/memfd_noexec", "2");
         /* The loopback is the sandbox's own, and so are all its ports. */
         if (policy->network.mode == NETWORK_NONE)
                 (void) sysctl_write(proc, "sys/net/ipv4/ip_unprivileged_port_start", "0");
         /* Pids up to 300 are given out once only, at the start; so this many are left for good. */
-        if (policy->limits.processes > 0 && !s->group_processes && kernel_since(6, 14)) {
-                snprintf(text, 256, "limits: processes");
-                snprintf(number, sizeof(number), "%" PRIu64, policy->limits.processes + 300);
-                r = sysctl_write(proc, "sys/kernel/pid_max", number);
-                /* The bound of the namespace around is lower than what is asked for. */
-                if (r == -EINVAL)
-                        r = 0;
-        }
-        return r;
+        if (policy->limits.processes == 0 || s->group_processes || !kernel_since(6, 14))
+                return 0;
+        snprintf(text, 256, "limits: processes");
+        snprintf(number, sizeof(number), "%" PRIu64, policy->limits.processes + 300);
+        int r = sysctl_write(proc, "sys/kernel/pid_max", number);
+        /* EINVAL: the bound of the namespace around is lower than what is asked for. */
+        return r == -EINVAL ? 0 : r;
+}
+
+static bool has_proc(const struct plan *plan) {
+        for (size_t i = 0; i < plan->n_nodes; i++)
+                if (plan->nodes[i].kind == NODE_PROC)
+                        return true;
+        return false;
+}
+
+/* The view's own procfs serves where there is one, since to let go of a mount that was never attached takes an RCU grace period. */
+static int set_sysctls_unseen(struct start *s, char *text) {
+        if (has_proc(s->options->plan))
+                return 0;
+        snprintf(text, 256, "a procfs of the sandbox's own");
+        _cleanup_close_ int fs = fsopen("proc", FSOPEN_CLOEXEC);
+        if (fs < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+                return -errno;
+        _cleanup_close_ int proc = fsmount(fs, FSMOUNT_CLOEXEC, 0);
+        return proc < 0 ? -errno : set_sysctls(proc, s, text);
 }
 
 static int make_view(struct start *s, char *text) {
-        return view_enter(s->options->plan, s->options->uid, s->options->gid, text);
+        return view_enter(s->options->plan, s->options->uid, s->options->gid, set_sysctls, s, text);
 }
 
 /* The node that a path lies on: the last one that is made at it or above. */
@@ -152,7 +161,8 @@ static int make_directories(struct start *s, char *text) {
 
 const struct init_step init_steps[] = {
         { "control group", enter_cgroup }, { "host name", set_host_name }, { "loopback", raise_loopback },
-        { "settings", set_sysctls },       { "view", make_view },          { "directories", make_directories },
+        { "settings", set_sysctls_unseen },
+        { "view", make_view }, { "directories", make_directories },
 };
 const size_t n_init_steps = ELEMENTSOF(init_steps);
 

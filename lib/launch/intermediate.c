@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "fd.h"
 #include "start.h"
 #include "sys.h"
@@ -28,8 +29,20 @@ static pid_t clone_init(struct start *s, int *ret_pidfd) {
                          (s->options->plan->policy->network.mode == NETWORK_NONE ? CLONE_NEWNET : 0),
                 .pidfd = (uintptr_t) &pidfd,
         };
-        pid_t pid = syscall(SYS_clone3, &args, sizeof(args));
+        /* Born there, it needs not be moved, which takes a lock against all forks and exits of the host. */
+        _cleanup_close_ int group = cgroup_open(s->options->cgroup);
 
+        if (group >= 0) {
+                args.flags |= CLONE_INTO_CGROUP;
+                args.cgroup = group;
+        }
+        pid_t pid = syscall(SYS_clone3, &args, sizeof(args));
+        s->in_group = group >= 0 && pid >= 0;
+        if (pid < 0 && group >= 0) {
+                /* Was it the group? Then init says so when it can't join. */
+                args.flags &= ~CLONE_INTO_CGROUP;
+                pid = syscall(SYS_clone3, &args, sizeof(args));
+        }
         if (pid < 0)
                 return -errno;
         *ret_pidfd = pidfd;

@@ -38,6 +38,7 @@ struct start {
         _Atomic bool *worker_done; /* shared by worker and init: the worker ended because nobody is left */
         mode_t umask;
         bool hangup_ignored;
+        bool in_group;     /* init was cloned into its control group */
         bool group_processes, group_memory; /* the control group holds these limits */
 };
 
