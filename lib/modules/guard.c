@@ -49,7 +49,31 @@ static struct verdict handle_ioctl(struct call *call) {
                 call->why = "it types into the terminal as if the user did";
                 return verdict_deny(EPERM);
         }
+        if (append_refuses_ioctl(call))
+                return verdict_deny(EPERM);
         /* proceed: the request is a register. */
+        return verdict_registers();
+}
+
+/* The kernel lets processes of the same ids change one another's limits and scheduling, dumpable or not. Init has those of the program, and
+ * without descriptors or CPU time it would no longer notice that the supervisor is gone. */
+static const struct {
+        int nr;
+        unsigned pid; /* which argument */
+} of_processes[] = {
+        { __NR_prlimit64, 0 },     { __NR_sched_setaffinity, 0 }, { __NR_sched_setparam, 0 }, { __NR_sched_setscheduler, 0 },
+        { __NR_sched_setattr, 0 }, { __NR_setpriority, 1 },       { __NR_ioprio_set, 1 },
+};
+
+#define INIT_PID 1 /* nobody inside makes pid namespaces, so that it is the number for all callers */
+
+static struct verdict handle_of_process(struct call *call) {
+        for (size_t i = 0; i < ELEMENTSOF(of_processes); i++)
+                if (of_processes[i].nr == call->notif->data.nr && CALL_INT(call, of_processes[i].pid) == INIT_PID) {
+                        call->why = "the sandbox's init is nobody's to change";
+                        return verdict_deny(EPERM);
+                }
+        /* proceed: the process's number is a register. */
         return verdict_registers();
 }
 
@@ -71,6 +95,11 @@ static int compile(const struct plan *plan, struct filter_builder *filter, struc
         r = filter_builder_notify(filter, __NR_seccomp, listener, ELEMENTSOF(listener));
         if (r < 0)
                 return r;
+        for (size_t i = 0; i < ELEMENTSOF(of_processes); i++) {
+                r = rule_equal(filter, of_processes[i].nr, of_processes[i].pid, INIT_PID);
+                if (r < 0)
+                        return r;
+        }
         r = rule_equal(filter, __NR_ioctl, 1, TIOCSTI);
         if (r < 0)
                 return r;
@@ -82,6 +111,13 @@ static const struct claim claims[] = {
         { __NR_personality, "personality", handle_personality },
         { __NR_seccomp, "seccomp", handle_seccomp },
         { __NR_ioctl, "ioctl", handle_ioctl },
+        { __NR_prlimit64, "prlimit64", handle_of_process },
+        { __NR_sched_setaffinity, "sched_setaffinity", handle_of_process },
+        { __NR_sched_setparam, "sched_setparam", handle_of_process },
+        { __NR_sched_setscheduler, "sched_setscheduler", handle_of_process },
+        { __NR_sched_setattr, "sched_setattr", handle_of_process },
+        { __NR_setpriority, "setpriority", handle_of_process },
+        { __NR_ioprio_set, "ioprio_set", handle_of_process },
         {},
 };
 
