@@ -16,8 +16,8 @@ setup() {
     work=$(mktemp -d "$TMPDIR/live.XXXXXX")
     chmod 755 "$work"
     for who in root user; do
-        mkdir -p "$work/$who/home"
-        [ "$EUID" -ne 0 ] || [ $who = root ] || chown -R "$SANDBOXD_TEST_USER:$SANDBOXD_TEST_USER" "$work/$who"
+        mkdir -p "$work/$who" "$work/home/$who"
+        [ "$EUID" -ne 0 ] || [ $who = root ] || chown -R "$SANDBOXD_TEST_USER:$SANDBOXD_TEST_USER" "$work/$who" "$work/home/$who"
     done
     background=()
     cd "$work" || return 1
@@ -65,10 +65,10 @@ identity() {
     case $1 in
     root)
         need_root
-        identity=(env "HOME=$work/root/home")
+        identity=(env "HOME=$work/home/root")
         ;;
     user)
-        identity=(env "HOME=$work/user/home")
+        identity=(env "HOME=$work/home/user")
         if [ "$EUID" -eq 0 ]; then
             identity+=(USER=user LOGNAME=user setpriv "--reuid=$SANDBOXD_TEST_USER" "--regid=$SANDBOXD_TEST_USER" --clear-groups
                 --inh-caps=-all --)
@@ -134,12 +134,23 @@ sandbox() {
     as "$who" "$SANDBOXCTL" exec --policy "$(policy "$tier" "${names[@]}")" "$@"
 }
 
+# native WHO COMMAND…: outside, but as root without capabilities, which a sandbox never has.
+native() {
+    local who=$1
+    shift
+    if [ "$who" = root ]; then
+        as root setpriv --bounding-set=-all --inh-caps=-all --no-new-privs -- "$@"
+    else
+        as "$who" "$@"
+    fi
+}
+
 # same WHO TIER POLICY COMMAND…: the command gives the same output and exit code in the sandbox as outside of it. Standard error is compared
 # as well. What it printed is in $output, its code in $status.
 same() {
     local who=$1 tier=$2 of=$3 native_status=0 inside_status=0
     shift 3
-    as "$who" "$@" > "$work/native.out" 2> "$work/native.err" < /dev/null || native_status=$?
+    native "$who" "$@" > "$work/native.out" 2> "$work/native.err" < /dev/null || native_status=$?
     sandbox "$who" "$tier" "$of" --quiet -- "$@" > "$work/inside.out" 2> "$work/inside.err" < /dev/null || inside_status=$?
     if ! cmp "$work/native.out" "$work/inside.out" || ! cmp "$work/native.err" "$work/inside.err" || [ "$native_status" -ne "$inside_status" ]; then
         echo "outside: exit code $native_status; inside: $inside_status"

@@ -53,9 +53,7 @@ outside() {
     folder "$1"
     port=$(free_port)
     configuration "$1" "$port"
-    policy_extra="network: { mode: host, bind: [\"tcp:127.0.0.1:$port\"] }
-"
-    start_sandbox "$1" "$2" nginx --read "$site" --write "$PWD/server" --stats "$work/$1/stats" -- nginx -e "$PWD/server/error.log" -c "$PWD/server/nginx.conf"
+    start_sandbox "$1" "$2" nginx --set port="$port" --read "$site" --write "$PWD/server" --stats "$work/$1/stats" -- nginx -e "$PWD/server/error.log" -c "$PWD/server/nginx.conf"
     eventually curl -sf "http://127.0.0.1:$port/1.txt" || {
         cat "$work/out" "$work/err" server/error.log
         return 1
@@ -83,7 +81,7 @@ inside() {
     configuration "$1" 8080
     mkdir got
     give "$1" got
-    sandbox "$1" "$2" nginx,shell --net none --read "$site" --write "$PWD" --quiet -- bash -c '
+    sandbox "$1" "$2" nginx,shell --net none --set port=8080 --read "$site" --write "$PWD" --quiet -- bash -c '
         set -e
         nginx -e "$PWD/server/error.log" -c "$PWD/server/nginx.conf" &
         server=$!
@@ -113,17 +111,15 @@ inside() {
 @test "a port below 1024 that a bind rule names is bound for the sandbox; for an owner without the right the run is refused" {
     need_command nginx curl
     local port=987
-    policy_extra="network: { mode: host, bind: [\"tcp:127.0.0.1:$port\"] }
-"
     folder root
     configuration root "$port"
-    start_sandbox root view nginx --read "$site" --write "$PWD/server" -- nginx -e "$PWD/server/error.log" -c "$PWD/server/nginx.conf"
+    start_sandbox root view nginx --set port="$port" --read "$site" --write "$PWD/server" -- nginx -e "$PWD/server/error.log" -c "$PWD/server/nginx.conf"
     eventually curl -sf "http://127.0.0.1:$port/1.txt"
     kill -TERM "$started"
     ended "$started"
     folder user
     if [ "$(cat /proc/sys/net/ipv4/ip_unprivileged_port_start)" -gt "$port" ]; then
-        run -125 sandbox user view nginx --chdir / -- echo STARTED
+        run -125 sandbox user view nginx --set port="$port" --chdir / -- echo STARTED
         [[ $output == *"$port"* ]]
         [[ $output != *STARTED* ]]
     fi

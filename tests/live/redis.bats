@@ -20,10 +20,8 @@ outside() {
     port=$(free_port)
     mkdir data
     give "$1" data
-    policy_extra="network: { mode: host, bind: [\"tcp:127.0.0.1:$port\"] }
-"
     for round in first second; do
-        start_sandbox "$1" "$2" redis --write "$PWD/data" -- redis-server --port "$port" --bind 127.0.0.1 --dir "$PWD/data" --save '' --appendonly yes
+        start_sandbox "$1" "$2" redis --set port="$port" --set data="$PWD/data" --chdir "$PWD/data" -- redis-server --port "$port" --bind 127.0.0.1 --dir "$PWD/data" --save '' --appendonly yes
         eventually redis-cli -p "$port" ping || {
             cat "$work/out" "$work/err"
             return 1
