@@ -178,6 +178,7 @@ _noreturn_ void command_run(struct start *s, int channel, int slave) {
         const struct launch_options *o = s->options;
         struct command_report report = {};
         char path[PATH_MAX], go;
+        struct stat st;
         int r;
 
         if ((r = lead_job(slave)) < 0)
@@ -190,6 +191,7 @@ _noreturn_ void command_run(struct start *s, int channel, int slave) {
                 give_up(channel, "chdir", r, o->chdir ?: "/");
         if ((r = find_command(o, path)) < 0)
                 give_up(channel, "exec", r, o->argv[0]);
+        bool there = stat(path, &st) >= 0;
         reset_signals(s);
 
         /* The worker reads the memory of callers, and the path of this execve is in it. */
@@ -202,5 +204,5 @@ _noreturn_ void command_run(struct start *s, int channel, int slave) {
         if (fd_write_full(channel, &report, sizeof(report)) < 0 || fd_read_full(channel, &go, 1) != 1)
                 _exit(127);
         execve(path, o->argv, o->environment);
-        give_up(channel, "exec", errno, path);
+        give_up(channel, "exec", errno, errno == ENOENT && there ? "the program is there, but not the loader or interpreter that it names" : path);
 }

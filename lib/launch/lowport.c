@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -27,7 +28,7 @@ static int socket_option(int fd, int option, int *ret) {
 static int address_port(const struct sockaddr_storage *address, size_t size, uint16_t *ret) {
         if (address->ss_family == AF_INET && size >= sizeof(struct sockaddr_in))
                 *ret = ntohs(((const struct sockaddr_in *) address)->sin_port);
-        else if (address->ss_family == AF_INET6 && size >= sizeof(struct sockaddr_in6))
+        else if (address->ss_family == AF_INET6 && size >= offsetof(struct sockaddr_in6, sin6_scope_id))
                 *ret = ntohs(((const struct sockaddr_in6 *) address)->sin6_port);
         else
                 return -EAFNOSUPPORT;

@@ -1,19 +1,24 @@
 /*
  * The launcher and the view, looked at from inside and from outside. Everything that makes namespaces happens in `runner`.
  */
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "fd.h"
+#include "launch.h"
 #include "str.h"
 
 #define ORDINARY "setpriv --reuid=65532 --regid=65532 --clear-groups "
@@ -316,4 +321,45 @@ Test(launch, subordinate_ids) {
         as = ORDINARY;
         ends_with_status(99, "$A $R --subordinate true");
         has("/etc/subuid gives none");
+        /* With an account made up in a mount namespace of the test's own. */
+        ends_with_status(0, "(cat /etc/passwd; echo probe:x:65532:65532::/:/bin/sh) >$D/passwd; (cat /etc/group; echo probe:x:65532:) >$D/group; "
+                            "echo probe:100000:65536 >$D/subuid; cp $D/subuid $D/subgid; chmod 644 $D/subuid $D/subgid $D/passwd $D/group; "
+                            "unshare -m sh -c \"for f in passwd group subuid subgid; do mount --bind $D/\\$f /etc/\\$f || exit 1; done; "
+                            "$A $R --subordinate cat /proc/self/uid_map /proc/self/gid_map\" | tr -s ' '");
+        has(" 0 0 65532\n 65532 65532 1\n 65533 65533 4\n 0 0 65532\n 65532 65532 1\n 65533 65533 4\n");
+}
+
+/* Asks for a bind as the worker would; returns the answer. */
+static int ask_for_port(const struct plan *plan, int family, int type, uint16_t port, bool with_socket) {
+        struct launched launched = {};
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        int pair[2], answer = 1, fd = socket(family, type, 0);
+
+        cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+        launched.low_port_socket = pair[0];
+        cr_assert_eq(fd_send(pair[1], &address, sizeof(address), &fd, with_socket), 0);
+        cr_assert_eq(launch_serve_low_port(&launched, plan), 0);
+        cr_assert_eq(read(pair[1], &answer, sizeof(answer)), sizeof(answer));
+        close(pair[1]);
+        cr_assert_eq(launch_serve_low_port(&launched, plan), -EPIPE);
+        close(pair[0]);
+        close(fd);
+        return answer;
+}
+
+/* The supervisor binds what its own copy of the plan names, whatever the worker says. */
+Test(low_port, only_what_is_named) {
+        struct port_range ports[] = { { 987, 987 }, { 8987, 8987 } };
+        struct net_rule rule = { .kind = NET_TCP, .family = AF_UNSPEC, .ports = ports, .n_ports = 2 };
+        struct policy policy = { .network = { .mode = NETWORK_HOST, .bind = { .rules = &rule, .n = 1 } } };
+        uint16_t low[] = { 987 };
+        const struct plan plan = { .policy = &policy, .low_ports = low, .n_low_ports = 1 };
+
+        int r = ask_for_port(&plan, AF_INET, SOCK_STREAM, 987, true);
+        cr_assert(r == (getuid() == 0 ? 0 : -EACCES), "%d", r);
+        cr_assert_eq(ask_for_port(&plan, AF_INET, SOCK_STREAM, 986, true), -EACCES);
+        cr_assert_eq(ask_for_port(&plan, AF_INET, SOCK_STREAM, 8987, true), -EACCES);
+        cr_assert_eq(ask_for_port(&plan, AF_INET, SOCK_DGRAM, 987, true), -EACCES);
+        cr_assert_eq(ask_for_port(&plan, AF_INET6, SOCK_STREAM, 987, true), -EAFNOSUPPORT);
+        cr_assert_eq(ask_for_port(&plan, AF_INET, SOCK_STREAM, 987, false), -EBADF);
 }
