@@ -144,6 +144,9 @@ void terminal_resume(struct terminal *t) {
         if (t->wants_raw && !t->raw && foreground(t->outer) && tcgetattr(t->outer, &t->saved) == 0) {
                 struct termios raw = t->saved;
                 cfmakeraw(&raw);
+                /* With our output in a pipe, what its reader writes here is not the sandbox's, and wants its line ends as ever. */
+                if (!isatty(1))
+                        raw.c_oflag = t->saved.c_oflag;
                 if (tcsetattr(t->outer, TCSADRAIN, &raw) == 0)
                         t->raw = true;
         }
