@@ -37,7 +37,7 @@ witness() {
     witness=$started
 }
 
-# attack_policy TIER [LINES]: sets $attack_policy to a file for the playground.
+# attack_policy TIER [PATH]: sets $attack_policy to a file for the playground, in which PATH may be written as well.
 attack_policy() {
     attack_policy=$work/attack-$1.yaml
     {
@@ -46,7 +46,7 @@ attack_policy() {
         echo "files:"
         [ "$1" = view ] || echo "  enforce: broker"
         echo "  read: [$ground/r]"
-        echo "  write: [$ground/a, $ground/w]"
+        echo "  write: [$ground/a, $ground/w${2:+, $2}]"
         echo "  exec: [$attacks, $ground/a]"
         if [ -n "${port:-}" ]; then
             echo "network:"
@@ -54,7 +54,6 @@ attack_policy() {
             echo "  connect: [\"tcp:127.0.0.1:$port\", \"udp:127.0.0.1:$port\", \"unix:$ground/a/stream\", \"unix:$ground/a/dgram\"]"
             echo "  bind: [\"tcp:127.0.0.1:$taken\", \"unix:$ground/a/own\"]"
         fi
-        printf '%s\n' "${2:-}"
     } > "$attack_policy"
     chmod 644 "$attack_policy"
 }

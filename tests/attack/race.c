@@ -278,15 +278,15 @@ static void prepare_dotdot(void) {
         snprintf(two[0], sizeof(two[0]), "%.3000s/w/one/two", folder);
         snprintf(two[1], sizeof(two[1]), "%.3000s/w/two", folder);
         n = snprintf(shared->path, sizeof(shared->path), "%.1000s/", two[0]);
-        for (int i = 0; i < 300; i++)
+        for (int i = 0; i < 100; i++)
                 n += snprintf(shared->path + n, sizeof(shared->path) - n, "three/../");
         snprintf(shared->path + n, sizeof(shared->path) - n, "../../b/file");
 }
 
 static void swap_dotdot(int which) {
         rename(two[!which], two[which]);
-        /* The time in which a walk may begin. */
-        if (which == 0)
+        /* The time in which a walk may end. */
+        if (which == 1)
                 usleep(1);
 }
 
@@ -484,7 +484,9 @@ static bool sent_un(enum send how) {
                 strcpy(own.sun_path, path);
                 unlink(path);
                 fd = socket_of(AF_UNIX, SOCK_DGRAM);
-                if (bind(fd, (struct sockaddr *) &own, sizeof(own)) < 0)
+                /* Where the kernel goes on with what was done already it says so, but bound it is. */
+                socklen_t size = sizeof(own);
+                if (bind(fd, (struct sockaddr *) &own, size) < 0 && (getsockname(fd, (struct sockaddr *) &own, &size) < 0 || size <= sizeof(sa_family_t)))
                         attack_die("bind %s", path);
         }
         send_by(how, fd, (struct sockaddr *) &shared->un, sizeof(shared->un));

@@ -36,7 +36,7 @@ race() {
         fi
         attack_policy broker
         if [ $who = user ]; then
-            line=$(SANDBOXD_UNSAFE=$2 run_race user "$SANDBOXCTL_WHOLE_UNSAFE" "$1" 15000 100) || :
+            line=$(SANDBOXD_UNSAFE=$2 run_race user "$SANDBOXCTL_WHOLE_UNSAFE" "$1" 40000 100) || :
             echo "$1 without the handling: $line"
             [[ $line =~ ^wins\ ([0-9]+)\ tries ]]
             [ "${BASH_REMATCH[1]}" -ge 100 ]

@@ -1,0 +1,78 @@
+# Ways out that need no race. Each program says which expectation did not hold, and how many did.
+
+load attack
+
+# attack WHO CTL PROGRAM [ARGUMENT…]
+attack() {
+    local who=$1 ctl=$2 program=$3
+    shift 3
+    inside "$who" "$ctl" -- "$attacks/$program" "$@" || { echo "$program, $who: exit code $?"; return 1; }
+}
+
+# every PROGRAM [ARGUMENT…]: as root and as an ordinary user, in both tiers.
+every() {
+    local who tier
+    for who in user root; do
+        [ $who = user ] || [ "$EUID" -eq 0 ] || continue
+        playground $who
+        for tier in view broker; do
+            attack_policy $tier
+            echo "-- $who, $tier"
+            attack $who "$SANDBOXCTL" "$@"
+        done
+    done
+}
+
+@test "calls that leave the sandbox are refused, whatever their form" { every kernel; }
+@test "init and the host's processes are out of reach" { every processes; }
+@test "nothing in /proc/sys can be written, and what is dangerous in /proc is not there" { every procfs; }
+
+reach() {
+    local who=$1 tier home=$work/home/$1
+    if [ "$who" = root ]; then
+        need_root
+    fi
+    playground "$who"
+    echo secret > "$home/secret"
+    give "$who" "$home/secret"
+    for tier in view broker; do
+        attack_policy $tier
+        echo "-- $tier"
+        attack "$who" "$SANDBOXCTL" reach view "$ground" "$ground/b/file" /etc/shadow "$home/secret"
+    done
+    echo "-- the broker alone"
+    attack "$who" "$SANDBOXCTL_WHOLE" reach whole "$ground" "$ground/b/file" /etc/shadow "$home/secret"
+    # The ways lead there where nothing holds.
+    as "$who" "$attacks/reach" whole "$ground" "$ground/b/file" > natively && return 1
+    [ "$(grep -c '^NOT HELD' natively)" -ge 500 ]
+    [ "$(cat "$ground/b/file" "$home/secret")" = $'canary\nsecret' ]
+}
+
+@test "no way leads to what no rule names: user" { reach user; }
+@test "no way leads to what no rule names: root" { reach root; }
+
+sockets() {
+    local who=$1 tier hits
+    if [ "$who" = root ]; then
+        need_root
+    fi
+    playground "$who"
+    witness "$who"
+    for tier in view broker; do
+        attack_policy $tier "$ground/b"
+        echo "-- $tier, host"
+        attack "$who" "$SANDBOXCTL" sockets host "$ground" "$port" "$taken"
+        echo "-- $tier, none"
+        inside "$who" "$SANDBOXCTL" --net none -- "$attacks/sockets" none "$ground" "$port" "$taken"
+    done
+    kill "$witness"
+    ended "$witness"
+    # Nothing arrived where nothing may; the messages that were allowed did arrive.
+    for hits in tcp stream abstract udp dgram; do
+        grep -qx "$hits 0" "$work/out"
+    done
+    grep -qx 'udp-allowed 2' "$work/out"
+}
+
+@test "no way leads to a socket without a rule: user" { sockets user; }
+@test "no way leads to a socket without a rule: root" { sockets root; }
