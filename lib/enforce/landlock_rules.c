@@ -79,7 +79,9 @@ static int ruleset_new(int abi) {
                  * the broker, which is outside, connects. */
                 .scoped = abi >= 6 ? LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | LANDLOCK_SCOPE_SIGNAL : 0,
         };
-        size_t size = abi >= 6 ? sizeof(attr) : abi >= 4 ? offsetof(struct ruleset_attr, scoped) : offsetof(struct ruleset_attr, handled_access_net);
+        size_t size = abi >= 6   ? sizeof(attr)
+                      : abi >= 4 ? offsetof(struct ruleset_attr, scoped)
+                                 : offsetof(struct ruleset_attr, handled_access_net);
         int fd = syscall(SYS_landlock_create_ruleset, &attr, size, 0);
 
         return fd < 0 ? -errno : fd;
@@ -121,14 +123,14 @@ static uint64_t access_of_rights(unsigned rights) {
 
 static uint64_t access_of_node(const struct node *node) {
         switch (node->kind) {
-        case NODE_DIR:   return LANDLOCK_ACCESS_FS_READ_DIR;
-        case NODE_BIND:  return access_of_rights(node->rights);
+        case NODE_DIR: return LANDLOCK_ACCESS_FS_READ_DIR;
+        case NODE_BIND: return access_of_rights(node->rights);
         case NODE_TMPFS: return FS_READ | FS_WRITE | (node->rights & RIGHT_EXEC ? LANDLOCK_ACCESS_FS_EXECUTE : 0);
-        case NODE_FILE:  return LANDLOCK_ACCESS_FS_READ_FILE;
-        case NODE_PROC:  return FS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE;
-        case NODE_DEV:   return FS_DEVICE;
+        case NODE_FILE: return LANDLOCK_ACCESS_FS_READ_FILE;
+        case NODE_PROC: return FS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE;
+        case NODE_DEV: return FS_DEVICE;
         case NODE_LINK:
-        case NODE_MASK:  return 0;
+        case NODE_MASK: return 0;
         }
         return 0;
 }
@@ -181,7 +183,8 @@ static int grant_open_file(int ruleset, uint64_t handled, int fd) {
 int landlock_apply(const struct plan *plan, const int *fds, size_t n_fds) {
         int abi = landlock_abi();
 
-        /* Before ABI 2 no rule could allow a rename or link into another directory, and programs would break: the view alone holds there. */
+        /* Before ABI 2 no rule could allow a rename or link into another directory, and programs would break: the view alone holds there.
+         * */
         if (abi < 2 || sys_unsafe("landlock"))
                 return 0;
         uint64_t handled = handled_by(abi);

@@ -163,14 +163,14 @@ static int add_file(struct view *v, const struct node *node) {
 static int add_node(struct view *v, const struct node *node) {
         snprintf(v->what, 256, "%.255s", node->path);
         switch (node->kind) {
-        case NODE_DIR:   return add_directory(v, node->path);
-        case NODE_LINK:  return add_link(v, node);
-        case NODE_BIND:  return str_equal(node->path, "/") ? 0 : add_bind(v, node);
+        case NODE_DIR: return add_directory(v, node->path);
+        case NODE_LINK: return add_link(v, node);
+        case NODE_BIND: return str_equal(node->path, "/") ? 0 : add_bind(v, node);
         case NODE_TMPFS: return add_tmpfs(v, node);
-        case NODE_FILE:  return add_file(v, node);
-        case NODE_MASK:  return view_mask(v, node->path);
-        case NODE_PROC:  return view_add_proc(v, node);
-        case NODE_DEV:   return view_add_dev(v, node);
+        case NODE_FILE: return add_file(v, node);
+        case NODE_MASK: return view_mask(v, node->path);
+        case NODE_PROC: return view_add_proc(v, node);
+        case NODE_DEV: return view_add_dev(v, node);
         }
         return -EINVAL;
 }
@@ -211,9 +211,18 @@ static int view_build(struct view *v) {
         return enter(v);
 }
 
-int view_enter(const struct plan *plan, uid_t uid, gid_t gid, int (*proc_ready)(int proc, void *userdata, char *what), void *userdata, char *what) {
+int view_enter(const struct plan *plan, uid_t uid, gid_t gid, int (*proc_ready)(int proc, void *userdata, char *what), void *userdata,
+               char *what) {
         struct view v = {
-                .plan = plan, .uid = uid, .gid = gid, .old_root = -1, .scratch = -1, .root = -1, .proc_ready = proc_ready, .userdata = userdata, .what = what,
+                .plan = plan,
+                .uid = uid,
+                .gid = gid,
+                .old_root = -1,
+                .scratch = -1,
+                .root = -1,
+                .proc_ready = proc_ready,
+                .userdata = userdata,
+                .what = what,
         };
         mode_t mask = umask(0);
 

@@ -13,17 +13,17 @@ struct view {
         const struct plan *plan;
         uid_t uid;
         gid_t gid;
-        int old_root;  /* of the host's tree, from which everything is bound */
-        int scratch;   /* a tmpfs that goes away with the old root: empty objects for masks, contents of replaced files */
-        int root;      /* of the new tree */
-        dev_t *own;    /* file systems made here, on which names may be created; never on the host's */
+        int old_root; /* of the host's tree, from which everything is bound */
+        int scratch;  /* a tmpfs that goes away with the old root: empty objects for masks, contents of replaced files */
+        int root;     /* of the new tree */
+        dev_t *own;   /* file systems made here, on which names may be created; never on the host's */
         size_t n_own;
         int *read_only; /* mounts that become read-only once everything is in place */
         size_t n_read_only;
         unsigned files; /* made in scratch so far */
         int (*proc_ready)(int proc, void *userdata, char *what);
         void *userdata;
-        char *what;     /* the object at work, for errors */
+        char *what; /* the object at work, for errors */
 };
 
 /* Attributes that a mount of these rights has (MOUNT_ATTR_*). */

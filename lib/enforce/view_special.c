@@ -23,8 +23,9 @@ static const char *const proc_read_only[] = {
 
 /* What tells of the host's kernel, memory, keys, or other people's work. */
 static const char *const proc_masked[] = {
-        "acpi", "asound", "kcore", "keys", "kmsg", "kpagecgroup", "kpagecount", "kpageflags", "latency_stats", "timer_list", "timer_stats",
-        "sched_debug", "scsi", "slabinfo", "vmallocinfo", "pagetypeinfo", "interrupts", "vmcore", "lock_stat",
+        "acpi",        "asound",        "kcore",      "keys",        "kmsg",        "kpagecgroup", "kpagecount",
+        "kpageflags",  "latency_stats", "timer_list", "timer_stats", "sched_debug", "scsi",        "slabinfo",
+        "vmallocinfo", "pagetypeinfo",  "interrupts", "vmcore",      "lock_stat",
 };
 
 static int proc_read_only_entry(struct view *v, int proc, const char *path, const char *name) {
@@ -55,9 +56,10 @@ static int proc_protect(struct view *v, int proc, const char *path) {
 }
 
 int view_add_proc(struct view *v, const struct node *node) {
-        /* Without any capability uid 0 of the host may write to /proc/sys/kernel/core_pattern (code on the host) and the like. And all entries
-         * but those of processes, /proc itself among them, are the same objects in every procfs of the host: as their owner it could
-         * change their modes for everybody. What is lost is writing to one's own entry: oom_score_adj, coredump_filter, a thread's name. */
+        /* Without any capability uid 0 of the host may write to /proc/sys/kernel/core_pattern (code on the host) and the like. And all
+         * entries but those of processes, /proc itself among them, are the same objects in every procfs of the host: as their owner it
+         * could change their modes for everybody. What is lost is writing to one's own entry: oom_score_adj, coredump_filter, a thread's
+         * name. */
         struct mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY };
         _cleanup_close_ int proc = view_mount_new("proc", NULL, PROC_ATTRIBUTES);
         int r;
@@ -66,7 +68,8 @@ int view_add_proc(struct view *v, const struct node *node) {
                 if (proc == -EPERM)
                         snprintf(v->what, 256,
                                  "%.40s: the kernel refuses a new procfs where the present one is partly covered, as in most containers; "
-                                 "run sandboxctl outside, or give the container an uncovered /proc (docker: --security-opt systempaths=unconfined)",
+                                 "run sandboxctl outside, or give the container an uncovered /proc (docker: --security-opt "
+                                 "systempaths=unconfined)",
                                  node->path);
                 return proc;
         }
@@ -88,7 +91,8 @@ static int dev_node(struct view *v, const char *dev, const char *name) {
         snprintf(source, sizeof(source), "dev/%s", name);
         snprintf(inside, sizeof(inside), "%s/%s", dev, name);
 
-        _cleanup_close_ int pinned = sys_openat2(v->old_root, source, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
+        _cleanup_close_ int pinned =
+                sys_openat2(v->old_root, source, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
         if (pinned < 0)
                 return errno == ENOENT ? 0 : -errno;
         if (fstat(pinned, &st) < 0)
@@ -97,8 +101,7 @@ static int dev_node(struct view *v, const char *dev, const char *name) {
                 return -ENODEV;
         /* Read-only, because root of the host owns the node and needs no capability to change its mode. Opening a device for writing
          * doesn't ask the mount. */
-        _cleanup_close_ int mount =
-                view_mount_copy(v->old_root, source, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY);
+        _cleanup_close_ int mount = view_mount_copy(v->old_root, source, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY);
         return mount < 0 ? mount : view_attach(v, mount, inside, false);
 }
 
@@ -114,7 +117,7 @@ int view_add_dev(struct view *v, const struct node *node) {
         static const struct {
                 const char *name, *text;
         } links[] = {
-                { "fd", "/proc/self/fd" }, { "stdin", "/proc/self/fd/0" }, { "stdout", "/proc/self/fd/1" },
+                { "fd", "/proc/self/fd" },       { "stdin", "/proc/self/fd/0" }, { "stdout", "/proc/self/fd/1" },
                 { "stderr", "/proc/self/fd/2" }, { "ptmx", "pts/ptmx" },
         };
         const struct policy *policy = v->plan->policy;

@@ -24,8 +24,9 @@
 #define SEPARATOR ", "
 
 struct cgroup {
-        char *path;        /* both, as handed out */
-        char *paths[2];    /* of the group in the hierarchy that has `pids`, and the one that has `memory`; the second may be NULL (the same) */
+        char *path; /* both, as handed out */
+        char *paths
+                [2]; /* of the group in the hierarchy that has `pids`, and the one that has `memory`; the second may be NULL (the same) */
         int guard_socket;
         pid_t guard;
 };
@@ -276,7 +277,8 @@ static int make_v2(const struct policy_limits *limits, struct cgroup *c, char **
                         break;
                 *slash = 0;
         }
-        *why_not = format("the controllers pids and memory are not given to groups below or beside our own (as systemd does with Delegate=yes)");
+        *why_not = format(
+                "the controllers pids and memory are not given to groups below or beside our own (as systemd does with Delegate=yes)");
         return -EOPNOTSUPP;
 }
 
@@ -389,8 +391,8 @@ int cgroup_join(const char *path) {
         char one[PATH_MAX];
         int r = 0;
 
-        /* A single thread that moves itself needs no lock against all forks and exits of the host, whose taking waits for milliseconds: v1 has a
-         * file for that, v2 doesn't. */
+        /* A single thread that moves itself needs no lock against all forks and exits of the host, whose taking waits for milliseconds:
+         * v1 has a file for that, v2 doesn't. */
         for (size_t i = 0; r >= 0 && nth_path(path, i, one); i++)
                 r = write_text(one, has_file(one, "tasks") ? "tasks" : "cgroup.procs", "0");
         return r;
@@ -428,7 +430,8 @@ char *cgroup_events(const struct cgroup *cgroup, const struct policy_limits *lim
         }
         str_format_size(limits->memory, size, sizeof(size));
         if (processes && memory)
-                return format("the limits of %" PRIu64 " processes (limits: processes) and %s of memory (limits: memory) were reached", limits->processes, size);
+                return format("the limits of %" PRIu64 " processes (limits: processes) and %s of memory (limits: memory) were reached",
+                              limits->processes, size);
         if (processes)
                 return format("the limit of %" PRIu64 " processes was reached (limits: processes)", limits->processes);
         if (memory)

@@ -15,8 +15,8 @@ struct cgroup;
 
 enum cgroup_limit { CGROUP_PROCESSES, CGROUP_MEMORY };
 
-/* Makes a group and sets those limits that are not 0. Returns 0, or negative errno where none can be made; `*why_not` (the caller frees) then
- * says why. A limit that the group can't hold makes no group: all or nothing. */
+/* Makes a group and sets those limits that are not 0. Returns 0, or negative errno where none can be made; `*why_not` (the caller frees)
+ * then says why. A limit that the group can't hold makes no group: all or nothing. */
 int cgroup_new(const struct policy_limits *limits, struct cgroup **ret, char **why_not);
 
 /* The group's paths (two with v1, separated by ", "), for launch_options.cgroup. */

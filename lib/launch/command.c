@@ -204,5 +204,6 @@ _noreturn_ void command_run(struct start *s, int channel, int slave) {
         if (fd_write_full(channel, &report, sizeof(report)) < 0 || fd_read_full(channel, &go, 1) != 1)
                 _exit(127);
         execve(path, o->argv, o->environment);
-        give_up(channel, "exec", errno, errno == ENOENT && there ? "the program is there, but not the loader or interpreter that it names" : path);
+        give_up(channel, "exec", errno,
+                errno == ENOENT && there ? "the program is there, but not the loader or interpreter that it names" : path);
 }

@@ -25,7 +25,8 @@ static long sysctl_number(const char *path) {
 
 static const char *namespace_remedy(int error) {
         if (sysctl_number("/proc/sys/user/max_user_namespaces") == 0)
-                return "user namespaces are switched off (user.max_user_namespaces is 0); as root: sysctl -w user.max_user_namespaces=10000";
+                return "user namespaces are switched off (user.max_user_namespaces is 0); as root: sysctl -w "
+                       "user.max_user_namespaces=10000";
         if (geteuid() != 0 && sysctl_number("/proc/sys/kernel/unprivileged_userns_clone") == 0)
                 return "ordinary users may not make user namespaces (kernel.unprivileged_userns_clone is 0); "
                        "as root: sysctl -w kernel.unprivileged_userns_clone=1";
@@ -36,7 +37,8 @@ static const char *namespace_remedy(int error) {
         if (error == ENOSPC || error == EUSERS)
                 return "the limit on namespaces is reached (see /proc/sys/user/max_*_namespaces), or they are nested too deep";
         if (error == EPERM || error == EACCES)
-                return "the kernel or a surrounding container forbids it: inside Docker, run the container with --security-opt seccomp=unconfined "
+                return "the kernel or a surrounding container forbids it: inside Docker, run the container with --security-opt "
+                       "seccomp=unconfined "
                        "(or a profile that allows clone and unshare of namespaces); a process that was chrooted can't make one at all";
         if (error == EINVAL || error == ENOSYS)
                 return "this kernel was built without one of the namespaces; sandboxctl doctor says which";
@@ -48,7 +50,8 @@ char *start_error(const char *step, int error) {
         const char *remedy = NULL;
 
         if (str_equal(step, "user namespace") || str_equal(step, "namespaces") || str_equal(step, "maps")) {
-                strbuf_printf(&b, "the sandbox's %s can't be made: %s", str_equal(step, "maps") ? "map of user ids" : step, strerror(error));
+                strbuf_printf(&b, "the sandbox's %s can't be made: %s", str_equal(step, "maps") ? "map of user ids" : step,
+                              strerror(error));
                 remedy = namespace_remedy(error);
         } else
                 strbuf_printf(&b, "the sandbox could not be started, at the step \"%s\": %s", step, strerror(error));

@@ -1,16 +1,16 @@
 /*
- * Pid 1 of the sandbox. It executes nothing, so that its memory belongs to the user namespace in which the supervisor was started: with that,
- * and non-dumpable, no process inside may trace it, read its /proc entry or take its descriptors, whatever capabilities it had.
+ * Pid 1 of the sandbox. It executes nothing, so that its memory belongs to the user namespace in which the supervisor was started: with
+ * that, and non-dumpable, no process inside may trace it, read its /proc entry or take its descriptors, whatever capabilities it had.
  *
- * It holds a dup of the listener until everybody else is dead and reaped. While a listener is open, calls wait; when the last is closed, they
- * fail with ENOSYS and the program runs on. So the order in which all ends is: kill, reap, exit.
+ * It holds a dup of the listener until everybody else is dead and reaped. While a listener is open, calls wait; when the last is closed,
+ * they fail with ENOSYS and the program runs on. So the order in which all ends is: kill, reap, exit.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/capability.h>
-#include <poll.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -29,9 +29,9 @@ struct init {
         struct start *start;
         pid_t command;
         int command_pidfd;
-        int channel;  /* to the command, until its execve */
+        int channel; /* to the command, until its execve */
         int signals;
-        int slave;    /* of the terminal, or -1 */
+        int slave; /* of the terminal, or -1 */
         int master;
         int listener;
         unsigned long arguments, arguments_end;
@@ -152,8 +152,15 @@ static void fork_command(struct init *i) {
 
 static void close_others(struct init *i) {
         int keep[] = {
-                i->start->control,  i->start->supervisor_pidfd, i->start->worker_pidfd, i->start->handover, i->channel,
-                i->command_pidfd, i->signals, i->slave, i->master,
+                i->start->control,
+                i->start->supervisor_pidfd,
+                i->start->worker_pidfd,
+                i->start->handover,
+                i->channel,
+                i->command_pidfd,
+                i->signals,
+                i->slave,
+                i->master,
         };
 
         (void) close_range(0, 2, 0);
@@ -251,16 +258,13 @@ static void on_control(struct init *i) {
         if (n != sizeof(command))
                 kill_all();
         switch (command.type) {
-        case LAUNCH_SIGNAL:
-                (void) kill(-i->command, command.signal);
-                break;
+        case LAUNCH_SIGNAL: (void) kill(-i->command, command.signal); break;
         case LAUNCH_CONTINUE:
                 if (i->slave >= 0)
                         (void) tcsetpgrp(i->slave, i->command);
                 (void) kill(-i->command, SIGCONT);
                 break;
-        case LAUNCH_KILL:
-                kill_all();
+        case LAUNCH_KILL: kill_all();
         }
 }
 
@@ -279,8 +283,10 @@ _noreturn_ void init_run(struct start *start) {
 
         for (;;) {
                 struct pollfd polls[] = {
-                        { .fd = start->supervisor_pidfd, .events = POLLIN }, { .fd = start->worker_pidfd, .events = POLLIN },
-                        { .fd = start->control, .events = POLLIN },          { .fd = i.signals, .events = POLLIN },
+                        { .fd = start->supervisor_pidfd, .events = POLLIN },
+                        { .fd = start->worker_pidfd, .events = POLLIN },
+                        { .fd = start->control, .events = POLLIN },
+                        { .fd = i.signals, .events = POLLIN },
                         { .fd = i.channel, .events = POLLIN },
                 };
 

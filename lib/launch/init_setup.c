@@ -51,8 +51,8 @@ static int raise_loopback(struct start *s, char *text) {
         return ioctl(socket_fd, SIOCSIFFLAGS, &request) < 0 ? -errno : 0;
 }
 
-/* Whether the kernel is of this version at least. A setting that older kernels have for the whole host must never be written there, and uid 0
- * of the host may, without a capability. */
+/* Whether the kernel is of this version at least. A setting that older kernels have for the whole host must never be written there, and
+ * uid 0 of the host may, without a capability. */
 static bool kernel_since(unsigned major, unsigned minor) {
         struct utsname name;
         unsigned a, b;
@@ -74,8 +74,8 @@ static int set_sysctls(int proc, void *userdata, char *text) {
         const struct policy *policy = s->options->plan->policy;
         char number[32];
 
-        /* What is executed has to be a file that a rule names: a memfd is none. Each pid namespace has had this setting from the start (6.3),
-         * but only root of the host may write it. */
+        /* What is executed has to be a file that a rule names: a memfd is none. Each pid namespace has had this setting from the start
+         * (6.3), but only root of the host may write it. */
         if (kernel_since(6, 3))
                 (void) sysctl_write(proc, "sys/vm/memfd_noexec", "2");
         /* The loopback is the sandbox's own, and so are all its ports. */
@@ -160,9 +160,8 @@ static int make_directories(struct start *s, char *text) {
 }
 
 const struct init_step init_steps[] = {
-        { "control group", enter_cgroup }, { "host name", set_host_name }, { "loopback", raise_loopback },
-        { "settings", set_sysctls_unseen },
-        { "view", make_view }, { "directories", make_directories },
+        { "control group", enter_cgroup },  { "host name", set_host_name }, { "loopback", raise_loopback },
+        { "settings", set_sysctls_unseen }, { "view", make_view },          { "directories", make_directories },
 };
 const size_t n_init_steps = ELEMENTSOF(init_steps);
 

@@ -5,16 +5,16 @@
  *
  * 1. The supervisor forks what will be the worker. It unshares a user namespace, the *intermediate* one, and says so; the supervisor writes
  *    the maps (for root all ids, which takes root's rights outside; for others their own id, or subordinate ones by newuidmap).
- * 2. The worker clones init into the sandbox's user namespace, a child of the intermediate one with the identical map, and into mount, pid,
- *    ipc, uts and (mode none) network namespaces of its own. So the worker has all capabilities over the sandbox and none over the host, and
- *    nothing inside can attach to it. CLONE_PARENT makes init the supervisor's child: it is reaped there and outlives the worker just as long
- *    as it takes to kill the sandbox. The worker writes init's maps, and hands init's pidfd to the supervisor.
- * 3. Init (init_setup.c) joins the control group, builds the view, makes the terminal, and clones the command. Meanwhile the worker has only
- *    to wait: its threads start when there is a listener.
- * 4. The command (command.c) sets its limits, gives up everything, loads the filter, and writes the number of its listener on a socket. Init
- *    takes a copy with pidfd_getfd (the command is dumpable; once it runs a program, only the kernel's rules for its own user
- *    apply), passes it to the worker, drops what it doesn't need, tells the supervisor that all is there (with the pty's master), and lets
- *    the command execute its program. Its end of the socket closes by that: init tells LAUNCH_STARTED.
+ * 2. The worker clones init into the sandbox's user namespace, a child of the intermediate one with the identical map, and into mount,
+ *    pid, ipc, uts and (mode none) network namespaces of its own. So the worker has all capabilities over the sandbox and none over the
+ *    host, and nothing inside can attach to it. CLONE_PARENT makes init the supervisor's child: it is reaped there and outlives the
+ *    worker just as long as it takes to kill the sandbox. The worker writes init's maps, and hands init's pidfd to the supervisor.
+ * 3. Init (init_setup.c) joins the control group, builds the view, makes the terminal, and clones the command. Meanwhile the worker has
+ *    only to wait: its threads start when there is a listener.
+ * 4. The command (command.c) sets its limits, gives up everything, loads the filter, and writes the number of its listener on a socket.
+ *    Init takes a copy with pidfd_getfd (the command is dumpable; once it runs a program, only the kernel's rules for its own user
+ *    apply), passes it to the worker, drops what it doesn't need, tells the supervisor that all is there (with the pty's master), and
+ *    lets the command execute its program. Its end of the socket closes by that: init tells LAUNCH_STARTED.
  *
  * Who watches whom: init polls pidfds of the supervisor and the worker, and kills everybody when one is gone (PDEATHSIG would not do: it
  * fires when the forking *thread* ends, and set*uid clears it). The worker sees the listener hang up when the sandbox is gone. The
@@ -59,8 +59,10 @@ static int check_fd(int fd, char **error) {
         if (fstat(fd, &st) < 0)
                 return fail(error, -errno, "descriptor %d can't be passed into the sandbox: %s", fd, strerror(errno));
         if (S_ISDIR(st.st_mode))
-                return fail(error, -EISDIR, "descriptor %d is a directory, through which the sandbox could leave its view; "
-                                            "open a file instead, or show the directory by a rule (--read DIR)", fd);
+                return fail(error, -EISDIR,
+                            "descriptor %d is a directory, through which the sandbox could leave its view; "
+                            "open a file instead, or show the directory by a rule (--read DIR)",
+                            fd);
         return 0;
 }
 
@@ -150,7 +152,9 @@ static int receive(struct start *s, struct start_message *message, int type, int
                 *error = start_error(message->step, message->error);
                 return -message->error;
         }
-        return (int) message->type == type && (!ret_fd || n == 1) ? 0 : fail(error, -EPROTO, "the sandbox could not be started: unexpected answer");
+        return (int) message->type == type && (!ret_fd || n == 1)
+                       ? 0
+                       : fail(error, -EPROTO, "the sandbox could not be started: unexpected answer");
 }
 
 /* The supervisor's part of steps 1 and 2. */
@@ -216,7 +220,14 @@ static int fork_worker(struct start *s, struct launched *ret, int sync, char **e
 
 int launch(const struct launch_options *options, struct launched *ret, char **error) {
         struct start s = {
-                .options = options, .supervisor_pidfd = -1, .worker_pidfd = -1, .sync = -1, .control = -1, .handover = -1, .low_port = -1, .null = -1,
+                .options = options,
+                .supervisor_pidfd = -1,
+                .worker_pidfd = -1,
+                .sync = -1,
+                .control = -1,
+                .handover = -1,
+                .low_port = -1,
+                .null = -1,
         };
         struct launched l = { .worker_pidfd = -1, .init_pidfd = -1, .control = -1, .low_port_socket = -1, .pty = -1 };
         int sync = -1;

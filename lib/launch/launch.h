@@ -30,16 +30,16 @@ struct launch_options {
         const struct filter *filter;
         bool wait_killable;
         const char *name;
-        char *const *argv;           /* the command; argv[0] is looked up in PATH inside */
-        char *const *environment;    /* complete: what the command gets, and nothing else */
-        const char *chdir;           /* inside */
-        int stdio[3];                /* what becomes 0, 1, 2; -1: /dev/null. Those that are terminals become the sandbox's own pty */
-        const int *pass_fds;         /* further descriptors that stay open under their numbers */
+        char *const *argv;        /* the command; argv[0] is looked up in PATH inside */
+        char *const *environment; /* complete: what the command gets, and nothing else */
+        const char *chdir;        /* inside */
+        int stdio[3];             /* what becomes 0, 1, 2; -1: /dev/null. Those that are terminals become the sandbox's own pty */
+        const int *pass_fds;      /* further descriptors that stay open under their numbers */
         size_t n_pass_fds;
         const char *const *directories; /* made inside with mode 0700 where they are not there, below private places: HOME and the like */
         size_t n_directories;
-        const char *cgroup;          /* see cgroup.h; NULL: none */
-        uid_t uid;                   /* the owner */
+        const char *cgroup; /* see cgroup.h; NULL: none */
+        uid_t uid;          /* the owner */
         gid_t gid;
         int (*worker)(void *userdata, const struct launch_worker *worker); /* runs in the worker process; its result is the exit status */
         void *userdata;
@@ -56,14 +56,14 @@ struct launched {
 /* What init tells. One struct for each message. */
 struct launch_event {
         enum {
-                LAUNCH_STARTED,  /* the command's program runs (its execve succeeded) */
-                LAUNCH_FAILED,   /* it could not be started: `stage` names the step, `error` is its errno, `text` says what it was about */
-                LAUNCH_STOPPED,  /* the command's job was stopped by `status`, a signal: the supervisor stops itself, then sends LAUNCH_CONTINUE */
-                LAUNCH_EXITED,   /* the command has ended, with a wait status `status`; the rest is being killed. `text` names a private
+                LAUNCH_STARTED, /* the command's program runs (its execve succeeded) */
+                LAUNCH_FAILED,  /* it could not be started: `stage` names the step, `error` is its errno, `text` says what it was about */
+                LAUNCH_STOPPED, /* the command's job was stopped by `status`, a signal: the supervisor stops itself, then sends LAUNCH_CONTINUE */
+                LAUNCH_EXITED, /* the command has ended, with a wait status `status`; the rest is being killed. `text` names a private
                                   * file system that is full by then, or is empty */
         } type;
         int status, error;
-        char stage[32];     /* "view", "exec", "chdir", … */
+        char stage[32]; /* "view", "exec", "chdir", … */
         char text[256];
 };
 
@@ -73,14 +73,14 @@ struct launch_command {
         int signal; /* LAUNCH_SIGNAL: to the command's process group */
 };
 
-/* Starts a sandbox. Returns 0 when all processes exist and the worker serves; the command's start, or its failure, is told by the first event.
- * On an error nothing is left, and `*error` (text that the caller frees) says what failed, in words for people. */
+/* Starts a sandbox. Returns 0 when all processes exist and the worker serves; the command's start, or its failure, is told by the first
+ * event. On an error nothing is left, and `*error` (text that the caller frees) says what failed, in words for people. */
 int launch(const struct launch_options *options, struct launched *ret, char **error);
 
 int launch_command_send(const struct launched *launched, const struct launch_command *command);
 /* -EAGAIN: none there; -EPIPE: init is gone. */
 int launch_event_receive(const struct launched *launched, struct launch_event *ret);
-/* Answers one request on low_port_socket: a message that is the address, with the socket attached; the answer is an int, 0 or negative errno. Binds
- * where the plan names the port. -EPIPE: the worker is gone. */
+/* Answers one request on low_port_socket: a message that is the address, with the socket attached; the answer is an int, 0 or negative
+ * errno. Binds where the plan names the port. -EPIPE: the worker is gone. */
 int launch_serve_low_port(const struct launched *launched, const struct plan *plan);
 void launched_done(struct launched *launched); /* closes fds */

@@ -30,8 +30,7 @@ int limits_apply(const struct start *s, char *text) {
         if (limits->file_size > 0 && (r = limit(RLIMIT_FSIZE, limits->file_size, "limits: file-size", text)) < 0)
                 return r;
         /* Counted for each user namespace on its own, and init is in it. The kernel doesn't hold uid 0 of the host to it: pid_max does. */
-        if (limits->processes > 0 && !s->group_processes &&
-            (r = limit(RLIMIT_NPROC, limits->processes + 1, "limits: processes", text)) < 0)
+        if (limits->processes > 0 && !s->group_processes && (r = limit(RLIMIT_NPROC, limits->processes + 1, "limits: processes", text)) < 0)
                 return r;
         if (limits->memory > 0 && !s->group_memory)
                 return limit(RLIMIT_AS, limits->memory, "limits: memory", text);

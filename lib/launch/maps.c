@@ -100,11 +100,13 @@ static int maps_subordinate(const struct launch_options *o, struct id_maps *maps
                 const char *file = group ? "/etc/subgid" : "/etc/subuid", *helper = group ? "/usr/bin/newgidmap" : "/usr/bin/newuidmap";
                 int r = find_range(file, name, o->uid, &start, &count);
                 if (r < 0)
-                        return fail(error, r, "the policy asks for subordinate ids, and %s gives none to %s; add them with: "
-                                              "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER",
+                        return fail(error, r,
+                                    "the policy asks for subordinate ids, and %s gives none to %s; add them with: "
+                                    "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER",
                                     file, name ?: "this user");
                 if (access(helper, X_OK) < 0)
-                        return fail(error, -errno, "the policy asks for subordinate ids, and %s is missing; install the package uidmap", helper);
+                        return fail(error, -errno, "the policy asks for subordinate ids, and %s is missing; install the package uidmap",
+                                    helper);
                 r = map_around(group ? &maps->gid : &maps->uid, group ? o->gid : o->uid, start, count);
                 if (r < 0)
                         return r;
@@ -184,7 +186,8 @@ static int run_helper(const char *helper, pid_t pid, const struct id_map *map, c
                 if (errno != EINTR)
                         return -errno;
         if (status != 0)
-                return fail(error, -EPERM, "%s refused the subordinate ids (its reason stands above); see /etc/subuid and /etc/subgid", helper);
+                return fail(error, -EPERM, "%s refused the subordinate ids (its reason stands above); see /etc/subuid and /etc/subgid",
+                            helper);
         return 0;
 }
 

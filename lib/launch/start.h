@@ -30,15 +30,15 @@ struct start {
         struct id_maps maps;
         int supervisor_pidfd;
         int worker_pidfd;
-        int sync;          /* supervisor's or worker's end of the socket between the two during the start */
-        int control;       /* init's end */
-        int handover;      /* init's end of the socket on which the worker gets the listener */
-        int low_port;      /* worker's end */
-        int null;          /* /dev/null */
+        int sync;                  /* supervisor's or worker's end of the socket between the two during the start */
+        int control;               /* init's end */
+        int handover;              /* init's end of the socket on which the worker gets the listener */
+        int low_port;              /* worker's end */
+        int null;                  /* /dev/null */
         _Atomic bool *worker_done; /* shared by worker and init: the worker ended because nobody is left */
         mode_t umask;
         bool hangup_ignored;
-        bool in_group;     /* init was cloned into its control group */
+        bool in_group;                      /* init was cloned into its control group */
         bool group_processes, group_memory; /* the control group holds these limits */
 };
 

@@ -157,7 +157,8 @@ static void probe_root(void) {
         FILE *f = fopen("/proc/self/mountinfo", "re");
         char line[4096];
 
-        if (chdir("/") < 0 || stat("/", &root) < 0 || stat("/../../..", &above) < 0 || root.st_ino != above.st_ino || root.st_dev != above.st_dev)
+        if (chdir("/") < 0 || stat("/", &root) < 0 || stat("/../../..", &above) < 0 || root.st_ino != above.st_ino ||
+            root.st_dev != above.st_dev)
                 must_fail(0, "a way above the root");
         must_fail(open("/root/probe", O_CREAT | O_WRONLY, 0600), "/root/probe");
         must_fail(mkdir("/probe.d", 0755), "/probe.d");
@@ -260,8 +261,7 @@ int main(int argc, char **argv) {
         else if ((strcmp(what, "write") == 0 || strcmp(what, "change") == 0) && argc > 2) {
                 writing = what[0] == 'w';
                 nftw(argv[2], visit, 32, FTW_PHYS);
-        }
-        else if (strcmp(what, "fds") == 0)
+        } else if (strcmp(what, "fds") == 0)
                 probe_fds(argc - 2, argv + 2);
         else if (strcmp(what, "caps") == 0)
                 probe_caps();

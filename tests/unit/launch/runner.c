@@ -4,8 +4,8 @@
  *   runner [--none] [--write DIR] [--read DIR] [--exec DIR] [--tree] [--processes N] [--memory N] [--files N] [--file-size N] [--group]
  *          [--pass FD] [--null FD] [--chdir DIR] [--directory DIR] [--subordinate] [--notify] [--worker-dies] [--no-worker] CMD…
  *
- * Exit status: the command's, 128 + n for a signal, 99 with a line on standard error when it was not started. --notify sends uname to the worker,
- * which answers ENOTUNIQ.
+ * Exit status: the command's, 128 + n for a signal, 99 with a line on standard error when it was not started. --notify sends uname to the
+ * worker, which answers ENOTUNIQ.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -106,7 +106,9 @@ static void relay(int pty) {
 
 static int supervise(struct launched *l, const struct launch_options *options) {
         struct pollfd polls[] = {
-                { .fd = l->control, .events = POLLIN }, { .fd = l->init_pidfd, .events = POLLIN }, { .fd = l->pty, .events = POLLIN },
+                { .fd = l->control, .events = POLLIN },
+                { .fd = l->init_pidfd, .events = POLLIN },
+                { .fd = l->pty, .events = POLLIN },
                 { .fd = l->pty >= 0 ? 0 : -1, .events = POLLIN },
         };
         struct launch_event event = {};
@@ -173,8 +175,18 @@ int main(int argc, char **argv) {
         struct cgroup *cgroup = NULL;
         bool notify = false;
         struct launch_options options = {
-                .plan = &plan, .filter = &filter, .wait_killable = true, .name = "test", .environment = (char *const *) environment,
-                .chdir = "/", .stdio = { 0, 1, 2 }, .pass_fds = pass, .directories = directories, .uid = getuid(), .gid = getgid(), .worker = worker_main,
+                .plan = &plan,
+                .filter = &filter,
+                .wait_killable = true,
+                .name = "test",
+                .environment = (char *const *) environment,
+                .chdir = "/",
+                .stdio = { 0, 1, 2 },
+                .pass_fds = pass,
+                .directories = directories,
+                .uid = getuid(),
+                .gid = getgid(),
+                .worker = worker_main,
         };
         _cleanup_free_ char *error = NULL;
         int i = 1;

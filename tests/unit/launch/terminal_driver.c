@@ -3,8 +3,8 @@
  *
  *   terminal_driver [EXPECTED TYPED]… -- CMD…
  *
- * In TYPED, ^C and ^Z are those keys, and ~ is return. Prints all output; the exit status is the command's, 128 + n, or 90 after ten seconds
- * without what was expected.
+ * In TYPED, ^C and ^Z are those keys, and ~ is return. Prints all output; the exit status is the command's, 128 + n, or 90 after ten
+ * seconds without what was expected.
  */
 #include <errno.h>
 #include <poll.h>

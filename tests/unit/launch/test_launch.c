@@ -6,11 +6,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -36,7 +36,8 @@ static int run(const char *format, ...) {
         va_start(args, format);
         vsnprintf(line, sizeof(line), format, args);
         va_end(args);
-        snprintf(script, sizeof(script), "exec 2>&1; cd /; D=%s; R=$D/runner; P=\"$D/runner --probe $D/probe\"; T=$D/terminal; A='%s'; %s", folder, as, line);
+        snprintf(script, sizeof(script), "exec 2>&1; cd /; D=%s; R=$D/runner; P=\"$D/runner --probe $D/probe\"; T=$D/terminal; A='%s'; %s",
+                 folder, as, line);
         FILE *f = popen(script, "r");
         cr_assert(f);
         size_t n = fread(output, 1, sizeof(output) - 1, f);
@@ -62,8 +63,8 @@ static void set_up(void) {
         cr_assert_eq(chmod(folder, 01777), 0);
         char line[4096];
         /* Copies, because an ordinary user may not get into the build folder. */
-        snprintf(line, sizeof(line), "cp '%s' %s/runner && cp '%s' %s/probe && cp '%s' %s/terminal && chmod 755 %s/*", getenv("RUNNER"), folder,
-                 getenv("PROBE"), folder, getenv("TERMINAL"), folder, folder);
+        snprintf(line, sizeof(line), "cp '%s' %s/runner && cp '%s' %s/probe && cp '%s' %s/terminal && chmod 755 %s/*", getenv("RUNNER"),
+                 folder, getenv("PROBE"), folder, getenv("TERMINAL"), folder, folder);
         cr_assert_eq(system(line), 0);
 }
 
@@ -132,7 +133,8 @@ Test(launch, init_is_out_of_reach) {
         AS_BOTH {
                 ends_with_status(0, "$A $P /probe init");
                 ends_with_status(0, "$A $P --none /probe init");
-                ends_with_status(0, "$A $R sh -c 'cat /proc/1/cmdline' secret-argument | tr '\\0' ' ' | grep -v secret | grep sandboxd-init");
+                ends_with_status(0,
+                                 "$A $R sh -c 'cat /proc/1/cmdline' secret-argument | tr '\\0' ' ' | grep -v secret | grep sandboxd-init");
         }
 }
 
@@ -148,7 +150,7 @@ Test(launch, no_privileges) {
 
 Test(launch, orphans_are_reaped) {
         AS_BOTH
-                ends_with_status(0, "$A $P /probe orphans");
+        ends_with_status(0, "$A $P /probe orphans");
 }
 
 Test(launch, the_rest_dies_with_the_command) {
@@ -173,8 +175,9 @@ Test(view, nothing_can_be_changed, .init = set_up, .fini = tear_down, .timeout =
 
 Test(view, grants, .init = set_up, .fini = tear_down, .timeout = 120) {
         AS_BOTH {
-                ends_with_status(0, "rm -rf $D/w; mkdir -m 777 $D/w; $A $R --write $D/w --chdir $D/w sh -c 'echo a >a && mkdir d e && mv a d && "
-                                    "ln d/a e/b && mv e/b c && rm -r d e && cat c'");
+                ends_with_status(
+                        0, "rm -rf $D/w; mkdir -m 777 $D/w; $A $R --write $D/w --chdir $D/w sh -c 'echo a >a && mkdir d e && mv a d && "
+                           "ln d/a e/b && mv e/b c && rm -r d e && cat c'");
                 ends_with_status(0, "cat $D/w/c");
                 has("a");
                 /* Writable places without exec run nothing, nor do memfds where the kernel lets us say so. */
@@ -185,7 +188,8 @@ Test(view, grants, .init = set_up, .fini = tear_down, .timeout = 120) {
                 has("Read-only file system");
                 ends_with_status(0, "$A $R cat /etc/motd");
                 has("hello");
-                ends_with_status(0, "$A $R --directory /tmp/home/x --directory /usr/share/new sh -c 'stat -c %%a /tmp/home/x; ! test -e /usr/share/new'");
+                ends_with_status(0, "$A $R --directory /tmp/home/x --directory /usr/share/new sh -c 'stat -c %%a /tmp/home/x; ! test -e "
+                                    "/usr/share/new'");
                 has("700");
                 ends_with_status(1, "$A $R dd if=/dev/zero of=/tmp/f bs=1024 count=1100");
                 has("No space left");
@@ -211,15 +215,18 @@ Test(view, whole_tree, .init = set_up, .fini = tear_down, .timeout = 120) {
                 ends_with_status(0, "$A $R --tree sh -c 'cat /etc/hostname && cat /etc/motd && touch /tmp/x'");
                 has("hello");
                 ends_with_status(1, "test -e /tmp/x");
-                ends_with_status(126, "cp /usr/bin/true $D/t; chmod 755 $D/t; $A $R --tree --write /var/tmp sh -c 'cp /usr/bin/true /dev/shm/t; /dev/shm/t'");
+                ends_with_status(126, "cp /usr/bin/true $D/t; chmod 755 $D/t; $A $R --tree --write /var/tmp sh -c 'cp /usr/bin/true "
+                                      "/dev/shm/t; /dev/shm/t'");
         }
 }
 
 Test(launch, namespaces) {
         AS_BOTH {
-                ends_with_status(0, "$A $R --none sh -c 'hostname; ls /proc/sys/net/ipv4/conf; grep -c : /proc/net/dev; id -u; cat /proc/self/uid_map'");
+                ends_with_status(0, "$A $R --none sh -c 'hostname; ls /proc/sys/net/ipv4/conf; grep -c : /proc/net/dev; id -u; cat "
+                                    "/proc/self/uid_map'");
                 has("test\nall\ndefault\nlo\n1\n");
-                ends_with_status(0, "$A $R --none perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(Listen => 1, LocalAddr => \"127.0.0.1:80\") or die $!; "
+                ends_with_status(0, "$A $R --none perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(Listen => 1, LocalAddr => "
+                                    "\"127.0.0.1:80\") or die $!; "
                                     "IO::Socket::INET->new(\"127.0.0.1:80\") or die $!'");
                 ends_with_status(0, "$A $R sh -c 'umask; ls -d /proc/[0-9]* | wc -l'");
                 ends_with_status(0, "umask 027; $A $R sh -c 'umask; cat /proc/self/cgroup'");
@@ -229,7 +236,8 @@ Test(launch, namespaces) {
 
 Test(launch, limits) {
         AS_BOTH {
-                ends_with_status(0, "$A $R --files 20 --file-size 4096 --memory 100000000 bash -c 'ulimit -n; ulimit -v; ulimit -c; ulimit -f'");
+                ends_with_status(
+                        0, "$A $R --files 20 --file-size 4096 --memory 100000000 bash -c 'ulimit -n; ulimit -v; ulimit -c; ulimit -f'");
                 has("20\n97656\n");
                 ends_with_status(153, "$A $R --file-size 4096 sh -c 'dd if=/dev/zero of=/tmp/f bs=1024 count=8'");
                 ends_with_status(12, "$A $R --memory 60000000 perl -e '$x = \"x\" x 100000000; exit 0'");
@@ -252,7 +260,8 @@ Test(launch, control_group) {
         ends_with_status(0, "$R --group --processes 5 --memory 30000000 cat /proc/self/cgroup");
         lacks("sandboxd-");
         /* Nothing stays, not even when the supervisor is killed. */
-        ends_with_status(1, "$R --group --processes 5 --memory 50000000 sleep 50 & p=$!; sleep 0.3; kill -9 $p; sleep 0.5; find /sys/fs/cgroup -name 'sandboxd-'$p'-*' | grep .");
+        ends_with_status(1, "$R --group --processes 5 --memory 50000000 sleep 50 & p=$!; sleep 0.3; kill -9 $p; sleep 0.5; find "
+                            "/sys/fs/cgroup -name 'sandboxd-'$p'-*' | grep .");
 }
 
 Test(launch, terminal) {
@@ -263,7 +272,8 @@ Test(launch, terminal) {
                 ends_with_status(130, "$A $T ready '^C' -- $R sh -c 'echo rea\"\"dy; exec sleep 100'");
                 /* Ctrl-Z stops the job; the runner continues it at once, as `fg` would. */
                 ends_with_status(0, "$A $T ready '^Z' 'stopped: 20' '' -- $R sh -c 'echo rea\"\"dy; exec sleep 1'");
-                ends_with_status(5, "$A $T '$ ' 'sh -c \"echo be\\\"\\\"gun; exec sleep 50\"~' begun '^Z' Stopped 'exit 5~' 'stopped jobs' 'exit 5~' -- $R env PS1='$ ' bash --norc -i");
+                ends_with_status(5, "$A $T '$ ' 'sh -c \"echo be\\\"\\\"gun; exec sleep 50\"~' begun '^Z' Stopped 'exit 5~' 'stopped jobs' "
+                                    "'exit 5~' -- $R env PS1='$ ' bash --norc -i");
                 /* One of three is enough to be looked at through the terminal. */
                 ends_with_status(0, "$A $T -- sh -c 'echo | $0 readlink /proc/self/fd/0 /proc/self/fd/1' $R");
                 has("/dev/pts/0");
@@ -293,8 +303,10 @@ static int alive(void) {
 /* Kills the supervisor in the middle, many times: nobody lives on, and no call of the sandbox is answered by the kernel's ENOSYS. */
 Test(launch, killed_supervisor) {
         AS_BOTH {
-                ends_with_status(0, "touch $D/out; chmod 666 $D/out; for i in $(seq 100); do MARK=$D $A $P --notify /probe calls >>$D/out 2>&1 & p=$!; "
-                                    "perl -e 'select undef, undef, undef, 0.012 + rand 0.03'; kill -9 $p; done; sleep 0.5; grep -c . $D/out; true");
+                ends_with_status(
+                        0,
+                        "touch $D/out; chmod 666 $D/out; for i in $(seq 100); do MARK=$D $A $P --notify /probe calls >>$D/out 2>&1 & p=$!; "
+                        "perl -e 'select undef, undef, undef, 0.012 + rand 0.03'; kill -9 $p; done; sleep 0.5; grep -c . $D/out; true");
                 has("0\n");
                 cr_assert_eq(alive(), 0, "as '%s': %d processes live on", as, alive());
         }
@@ -322,10 +334,11 @@ Test(launch, subordinate_ids) {
         ends_with_status(99, "$A $R --subordinate true");
         has("/etc/subuid gives none");
         /* With an account made up in a mount namespace of the test's own. */
-        ends_with_status(0, "(cat /etc/passwd; echo probe:x:65532:65532::/:/bin/sh) >$D/passwd; (cat /etc/group; echo probe:x:65532:) >$D/group; "
-                            "echo probe:100000:65536 >$D/subuid; cp $D/subuid $D/subgid; chmod 644 $D/subuid $D/subgid $D/passwd $D/group; "
-                            "unshare -m sh -c \"for f in passwd group subuid subgid; do mount --bind $D/\\$f /etc/\\$f || exit 1; done; "
-                            "$A $R --subordinate cat /proc/self/uid_map /proc/self/gid_map\" | tr -s ' '");
+        ends_with_status(
+                0, "(cat /etc/passwd; echo probe:x:65532:65532::/:/bin/sh) >$D/passwd; (cat /etc/group; echo probe:x:65532:) >$D/group; "
+                   "echo probe:100000:65536 >$D/subuid; cp $D/subuid $D/subgid; chmod 644 $D/subuid $D/subgid $D/passwd $D/group; "
+                   "unshare -m sh -c \"for f in passwd group subuid subgid; do mount --bind $D/\\$f /etc/\\$f || exit 1; done; "
+                   "$A $R --subordinate cat /proc/self/uid_map /proc/self/gid_map\" | tr -s ' '");
         has(" 0 0 65532\n 65532 65532 1\n 65533 65533 4\n 0 0 65532\n 65532 65532 1\n 65533 65533 4\n");
 }
 
