@@ -63,6 +63,7 @@ int target_open_proc(struct call *call, const char *name, int flags);
 
 struct mount {
         uint64_t id;
+        dev_t device;
         bool proc;
         char *root;  /* within the file system */
         char *point; /* where it is mounted, as the sandbox sees it */
@@ -91,6 +92,8 @@ int root_enter(struct receiver *r);
 /* Whether the mount belongs to the sandbox; fills in a copy of the mount's description where asked to (`point` and `root` are borrowed from
  * `buffer`s of PATH_MAX). -ESRCH: gone. */
 int root_mount_known(struct receiver *r, uint64_t mount_id);
+/* Whether a device number is that of a procfs of the sandbox's. */
+bool root_is_proc(struct receiver *r, dev_t device);
 /* The path within its procfs of what lies at `path` on the mount, in `ret` (PATH_MAX); -ENOENT where the mount is no procfs of the sandbox. */
 int root_proc_path(struct receiver *r, uint64_t mount_id, const char *path, char *ret);
 
@@ -121,7 +124,8 @@ struct receiver {
         int cancel;    /* 0, -ESRCH, -ERESTART */
         unsigned seen; /* polls that saw a signal for the whole process pending, in a caller with several threads */
 
-        uint64_t received; /* when, in nanoseconds; 0 where nobody wants to know */
+        uint64_t received; /* when, in nanoseconds */
+        uint64_t busy;     /* nanoseconds that the call before this one took */
         char paths[3][PATH_MAX + 1];
 };
 
@@ -192,7 +196,7 @@ struct worker {
         int wake; /* eventfd of the monitor */
         const struct claim **table; /* by number */
         size_t n_table;
-        bool protected_symlinks;
+        bool protected_symlinks, trace_restricted; /* sysctls of the host: fs.protected_symlinks; kernel.yama.ptrace_scope */
         bool unsafe_proceed; /* FOR TESTS: sys_unsafe() */
         struct sandbox_root root;
         struct inject_cost inject;

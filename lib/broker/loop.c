@@ -127,20 +127,23 @@ static bool sandbox_gone(const struct worker *w) {
 /* A call that was there already when we asked for it took no longer than this. */
 #define AT_ONCE_NSEC 1500
 #define PRESSURE_MAX 64
-#define PRESSURE_UP 4
+#define PRESSURE_NSEC 4096
+#define PRESSURE_STEP 16
 
-/* As many threads receive as keep up: one more when calls are found waiting again and again, one less when they are not. Each
- * notification wakes all of them, so that one too many costs every call. A caller that runs as soon as it is answered, and has its next call
+/* As many threads receive as keep up: one more when calls are found waiting again and again behind calls that take their time, one less when
+ * they are not. Each notification wakes all of them, so that one too many costs every call, and two threads that take turns on two CPUs are
+ * slower than one, where an answer is a matter of a few microseconds. A caller that runs as soon as it is answered, and has its next call
  * there before we ask for it, has not been waiting: only another one has. */
 static void adapt(struct receiver *r, uint64_t nsec) {
         struct worker *w = r->worker;
         pid_t tid = r->call.notif->pid;
         bool waited = nsec < AT_ONCE_NSEC && tid != r->last_tid;
+        uint64_t weight = r->busy / PRESSURE_NSEC;
         unsigned wanted = atomic_load_explicit(&w->wanted, memory_order_relaxed);
         int pressure = atomic_load_explicit(&w->pressure, memory_order_relaxed);
 
         r->last_tid = tid;
-        pressure += waited ? PRESSURE_UP : -1;
+        pressure += waited ? (int) (weight < PRESSURE_STEP ? weight : PRESSURE_STEP) : -1;
         if (pressure >= PRESSURE_MAX) {
                 pressure = 0;
                 if (wanted < w->max_wanted)
@@ -164,6 +167,7 @@ static int receive(struct receiver *r) {
         slot->result = 0;
         slot->park = -1;
         uint64_t before = worker_now();
+        r->busy = before - r->received;
         int e = ioctl(w->listener, SECCOMP_IOCTL_NOTIF_RECV, &slot->notif) < 0 ? errno : 0;
         threads_leave_receiving(r);
         if (e == 0) {

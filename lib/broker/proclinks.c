@@ -56,6 +56,26 @@ int proc_check(struct receiver *r, dev_t device, uint64_t mount_id, const char *
         return task && is_worker(r->worker, number_of(task + 5)) ? -EACCES : 0;
 }
 
+int proc_check_open(struct receiver *r, const struct pin *pin) {
+        char within[PATH_MAX];
+        struct statx stx;
+
+        /* The memory of another process: with Yama in the way, the kernel asks whether one is the other's ancestor, and it would ask that of us,
+         * who may look into all of the sandbox. */
+        if (!r->worker->trace_restricted || pin->outside || !S_ISREG(pin->st.st_mode) || !root_is_proc(r, pin->st.st_dev))
+                return 0;
+        if (statx(pin->fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &stx) < 0)
+                return -errno;
+        int e = root_proc_path(r, stx.stx_mnt_id, pin->path, within);
+        if (e < 0)
+                return e == -ENOENT ? -EACCES : e;
+        pid_t pid = number_of(within), tgid = target_tgid_inside(&r->call);
+        if (tgid < 0)
+                return tgid;
+        const char *name = strrchr(within, '/');
+        return pid > 0 && pid != tgid && name && strcmp(name, "/mem") == 0 ? -EACCES : 0;
+}
+
 int proc_link_kind(struct receiver *r, int link, const char *path, uint64_t mount_id, const char *name, struct proc_place *ret) {
         char within[PATH_MAX];
         struct statfs fs;

@@ -255,6 +255,8 @@ int pin_open(struct call *call, const struct pin *pin, int flags) {
         if ((flags & O_TMPFILE) == O_TMPFILE)
                 return -EOPNOTSUPP;
         e = credentials_follow(call);
+        if (e >= 0)
+                e = proc_check_open(call_receiver(call), pin);
         if (e < 0)
                 return e;
         /* The link itself must be followed, and the object is there. The worker has no use for a terminal of its own. */

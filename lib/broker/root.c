@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "broker.h"
@@ -74,7 +75,11 @@ static int mounts_add(struct mounts *m, char *line) {
                         return -EINVAL;
                 words[i] = word;
         }
+        unsigned major, minor;
+        if (sscanf(words[2], "%u:%u", &major, &minor) != 2)
+                return -EINVAL;
         mount.id = strtoull(words[0], NULL, 10);
+        mount.device = makedev(major, minor);
         if ((m->n & (m->n - 1)) == 0) {
                 struct mount *larger = realloc(m->list, (m->n ? m->n * 2 : 1) * sizeof(*larger));
                 if (!larger)
@@ -149,6 +154,17 @@ int root_mount_known(struct receiver *r, uint64_t mount_id) {
         int e = mount_get(r, mount_id, &mount);
         pthread_mutex_unlock(&root->lock);
         return e;
+}
+
+bool root_is_proc(struct receiver *r, dev_t device) {
+        struct sandbox_root *root = &r->worker->root;
+        bool found = false;
+
+        pthread_mutex_lock(&root->lock);
+        for (size_t i = 0; i < root->mounts.n && !found; i++)
+                found = root->mounts.list[i].proc && root->mounts.list[i].device == device;
+        pthread_mutex_unlock(&root->lock);
+        return found;
 }
 
 int root_proc_path(struct receiver *r, uint64_t mount_id, const char *path, char *ret) {

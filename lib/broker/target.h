@@ -50,6 +50,7 @@ void target_act_done(struct call *call);
 /* Says that the thread may now block for long in the caller's name. Another receiver takes over (threads.h), and from here until
  * target_block_end a system call of this thread ends with EINTR when the caller dies or has a signal to take. -EAGAIN: the bound on threads
  * is reached. To be used as: r = target_block_begin(call); fd = open(…); r = target_block_end(call); where end returns -ESRCH, -ERESTART
- * (the caller has a signal to take) or 0. */
+ * (the caller has a signal to take) or 0. A system call that succeeded all the same is not undone for -ERESTART: the other end of a FIFO has
+ * seen it. Its result is the answer then, and the signal is taken after it. */
 int target_block_begin(struct call *call);
 int target_block_end(struct call *call);

@@ -39,5 +39,7 @@ struct proc_place {
 int proc_link_kind(struct receiver *r, int at, const char *path, uint64_t mount_id, const char *name, struct proc_place *ret);
 /* Does an object of a procfs, which lies at `path` on a mount, belong to the worker itself? -EACCES; else 0. */
 int proc_check(struct receiver *r, dev_t device, uint64_t mount_id, const char *path);
+/* May the caller open what is pinned, as far as procfs would ask who it is? 0 or negative errno. */
+int proc_check_open(struct receiver *r, const struct pin *pin);
 /* Follows a magic link, as the caller would be allowed to: an O_PATH fd or negative errno. */
 int proc_link_follow(struct receiver *r, int at, const char *name, const struct proc_place *place);

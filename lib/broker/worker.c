@@ -110,6 +110,7 @@ static int prepare(struct worker *w) {
                 return r;
         w->protected_symlinks = read_flag(w, "sys/fs/protected_symlinks");
         w->unsafe_proceed = sys_unsafe("proceed");
+        w->trace_restricted = read_flag(w, "sys/kernel/yama/ptrace_scope");
         size_threads(w);
         /* One set of flags belongs to one listener. Kernels before 6.6 know none, and are slower. By value, not by pointer. */
         if (ioctl(w->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) < 0 && errno != EINVAL && errno != ENOTTY)
