@@ -74,7 +74,8 @@ static void walk_globs(const struct matcher *matcher, const char *path, struct w
 static struct match walk_result(const struct walk *w, const struct tree_node *node, bool above) {
         const struct file_rule *refused = w->hide ? w->hide : w->deny;
 
-        if (refused || w->stays_out) {
+        /* What stays out shows as a name only where a grant would show it. */
+        if (refused || (w->stays_out && w->rights)) {
                 if (node && node->visible_below)
                         return (struct match) { .state = MATCH_ANCESTOR, .rule = refused };
                 return (struct match) { .state = w->hide ? MATCH_HIDDEN : MATCH_DENIED, .rule = refused };

@@ -6,6 +6,9 @@
 #include "policy.h"
 #include "str.h"
 
+/* More than anybody reads; a file made to fill the screen doesn't. */
+#define MESSAGES_MAX 200
+
 /* How much of a source line is shown around the place. */
 #define SHOWN_BEFORE 60
 #define SHOWN_AFTER 60
@@ -97,11 +100,14 @@ static void show_source(struct policy_message *message, const char *text) {
 }
 
 void policy_report_add(struct policy_report *report, bool warning, struct place place, const char *format, ...) {
-        struct policy_message *messages = reallocarray(report->messages, report->n + 1, sizeof(*messages));
+        struct policy_message *messages;
         va_list args;
 
-        /* Counted even where there is no memory for the words: an error never gets lost. */
+        /* Counted even where the words are not kept: an error never gets lost. */
         report->n_errors += !warning;
+        if (report->n == MESSAGES_MAX)
+                return;
+        messages = reallocarray(report->messages, report->n + 1, sizeof(*messages));
         if (!messages)
                 return;
         report->messages = messages;
@@ -144,8 +150,14 @@ static void print_message(const struct policy_message *m, FILE *out) {
 }
 
 void policy_report_print(const struct policy_report *report, FILE *out) {
-        for (size_t i = 0; i < report->n; i++)
+        size_t shown = 0;
+
+        for (size_t i = 0; i < report->n; i++) {
                 print_message(report->messages + i, out);
+                shown += !report->messages[i].warning;
+        }
+        if (report->n_errors > shown)
+                fprintf(out, "… and %zu more errors\n", report->n_errors - shown);
 }
 
 void policy_report_done(struct policy_report *report) {

@@ -1,0 +1,156 @@
+/*
+ * Which files are taken for policies.
+ */
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "support.h"
+
+static int load_by(struct fixture *f, const char *policy) {
+        policy_report_done(&f->report);
+        f->policy = policy_free(f->policy);
+        free((char *) f->request.policy);
+        f->request.policy = strdup(policy);
+        return policy_load(&f->request, &f->policy, &f->report);
+}
+
+static const char *in_folder(const struct fixture *f, const char *name) {
+        static char path[256];
+
+        snprintf(path, sizeof(path), "%s/%s", f->folder, name);
+        return path;
+}
+
+#define cr_expect_says(f, words) \
+        do { \
+                _cleanup_free_ char *all_ = report_text(f); \
+                cr_expect(strstr(all_, words), "does not say `%s`:\n%s", words, all_); \
+        } while (0)
+
+Test(sources, names_are_looked_up_in_order) {
+        FIXTURE;
+        char one[128], two[128];
+        snprintf(one, sizeof(one), "%s/one", f.folder);
+        snprintf(two, sizeof(two), "%s/two", f.folder);
+        const char *folders[] = { one, two };
+        f.request.folders = folders;
+        f.request.n_folders = 2;
+        make_file(&f, "one/a.yaml", "description: the user's a\n");
+        make_file(&f, "two/a.yaml", "description: the shipped a\n");
+        make_file(&f, "two/build.yaml", "description: the shipped build\n");
+        make_file(&f, "two/b.yml", "description: not looked up\n");
+        cr_assert_loads(&f, load_by(&f, "a"));
+        cr_expect_str_eq(f.policy->description, "the user's a");
+        cr_assert_loads(&f, load_by(&f, "build"));
+        cr_expect(load_by(&f, "buidl") == -ENOENT);
+        cr_expect_says(&f, "there is no policy `buidl`; did you mean `build`?");
+        cr_expect(load_by(&f, "b") == -ENOENT);
+        cr_expect(load_by(&f, "a.yaml") == -ENOENT);
+        cr_expect_says(&f, "./a.yaml");
+        cr_expect(load_by(&f, "..") == -ENOENT);
+        cr_expect(load_by(&f, "A") == -ENOENT);
+        cr_expect(load_by(&f, "") == -ENOENT);
+        cr_expect(load_by(&f, in_folder(&f, "one/none.yaml")) == -ENOENT);
+        cr_expect_says(&f, "there is no policy file");
+        _cleanup_free_ char **names = NULL;
+        size_t n;
+        cr_assert(policy_names(folders, 2, &names, NULL, &n) == 0);
+        cr_expect(n == 2 && strcmp(names[0], "a") == 0 && strcmp(names[1], "build") == 0);
+}
+
+Test(sources, never_in_the_current_directory) {
+        FIXTURE;
+        make_file(&f, "untrusted.yaml", "files: { default: read }\n");
+        cr_assert(chdir(f.folder) == 0);
+        f.request.cwd = f.folder;
+        cr_expect(load_by(&f, "untrusted") == -ENOENT);
+        cr_assert_loads(&f, load_by(&f, "./untrusted.yaml"));
+}
+
+Test(sources, files_of_others_are_refused_unread) {
+        FIXTURE;
+        make_file(&f, "x.yaml", "SECRET: x\n");
+        static const mode_t modes[] = { 0664, 0646, 0622 };
+        for (size_t i = 0; i < ELEMENTSOF(modes); i++) {
+                cr_assert(chmod(in_folder(&f, "x.yaml"), modes[i]) == 0);
+                cr_expect(load_by(&f, in_folder(&f, "x.yaml")) == -EINVAL);
+                cr_expect_says(&f, "others may write");
+                _cleanup_free_ char *text = report_text(&f);
+                cr_expect(!strstr(text, "SECRET"), "%s", text);
+        }
+        if (getuid() == 0) {
+                cr_assert(chmod(in_folder(&f, "x.yaml"), 0644) == 0);
+                cr_assert(chown(in_folder(&f, "x.yaml"), 1234, 1234) == 0);
+                cr_expect(load_by(&f, in_folder(&f, "x.yaml")) == -EINVAL);
+                cr_expect_says(&f, "it belongs to uid 1234");
+                cr_expect(load_text(&f, "extends: [./x.yaml]\n") == -EINVAL);
+                cr_expect_error(&f, 1, 11, "it belongs to uid 1234");
+                _cleanup_free_ char *text = report_text(&f);
+                cr_expect(!strstr(text, "SECRET"), "%s", text);
+        }
+}
+
+Test(sources, extends_shows_no_other_files) {
+        FIXTURE;
+        make_file(&f, "shadow", "SECRET: x\n");
+        make_link(&f, "link.yaml", "shadow");
+        const char *attempts[] = { "extends: [./shadow]\n", "extends: [./link.yaml]\n", "extends: [/etc/shadow]\n",
+                                   "extends: [./../../etc/shadow]\n" };
+        for (size_t i = 0; i < ELEMENTSOF(attempts); i++) {
+                cr_expect(load_text(&f, attempts[i]) == -EINVAL);
+                _cleanup_free_ char *text = report_text(&f);
+                cr_expect(!strstr(text, "SECRET") && !strstr(text, "root:"), "%s", text);
+                cr_expect(strstr(text, "refused unread") || strstr(text, "symbolic link"), "%s", text);
+        }
+}
+
+Test(sources, only_regular_files) {
+        FIXTURE;
+        cr_assert(mkfifo(in_folder(&f, "fifo.yaml"), 0600) == 0);
+        make_folder(&f, "folder.yaml");
+        cr_expect(load_by(&f, in_folder(&f, "fifo.yaml")) == -EINVAL);
+        cr_expect_says(&f, "not a regular file");
+        cr_expect(load_by(&f, in_folder(&f, "folder.yaml")) == -EINVAL);
+        cr_expect_says(&f, "not a regular file");
+        cr_expect(load_by(&f, "/dev/null") == -EINVAL);
+}
+
+Test(sources, circles) {
+        FIXTURE;
+        make_file(&f, "a.yaml", "extends: [./b.yaml]\n");
+        make_file(&f, "b.yaml", "extends: [./policy.yaml]\n");
+        cr_expect(load_text(&f, "extends: [./a.yaml]\n") == -EINVAL);
+        _cleanup_free_ char *text = report_text(&f);
+        cr_expect(strstr(text, "circle"), "%s", text);
+        cr_expect(strstr(text, "policy.yaml → ") && strstr(text, "a.yaml → ") && strstr(text, "b.yaml → "), "%s", text);
+        cr_expect(load_text(&f, "extends: [./policy.yaml]\n") == -EINVAL);
+        cr_expect_says(&f, "circle");
+}
+
+/* Each extends the next twice: 2^40 layers, were they not taken once. */
+Test(sources, doubled_chains_are_bounded) {
+        FIXTURE;
+        for (int i = 0; i < 40; i++) {
+                char name[32], text[128];
+                snprintf(name, sizeof(name), "n%d.yaml", i);
+                snprintf(text, sizeof(text), "extends: [./n%d.yaml, ./n%d.yaml]\n", i + 1, i + 1);
+                make_file(&f, name, i == 39 ? "version: 1\n" : text);
+        }
+        clock_t start = clock();
+        cr_expect(load_text(&f, "extends: [./n0.yaml]\n") == -EINVAL);
+        cr_expect_says(&f, "too many policies");
+        cr_expect(load_text(&f, "extends: [./n30.yaml, ./n30.yaml]\n") == 0);
+        cr_expect(f.policy && f.policy->n_sources == 11);
+        cr_expect(clock() - start < CLOCKS_PER_SEC);
+}
+
+Test(sources, paths_are_relative_to_the_file) {
+        FIXTURE;
+        make_file(&f, "sub/a.yaml", "extends: [./b.yaml, ../c.yaml]\nfiles: { replace: { /x: { from: ./data } } }\n");
+        make_file(&f, "sub/b.yaml", "files: { read: [/b] }\n");
+        make_file(&f, "c.yaml", "files: { read: [/c] }\n");
+        cr_assert_loads(&f, load_text(&f, "extends: [sub/a.yaml]\n"));
+        cr_expect(find_rule(&f, FILE_READ, "/b") && find_rule(&f, FILE_READ, "/c"));
+        cr_expect(strstr(find_rule(&f, FILE_REPLACE, "/x")->from, "/sub/./data"));
+}
