@@ -101,16 +101,15 @@ static const char *verdict_name(const struct verdict *v, const struct reply_resu
 
 static void write_line(struct worker *w, struct json_object *o) {
         const char *text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-        size_t n = text ? strlen(text) : 0;
-        _cleanup_free_ char *line = text ? malloc(n + 1) : NULL;
+        struct strbuf line = {};
 
-        if (!line)
-                return;
-        memcpy(line, text, n);
-        line[n] = '\n';
+        /* The log may be a terminal. */
+        strbuf_escape_json(&line, text ?: "", text ? strlen(text) : 0);
+        strbuf_puts(&line, "\n");
         /* A log that can't be written must not stop the sandbox; what was decided was decided. */
-        while (write(w->log_fd, line, n + 1) < 0 && errno == EINTR)
+        while (!line.failed && write(w->log_fd, line.text, line.length) < 0 && errno == EINTR)
                 ;
+        strbuf_done(&line);
 }
 
 void audit_record(struct receiver *r, const struct verdict *v, const struct reply_result *result) {

@@ -30,8 +30,8 @@ struct pin {
         char name[NAME_MAX + 2]; /* last component, with the trailing slash that the caller gave */
         struct stat st;         /* of the object */
         bool magic;             /* reached through a magic link (/proc/self/fd/N, …): `path` is what the kernel says of it */
-        bool outside;           /* no path below the root names it (pipe:[…], a deleted file, an fd from elsewhere) */
-        struct match match;     /* what the plan says of `path` */
+        bool outside;           /* no path below the root names it (pipe:[…], a deleted file, an fd from elsewhere); `match` is DENIED then */
+        struct match match;     /* what the plan says of `path`. HIDDEN comes with RESOLVE_PARENT only: the name is absent, and not to be made */
         char path[PATH_MAX + 1]; /* resolved, absolute in the caller's root; of the would-be object where it doesn't exist */
 };
 
@@ -39,11 +39,14 @@ void pin_done(struct pin *pin);
 
 /* Resolves `path` (as read from the caller) from `dirfd` (the caller's number, or AT_FDCWD). Returns 0; or negative errno as the caller's own call
  * would have seen it, hidden names being absent. On an error other than -ESRCH `ret->path` and `ret->match` still say, where known, which
- * name failed and whether a rule hid it, so that the record can. Call between target_act and target_act_done is not needed: it acts by itself. */
+ * name failed and whether a rule hid it, so that the record can. What lies below a denied directory is -EACCES; a denied object itself is found.
+ * Nothing is reached from a directory that lies on no mount of the sandbox's (-EACCES), nor anything of the worker's own in a procfs. Call between target_act and target_act_done is not needed: it acts by itself. */
 int resolve(struct call *call, int dirfd, const char *path, unsigned flags, struct pin *ret);
 
 /* A new, CLOEXEC fd of the pinned object with these open(2) flags, as the caller (its umask doesn't matter: nothing is created). May block
- * where the object is a FIFO or device: see target_block_begin. */
+ * where the object is a FIFO or device: see target_block_begin. -EOPNOTSUPP for O_TMPFILE, which makes a file: that takes a mode and target_act,
+ * and goes through pin_link. O_NOFOLLOW, O_EXCL and O_CREAT are left out, O_NOCTTY is added. */
 int pin_open(struct call *call, const struct pin *pin, int flags);
-/* "/proc/thread-self/fd/N" for calls that want a path of the pinned object: a relative path that works from the fd at `*ret_dirfd` (borrowed). */
+/* The worker's /proc/thread-self/fd/N, for calls that want a path of the pinned object: a relative path that works from the fd at `*ret_dirfd`
+ * (borrowed), in the same thread only. */
 int pin_link(struct call *call, const struct pin *pin, int *ret_dirfd, char ret_path[64]);

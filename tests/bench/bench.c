@@ -99,9 +99,9 @@ static void remove_policies(struct bench *b) {
 /* ---- measuring ---- */
 
 static int start_clients(struct bench *b) {
-        char *const native[] = { b->self, "--client", NULL };
-        char *const raw[] = { b->self, "--raw-client", NULL };
-        char *const ours[] = { (char *) b->sandboxctl, "exec", "--policy", b->policy, "--quiet", "--chdir", "/", "--", b->self, "--client", NULL };
+        const char *const native[] = { b->self, "--client", NULL };
+        const char *const raw[] = { b->self, "--raw-client", NULL };
+        const char *const ours[] = { b->sandboxctl, "exec", "--policy", b->policy, "--quiet", "--chdir", "/", "--", b->self, "--client", NULL };
         int r;
 
         r = client_start(&b->clients[WAY_NATIVE], native);
@@ -130,8 +130,8 @@ static int measure_case(struct bench *b, enum bench_case what) {
 static void measure_start(struct bench *b) {
         char policy[PATH_MAX];
         snprintf(policy, sizeof(policy), "%s/start.yaml", b->folder);
-        char *const ours[] = { (char *) b->sandboxctl, "exec", "--policy", policy, "--quiet", "--chdir", "/", "--", "/bin/true", NULL };
-        char *const bwrap[] = {
+        const char *const ours[] = { b->sandboxctl, "exec", "--policy", policy, "--quiet", "--chdir", "/", "--", "/bin/true", NULL };
+        const char *const bwrap[] = {
                 "/usr/bin/bwrap", "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net", "--unshare-cgroup", "--ro-bind", "/usr",
                 "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64", "--proc", "/proc", "--dev", "/dev",
                 "--tmpfs", "/tmp", "--die-with-parent", "/bin/true", NULL,

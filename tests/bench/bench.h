@@ -28,12 +28,12 @@ struct client {
         int in, out;
 };
 /* Starts a command (argv, NULL-terminated) as a client. */
-int client_start(struct client *client, char *const *argv);
+int client_start(struct client *client, const char *const *argv);
 /* Nanoseconds an operation, or a negative number. */
 double client_ask(struct client *client, enum bench_case what);
 void client_stop(struct client *client);
 
 /* start.c: milliseconds from fork to the end of a command that does nothing; negative where it fails. */
-double start_measure(char *const *argv);
+double start_measure(const char *const *argv);
 
 double bench_now(void); /* nanoseconds */

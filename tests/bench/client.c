@@ -113,7 +113,7 @@ int client_run(void) {
 
 /* ---- the measuring side's view of it ---- */
 
-int client_start(struct client *client, char *const *argv) {
+int client_start(struct client *client, const char *const *argv) {
         int in[2], out[2];
 
         if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0)
@@ -124,7 +124,7 @@ int client_start(struct client *client, char *const *argv) {
         if (client->pid == 0) {
                 if (dup2(in[0], 0) < 0 || dup2(out[1], 1) < 0)
                         _exit(125);
-                execv(argv[0], argv);
+                execv(argv[0], (char *const *) argv);
                 _exit(127);
         }
         close(in[0]);

@@ -8,7 +8,7 @@
 
 #include "bench.h"
 
-double start_measure(char *const *argv) {
+double start_measure(const char *const *argv) {
         double begin = bench_now();
         pid_t pid = fork();
         int status;
@@ -17,7 +17,7 @@ double start_measure(char *const *argv) {
                 int null = open("/dev/null", O_RDWR);
                 if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0)
                         _exit(126);
-                execv(argv[0], argv);
+                execv(argv[0], (char *const *) argv);
                 _exit(127);
         }
         if (pid < 0)
