@@ -102,6 +102,21 @@ void strbuf_escape(struct strbuf *b, const char *text, size_t length) {
         }
 }
 
+void strbuf_escape_json(struct strbuf *b, const char *json, size_t length) {
+        const unsigned char *p = (const unsigned char *) json, *end = p + length;
+
+        while (p < end) {
+                uint32_t c;
+                size_t n = utf8_decode(p, end - p, &c);
+
+                if (n == 0 || must_escape(c))
+                        strbuf_printf(b, "\\u%04x", n == 0 ? 0xfffd : c);
+                else
+                        strbuf_add(b, (const char *) p, n);
+                p += n ?: 1;
+        }
+}
+
 char *strbuf_take(struct strbuf *b) {
         strbuf_add(b, "", 0);
         if (b->failed) {

@@ -23,6 +23,9 @@ void strbuf_printf(struct strbuf *b, const char *format, ...) _printf_(2, 3);
 /* Adds text that comes from outside, safe to show on a terminal: control characters (C0, C1), bidirectional
  * marks, backslashes and bytes that are not UTF-8 appear as \n, \t, \xHH or \uHHHH. */
 void strbuf_escape(struct strbuf *b, const char *text, size_t length);
+/* Adds a JSON text that is to be one line, and safe to show on a terminal, and still the same JSON: what strbuf_escape would escape appears as
+ * \uHHHH, bytes that are not UTF-8 as the replacement character. */
+void strbuf_escape_json(struct strbuf *b, const char *json, size_t length);
 /* Hands the text over (never NULL unless an allocation failed); the buffer is empty afterwards. */
 char *strbuf_take(struct strbuf *b);
 void strbuf_done(struct strbuf *b);
