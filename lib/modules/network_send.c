@@ -227,6 +227,9 @@ static int read_control(struct call *call, const struct endpoint *e, const struc
 static void raise_sigpipe(struct call *call) {
         _cleanup_close_ int pidfd = sys_pidfd_open(call->notif->pid, PIDFD_THREAD);
 
+        /* Before 6.9 there are pidfds of whole processes only. */
+        if (pidfd < 0 && errno == EINVAL)
+                pidfd = sys_pidfd_open(call->notif->pid, 0);
         /* The limit is of no interest: target_* has found the notification still valid afterwards, so that the pidfd is the caller's. */
         uint64_t limit;
         if (pidfd >= 0 && target_rlimit(call, 0, &limit) >= 0)
@@ -245,39 +248,50 @@ static ssize_t send_once(const struct endpoint *e, struct message *m, bool with_
         return n < 0 ? -errno : n;
 }
 
+/* One send, waiting or not. Returns what went out, or an error; `*ret_cancel` is why the wait was ended, if it was. */
+static ssize_t send_step(struct call *call, const struct endpoint *e, struct message *m, bool with_control, bool wait, int *ret_cancel) {
+        int r;
+
+        *ret_cancel = 0;
+        if (!wait)
+                return send_once(e, m, with_control, false);
+        r = target_block_begin(call);
+        if (r < 0)
+                return r;
+        ssize_t n = send_once(e, m, with_control, true);
+        *ret_cancel = target_block_end(call);
+        return n == -EINTR && *ret_cancel < 0 ? *ret_cancel : n;
+}
+
 /* Sends what is in m->data: at once where that works, else where the caller would wait, waiting. `*ret_sent` counts on; an error is returned
  * even if something was sent. */
 static int send_data(struct call *call, const struct endpoint *e, struct message *m, uint64_t *ret_sent) {
         bool may_wait = e->blocking && !(m->flags & MSG_DONTWAIT);
         /* With TCP fast open, not waiting means something else: EINPROGRESS. */
         bool wait = may_wait && (m->flags & MSG_FASTOPEN);
-        size_t at = 0;
         char *start = m->data;
-        size_t size = m->data_size;
+        size_t at = 0, size = m->data_size;
         int r = 0;
 
-        do {
+        for (;;) {
+                int cancel;
                 m->data = start + at;
                 m->data_size = size - at;
-                if (wait && (r = target_block_begin(call)) < 0)
-                        break;
-                ssize_t n = send_once(e, m, *ret_sent == 0, wait);
-                int interrupted = wait ? target_block_end(call) : 0;
+                ssize_t n = send_step(call, e, m, *ret_sent == 0, wait, &cancel);
                 if (n == -EAGAIN && may_wait && !wait) {
                         wait = true;
                         continue;
                 }
-                if (n < 0) {
-                        r = n == -EINTR && interrupted < 0 ? interrupted : n;
+                r = n < 0 ? n : cancel;
+                if (n < 0)
                         break;
-                }
                 at += n;
                 *ret_sent += n;
-                if (interrupted < 0) {
-                        r = interrupted;
+                /* The connection is made, the rest follows on it. */
+                m->flags &= ~MSG_FASTOPEN;
+                if (r < 0 || at == size || e->type != SOCK_STREAM || !may_wait)
                         break;
-                }
-        } while (at < size && e->type == SOCK_STREAM && may_wait);
+        }
         m->data = start;
         m->data_size = at;
         return r < 0 ? r : at < size ? -EAGAIN : 0;
@@ -339,7 +353,8 @@ static struct verdict send_decided(struct call *call, const struct endpoint *e, 
         r = target_act(call);
         if (r < 0)
                 return verdict_from(r);
-        if (e->type == SOCK_STREAM && !(m->flags & MSG_ZEROCOPY))
+        /* What has to be one call in the kernel as well: one completion for each, one urgent byte, one connection. */
+        if (e->type == SOCK_STREAM && !(m->flags & (MSG_ZEROCOPY | MSG_OOB | MSG_FASTOPEN)))
                 r = send_stream(call, e, m, ret_sent);
         else
                 r = send_whole(call, e, m, ret_sent);

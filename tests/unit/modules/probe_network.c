@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -194,6 +195,57 @@ static void udp(void) {
         close(two);
 }
 
+/* Sends that have to wait, and what a signal does to them. */
+struct helper {
+        int fd;
+        pthread_t main;
+        int signal;
+        bool drain;
+};
+
+static void on_signal(int number) {
+        (void) number;
+}
+
+static void *help(void *userdata) {
+        struct helper *h = userdata;
+        static char buffer[65536];
+
+        usleep(60000);
+        if (h->signal) {
+                pthread_kill(h->main, h->signal);
+                usleep(60000);
+        }
+        if (h->drain)
+                for (int i = 0; i < 100 && recv(h->fd, buffer, sizeof(buffer), MSG_DONTWAIT) > 0; i++)
+                        ;
+        return NULL;
+}
+
+static void waiting(int type, int number, bool restart, bool drains) {
+        static char block[4000];
+        struct iovec iov = { block, sizeof(block) };
+        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+        struct sigaction action = { .sa_handler = on_signal, .sa_flags = restart ? SA_RESTART : 0 };
+        struct helper helper = { .main = pthread_self(), .signal = number, .drain = drains };
+        int pair[2];
+        pthread_t thread;
+
+        sigaction(SIGUSR1, &action, NULL);
+        if (socketpair(AF_UNIX, type, 0, pair) < 0)
+                abort();
+        while (sendmsg(pair[0], &message, MSG_DONTWAIT) > 0)
+                ;
+        helper.fd = pair[1];
+        pthread_create(&thread, NULL, help, &helper);
+        int r = sendmsg(pair[0], &message, 0);
+        printf("waiting %d %d %d: %s", type, number, restart, SHOW(r));
+        printf(" %d\n", r);
+        pthread_join(thread, NULL);
+        close(pair[0]);
+        close(pair[1]);
+}
+
 static struct sockaddr_un unix_address(const char *path) {
         struct sockaddr_un a = { .sun_family = AF_UNIX };
 
@@ -378,6 +430,12 @@ int main(void) {
         unix_sockets();
         control();
         broken();
+        waiting(SOCK_DGRAM, 0, false, true);
+        waiting(SOCK_STREAM, 0, false, true);
+        waiting(SOCK_DGRAM, SIGUSR1, false, false);
+        waiting(SOCK_STREAM, SIGUSR1, false, false);
+        waiting(SOCK_DGRAM, SIGUSR1, true, true);
+        waiting(SOCK_STREAM, SIGUSR1, true, true);
         large(AF_UNIX);
         large(AF_INET);
         (void) chmod("dark", 0755);
