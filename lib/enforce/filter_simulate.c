@@ -16,39 +16,25 @@ static uint32_t load(const struct seccomp_data *data, uint32_t offset) {
 
 static bool jump_taken(uint16_t code, uint32_t a, uint32_t b) {
         switch (BPF_OP(code)) {
-        case BPF_JEQ:
-                return a == b;
-        case BPF_JGT:
-                return a > b;
-        case BPF_JGE:
-                return a >= b;
-        default: /* BPF_JSET */
-                return a & b;
+        case BPF_JEQ: return a == b;
+        case BPF_JGT: return a > b;
+        case BPF_JGE: return a >= b;
+        default: /* BPF_JSET */ return a & b;
         }
 }
 
 static uint32_t calculate(uint16_t code, uint32_t a, uint32_t b) {
         switch (BPF_OP(code)) {
-        case BPF_ADD:
-                return a + b;
-        case BPF_SUB:
-                return a - b;
-        case BPF_MUL:
-                return a * b;
-        case BPF_DIV:
-                return b ? a / b : 0;
-        case BPF_AND:
-                return a & b;
-        case BPF_OR:
-                return a | b;
-        case BPF_XOR:
-                return a ^ b;
-        case BPF_LSH:
-                return b < 32 ? a << b : 0;
-        case BPF_RSH:
-                return b < 32 ? a >> b : 0;
-        default: /* BPF_NEG */
-                return -a;
+        case BPF_ADD: return a + b;
+        case BPF_SUB: return a - b;
+        case BPF_MUL: return a * b;
+        case BPF_DIV: return b ? a / b : 0;
+        case BPF_AND: return a & b;
+        case BPF_OR: return a | b;
+        case BPF_XOR: return a ^ b;
+        case BPF_LSH: return b < 32 ? a << b : 0;
+        case BPF_RSH: return b < 32 ? a >> b : 0;
+        default: /* BPF_NEG */ return -a;
         }
 }
 
@@ -62,26 +48,19 @@ uint32_t filter_simulate(const struct sock_fprog *program, uint32_t arch, int nr
                 uint32_t operand = BPF_SRC(f->code) == BPF_X ? x : f->k;
 
                 switch (BPF_CLASS(f->code)) {
-                case BPF_RET:
-                        return BPF_RVAL(f->code) == BPF_A ? a : f->k;
+                case BPF_RET: return BPF_RVAL(f->code) == BPF_A ? a : f->k;
                 case BPF_LD:
                 case BPF_LDX: {
-                        uint32_t value = BPF_MODE(f->code) == BPF_ABS ? load(&data, f->k) :
-                                BPF_MODE(f->code) == BPF_MEM          ? memory[f->k % BPF_MEMWORDS] :
-                                BPF_MODE(f->code) == BPF_LEN          ? sizeof(data) :
-                                                                        f->k;
+                        uint32_t value = BPF_MODE(f->code) == BPF_ABS   ? load(&data, f->k)
+                                         : BPF_MODE(f->code) == BPF_MEM ? memory[f->k % BPF_MEMWORDS]
+                                         : BPF_MODE(f->code) == BPF_LEN ? sizeof(data)
+                                                                        : f->k;
                         *(BPF_CLASS(f->code) == BPF_LD ? &a : &x) = value;
                         break;
                 }
-                case BPF_ST:
-                        memory[f->k % BPF_MEMWORDS] = a;
-                        break;
-                case BPF_STX:
-                        memory[f->k % BPF_MEMWORDS] = x;
-                        break;
-                case BPF_ALU:
-                        a = calculate(f->code, a, operand);
-                        break;
+                case BPF_ST: memory[f->k % BPF_MEMWORDS] = a; break;
+                case BPF_STX: memory[f->k % BPF_MEMWORDS] = x; break;
+                case BPF_ALU: a = calculate(f->code, a, operand); break;
                 case BPF_JMP:
                         if (BPF_OP(f->code) == BPF_JA)
                                 pc += f->k;

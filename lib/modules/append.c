@@ -164,7 +164,8 @@ static int check_rule(const struct plan *plan, const struct file_rule *rule, str
                 struct match match = plan_match(plan, slash == path ? "/" : path);
                 if (match.state == MATCH_GRANTED && (match.rights & RIGHT_WRITE)) {
                         _cleanup_free_ char *above = str_escape(slash == path ? "/" : path);
-                        policy_report_add(report, false, rule->place, "an `append` rule can't be enforced below %s, which may be written", above ?: "?");
+                        policy_report_add(report, false, rule->place, "an `append` rule can't be enforced below %s, which may be written",
+                                          above ?: "?");
                         return -EINVAL;
                 }
         }
@@ -180,7 +181,8 @@ static int check_rules(const struct plan *plan, struct policy_report *report) {
                 if (rule->kind != FILE_APPEND)
                         continue;
                 if (landlock_abi() < 3) {
-                        policy_report_add(report, false, rule->place, "an `append` rule needs Landlock with the right to truncate (Linux 6.2)");
+                        policy_report_add(report, false, rule->place,
+                                          "an `append` rule needs Landlock with the right to truncate (Linux 6.2)");
                         return -EINVAL;
                 }
                 if (check_rule(plan, rule, report) < 0)

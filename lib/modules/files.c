@@ -31,14 +31,10 @@ int files_resolve(struct call *call, int dirfd, uint64_t address, unsigned flags
 
 static const char *state_text(const struct match *match) {
         switch (match->state) {
-        case MATCH_HIDDEN:
-                return match->rule ? "hidden by a rule" : "no rule names it";
-        case MATCH_DENIED:
-                return match->rule ? "denied by a rule" : "denied unless a rule names it";
-        case MATCH_ANCESTOR:
-                return "only what is below it is named";
-        default:
-                return "the rule for it doesn't give this right";
+        case MATCH_HIDDEN: return match->rule ? "hidden by a rule" : "no rule names it";
+        case MATCH_DENIED: return match->rule ? "denied by a rule" : "denied unless a rule names it";
+        case MATCH_ANCESTOR: return "only what is below it is named";
+        default: return "the rule for it doesn't give this right";
         }
 }
 

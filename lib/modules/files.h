@@ -7,7 +7,8 @@
 #include "resolve.h"
 #include "target.h"
 
-#define PIN_INIT { .fd = -1, .parent = -1 }
+#define PIN_INIT \
+        { .fd = -1, .parent = -1 }
 
 /* Reads the path at `address` and resolves it. What was found, or where it failed, becomes the call's subject. */
 int files_resolve(struct call *call, int dirfd, uint64_t address, unsigned flags, struct pin *pin);

@@ -7,8 +7,8 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/fsuid.h>
-#include <sys/sysmacros.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "fd.h"
@@ -51,7 +51,8 @@ static bool refused_in_sticky(const struct pin *pin) {
 static bool may_reopen_outside(struct call *call, const struct opening *o, const struct pin *pin) {
         int access = o->flags & O_ACCMODE;
 
-        if ((o->flags & O_PATH) || S_ISFIFO(pin->st.st_mode) || S_ISSOCK(pin->st.st_mode) || (pin->st.st_nlink == 0 && strncmp(pin->path, "/memfd:", 7) == 0))
+        if ((o->flags & O_PATH) || S_ISFIFO(pin->st.st_mode) || S_ISSOCK(pin->st.st_mode) ||
+            (pin->st.st_nlink == 0 && strncmp(pin->path, "/memfd:", 7) == 0))
                 return true;
         if (S_ISDIR(pin->st.st_mode))
                 return false; /* `..` would climb out */

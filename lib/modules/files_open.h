@@ -10,9 +10,9 @@
 struct opening {
         int dirfd;
         uint64_t path;
-        int flags;        /* valid */
+        int flags; /* valid */
         mode_t mode;
-        unsigned resolve; /* RESOLVE_IN_* */
+        unsigned resolve;                       /* RESOLVE_IN_* */
         bool reads, writes, truncates, appends; /* what it asks for, O_TRUNC and O_APPEND included */
 };
 

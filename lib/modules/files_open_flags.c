@@ -11,8 +11,8 @@
 /* The kernel's O_LARGEFILE; glibc has 0 on 64-bit machines. */
 #define LARGEFILE 0100000
 
-#define VALID_FLAGS                                                                                                                       \
-        (O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_ASYNC | O_DIRECT | LARGEFILE |  \
+#define VALID_FLAGS \
+        (O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_ASYNC | O_DIRECT | LARGEFILE | \
          O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | OPEN_TMPFILE)
 #define PATH_FLAGS (O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC)
 #define VALID_RESOLVE (RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_CACHED)
@@ -23,8 +23,8 @@ static bool creates(uint64_t flags) {
 
 static unsigned resolve_bits(uint64_t resolve) {
         return (resolve & RESOLVE_NO_XDEV ? RESOLVE_IN_NO_XDEV : 0) | (resolve & RESOLVE_NO_MAGICLINKS ? RESOLVE_IN_NO_MAGICLINKS : 0) |
-                (resolve & RESOLVE_NO_SYMLINKS ? RESOLVE_IN_NO_SYMLINKS : 0) | (resolve & RESOLVE_BENEATH ? RESOLVE_IN_BENEATH : 0) |
-                (resolve & RESOLVE_IN_ROOT ? RESOLVE_IN_ROOTED : 0);
+               (resolve & RESOLVE_NO_SYMLINKS ? RESOLVE_IN_NO_SYMLINKS : 0) | (resolve & RESOLVE_BENEATH ? RESOLVE_IN_BENEATH : 0) |
+               (resolve & RESOLVE_IN_ROOT ? RESOLVE_IN_ROOTED : 0);
 }
 
 static int check(uint64_t flags, uint64_t mode, uint64_t resolve) {
@@ -107,14 +107,9 @@ const char *opening_missing(const struct call *call, const struct opening *o, co
         if (o->flags & O_PATH)
                 return NULL;
         switch (pin->match.state) {
-        case MATCH_GRANTED:
-                right = missing_granted(o, pin->match.rights);
-                break;
-        case MATCH_ANCESTOR:
-                right = o->writes ? "write" : S_ISDIR(pin->st.st_mode) ? NULL : "read";
-                break;
-        default:
-                right = o->writes ? "write" : "read";
+        case MATCH_GRANTED: right = missing_granted(o, pin->match.rights); break;
+        case MATCH_ANCESTOR: right = o->writes ? "write" : S_ISDIR(pin->st.st_mode) ? NULL : "read"; break;
+        default: right = o->writes ? "write" : "read";
         }
         if (!right && (S_ISCHR(pin->st.st_mode) || S_ISBLK(pin->st.st_mode)) && !device_named(call, pin))
                 right = "device";

@@ -104,8 +104,7 @@ static const char *missing_right(const struct pin *pin, int mode) {
         if (pin->outside || mode == F_OK)
                 return NULL;
         switch (pin->match.state) {
-        case MATCH_ANCESTOR:
-                return mode & W_OK ? "write" : NULL;
+        case MATCH_ANCESTOR: return mode & W_OK ? "write" : NULL;
         case MATCH_GRANTED:
                 if ((mode & R_OK) && !(rights & RIGHT_READ))
                         return "read";
@@ -114,8 +113,7 @@ static const char *missing_right(const struct pin *pin, int mode) {
                 if ((mode & X_OK) && S_ISREG(pin->st.st_mode) && !(rights & RIGHT_EXEC))
                         return "exec";
                 return NULL;
-        default:
-                return mode & W_OK ? "write" : mode & R_OK ? "read" : "exec";
+        default: return mode & W_OK ? "write" : mode & R_OK ? "read" : "exec";
         }
 }
 

@@ -4,8 +4,8 @@
  * (sethostname and setdomainname are refused by the table: so the worker's own answer to uname, taken in the host's uts namespace, differs from
  * the sandbox's only by the hostname, which the policy gives.)
  */
-#include <sys/sysinfo.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <sys/utsname.h>
 
 #include "module.h"

@@ -47,7 +47,8 @@ int rule_always(struct filter_builder *filter, int nr);
 /* Notifies when any of the bits in `mask` is set in a 32-bit argument. */
 int rule_bits(struct filter_builder *filter, int nr, unsigned index, uint32_t mask);
 /* Notifies when a 32-bit argument, under `mask`, is none of `values` (sorted), and `also`, if not NULL, matches too. */
-int rule_unless(struct filter_builder *filter, int nr, unsigned index, uint32_t mask, const uint32_t *values, size_t n, const struct filter_arg *also);
+int rule_unless(struct filter_builder *filter, int nr, unsigned index, uint32_t mask, const uint32_t *values, size_t n,
+                const struct filter_arg *also);
 /* Notifies when a 32-bit argument is this value. */
 int rule_equal(struct filter_builder *filter, int nr, unsigned index, uint32_t value);
 

@@ -30,14 +30,9 @@ static int compile_table(struct filter_builder *filter) {
                 int r = 0;
                 switch (known_class(nr)) {
                 case SYSCALL_ALLOWED:
-                case SYSCALL_START:
-                        r = filter_builder_allow(filter, nr);
-                        break;
-                case SYSCALL_REFUSED:
-                        r = rule_always(filter, nr);
-                        break;
-                case SYSCALL_ABSENT:
-                        break;
+                case SYSCALL_START: r = filter_builder_allow(filter, nr); break;
+                case SYSCALL_REFUSED: r = rule_always(filter, nr); break;
+                case SYSCALL_ABSENT: break;
                 }
                 if (r < 0)
                         return r;
@@ -73,7 +68,8 @@ static int make_claims(const struct plan *plan, const struct filter_builder *fil
         return 0;
 }
 
-int modules_compile(const struct plan *plan, struct filter *ret_filter, struct claim **ret_claims, size_t *ret_n, struct policy_report *report) {
+int modules_compile(const struct plan *plan, struct filter *ret_filter, struct claim **ret_claims, size_t *ret_n,
+                    struct policy_report *report) {
         _cleanup_(filter_builder_done) struct filter_builder builder = {};
         _cleanup_(filter_done) struct filter filter = {};
         bool invalid = false;
@@ -97,8 +93,10 @@ int modules_compile(const struct plan *plan, struct filter *ret_filter, struct c
 
         r = filter_build(&builder, &filter);
         if (r < 0) {
-                policy_report_add(report, false, (struct place) { .file = plan->policy->name }, "the filter for system calls can't be built: %s",
-                                  r == -E2BIG ? "its rules need more than the kernel's 4,096 instructions: use fewer rules with arguments" : strerror(-r));
+                policy_report_add(report, false, (struct place) { .file = plan->policy->name },
+                                  "the filter for system calls can't be built: %s",
+                                  r == -E2BIG ? "its rules need more than the kernel's 4,096 instructions: use fewer rules with arguments"
+                                              : strerror(-r));
                 return -EINVAL;
         }
         r = make_claims(plan, &builder, ret_claims, ret_n);

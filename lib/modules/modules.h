@@ -18,7 +18,8 @@ struct module {
 };
 
 /* Compiles the filter of a plan, and the claims that go with it (the caller frees `*ret_claims`). */
-int modules_compile(const struct plan *plan, struct filter *ret_filter, struct claim **ret_claims, size_t *ret_n, struct policy_report *report);
+int modules_compile(const struct plan *plan, struct filter *ret_filter, struct claim **ret_claims, size_t *ret_n,
+                    struct policy_report *report);
 
 /* What a plan needs of the broker beyond answering: fds are injected or side effects done, so that WAIT_KILLABLE_RECV can't be missing. */
 bool modules_need_wait_killable(const struct plan *plan);

@@ -2,8 +2,8 @@
  * The network: which sockets may be made, and connecting them. The broker connects the caller's own socket, with its own copy of the address.
  */
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <linux/netlink.h>
+#include <netinet/in.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -150,7 +150,8 @@ static bool decide_inet(struct call *call, const struct endpoint *e, struct addr
         if (as.ss_family != AF_INET && as.ss_family != AF_INET6)
                 return true;
         call->subject = net_format(endpoint_protocol(e), (struct sockaddr *) &as, a->size, call->path3, PATH_MAX);
-        struct net_match match = plan_match_address(call->plan, NET_CONNECT, endpoint_protocol(e), (struct sockaddr *) &as, a->size, NULL, false);
+        struct net_match match =
+                plan_match_address(call->plan, NET_CONNECT, endpoint_protocol(e), (struct sockaddr *) &as, a->size, NULL, false);
         call->net_rule = match.rule;
         if (!match.allowed)
                 *ret_verdict = network_refuse(call, &match, "connect");
@@ -164,8 +165,7 @@ bool address_decide(struct call *call, const struct endpoint *e, struct address 
                         return true; /* dissolves the association of a datagram socket; an error with others */
                 return decide_unix(call, a, ret_verdict);
         case AF_INET:
-        case AF_INET6:
-                return decide_inet(call, e, a, sending, ret_verdict);
+        case AF_INET6: return decide_inet(call, e, a, sending, ret_verdict);
         case AF_NETLINK:
                 /* Only NETLINK_ROUTE sockets can be made, over which a task without capabilities can ask the kernel, and send to no other
                  * task: it is sent with the caller's credentials. */
@@ -244,8 +244,7 @@ static struct verdict handle_socket(struct call *call) {
         int family = CALL_INT(call, 0), type = CALL_INT(call, 1) & TYPE_MASK, protocol = CALL_INT(call, 2);
 
         switch (family) {
-        case AF_UNIX:
-                break;
+        case AF_UNIX: break;
         case AF_NETLINK:
                 if (protocol != NETLINK_ROUTE)
                         return refuse_socket(call, EPROTONOSUPPORT, "of netlink only the routing tables can be asked");
@@ -255,11 +254,11 @@ static struct verdict handle_socket(struct call *call) {
                 if (type == SOCK_RAW || type == SOCK_PACKET)
                         return refuse_socket(call, EPERM, "raw sockets see and forge what others send");
                 /* SCTP connects and binds by setsockopt, MPTCP, DCCP and UDP-Lite aren't in the rules' language. */
-                if (protocol != 0 && protocol != IPPROTO_TCP && protocol != IPPROTO_UDP && protocol != IPPROTO_ICMP && protocol != IPPROTO_ICMPV6)
+                if (protocol != 0 && protocol != IPPROTO_TCP && protocol != IPPROTO_UDP && protocol != IPPROTO_ICMP &&
+                    protocol != IPPROTO_ICMPV6)
                         return refuse_socket(call, EPROTONOSUPPORT, "the rules know no such protocol");
                 break;
-        default:
-                return refuse_socket(call, EAFNOSUPPORT, "sockets of this family aren't for sandboxes");
+        default: return refuse_socket(call, EAFNOSUPPORT, "sockets of this family aren't for sandboxes");
         }
         /* proceed: family, type and protocol are registers. */
         return verdict_registers();
@@ -269,7 +268,10 @@ static struct verdict handle_socket(struct call *call) {
 static const struct {
         uint32_t level, option;
 } detours[] = {
-        { IPPROTO_IP, IP_OPTIONS }, { IPPROTO_IPV6, IPV6_RTHDR }, { IPPROTO_IPV6, IPV6_2292RTHDR }, { IPPROTO_IPV6, IPV6_2292PKTOPTIONS },
+        { IPPROTO_IP, IP_OPTIONS },
+        { IPPROTO_IPV6, IPV6_RTHDR },
+        { IPPROTO_IPV6, IPV6_2292RTHDR },
+        { IPPROTO_IPV6, IPV6_2292PKTOPTIONS },
 };
 
 static struct verdict handle_setsockopt(struct call *call) {
@@ -322,7 +324,8 @@ static int compile(const struct plan *plan, struct filter_builder *filter, struc
         if (r < 0)
                 return r;
         /* In every mode: a Unix socket that the view shows is reached by connect and by addressed sends, and needs a rule. */
-        if ((r = rule_always(filter, __NR_connect)) < 0 || (r = rule_always(filter, __NR_sendmsg)) < 0 || (r = rule_always(filter, __NR_sendmmsg)) < 0)
+        if ((r = rule_always(filter, __NR_connect)) < 0 || (r = rule_always(filter, __NR_sendmsg)) < 0 ||
+            (r = rule_always(filter, __NR_sendmmsg)) < 0)
                 return r;
         r = filter_builder_notify(filter, __NR_sendto, &(struct filter_arg) { .index = 4, .nonzero = true }, 1);
         if (r < 0)

@@ -28,8 +28,10 @@ struct address {
         int dirfd;      /* borrowed: that directory */
 };
 
-#define ENDPOINT_INIT { .fd = -1 }
-#define ADDRESS_INIT { .pin = PIN_INIT, .dirfd = -1 }
+#define ENDPOINT_INIT \
+        { .fd = -1 }
+#define ADDRESS_INIT \
+        { .pin = PIN_INIT, .dirfd = -1 }
 
 void endpoint_done(struct endpoint *e);
 void address_done(struct address *a);

@@ -12,8 +12,8 @@
 
 static bool allowed(struct call *call, const struct endpoint *e, const struct sockaddr *as, socklen_t size, const struct pin *pin,
                     struct verdict *ret_verdict) {
-        struct net_match match = plan_match_address(call->plan, NET_BIND, endpoint_protocol(e), as, size, pin ? pin->path : NULL,
-                                                    pin && pin->match.own);
+        struct net_match match =
+                plan_match_address(call->plan, NET_BIND, endpoint_protocol(e), as, size, pin ? pin->path : NULL, pin && pin->match.own);
 
         call->net_rule = match.rule;
         if (!match.allowed)
@@ -152,16 +152,11 @@ struct verdict handle_bind(struct call *call) {
         if (r < 0)
                 return verdict_from(r);
         switch (e.domain) {
-        case AF_UNIX:
-                return bind_unix(call, &e, &a);
+        case AF_UNIX: return bind_unix(call, &e, &a);
         case AF_INET:
-        case AF_INET6:
-                return bind_inet(call, &e, &a);
-        case AF_NETLINK:
-                return bind_netlink(call, &e, &a);
-        default:
-                call->why = "sockets of this family aren't for sandboxes";
-                return verdict_deny(EACCES);
+        case AF_INET6: return bind_inet(call, &e, &a);
+        case AF_NETLINK: return bind_netlink(call, &e, &a);
+        default: call->why = "sockets of this family aren't for sandboxes"; return verdict_deny(EACCES);
         }
 }
 

@@ -37,10 +37,10 @@ struct message {
         struct address address;
         struct iovec *iov; /* in the caller */
         size_t n_iov, at_iov, at_byte;
-        uint64_t left;     /* bytes of the caller's data not yet copied */
+        uint64_t left; /* bytes of the caller's data not yet copied */
         char *control;
         size_t control_size;
-        int *fds;          /* our copies of what SCM_RIGHTS hands over */
+        int *fds; /* our copies of what SCM_RIGHTS hands over */
         size_t n_fds;
         char *data;
         size_t data_size, data_room;
@@ -239,9 +239,12 @@ static void raise_sigpipe(struct call *call) {
 static ssize_t send_once(const struct endpoint *e, struct message *m, bool with_control, bool wait) {
         struct iovec iov = { m->data, m->data_size };
         struct msghdr h = {
-                .msg_name = m->address.size ? &m->address.storage : NULL, .msg_namelen = m->address.size,
-                .msg_iov = &iov, .msg_iovlen = 1,
-                .msg_control = with_control && m->control_size ? m->control : NULL, .msg_controllen = with_control ? m->control_size : 0,
+                .msg_name = m->address.size ? &m->address.storage : NULL,
+                .msg_namelen = m->address.size,
+                .msg_iov = &iov,
+                .msg_iovlen = 1,
+                .msg_control = with_control && m->control_size ? m->control : NULL,
+                .msg_controllen = with_control ? m->control_size : 0,
         };
         ssize_t n = sendmsg(e->fd, &h, (m->flags & ~MSG_DONTWAIT) | MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT));
 
@@ -406,7 +409,8 @@ static int read_message(struct call *call, const struct endpoint *e, const struc
         return read_control(call, e, h, m);
 }
 
-static struct verdict send_message(struct call *call, const struct endpoint *e, const struct user_msghdr *h, int flags, uint64_t *ret_sent) {
+static struct verdict send_message(struct call *call, const struct endpoint *e, const struct user_msghdr *h, int flags,
+                                   uint64_t *ret_sent) {
         _cleanup_(message_done) struct message m = { .address = ADDRESS_INIT };
         struct verdict verdict;
         int r;

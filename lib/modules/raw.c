@@ -50,10 +50,8 @@ static struct verdict underlying(struct call *call) {
         const struct claim *claim = modules_claim(call->notif->data.nr);
 
         switch (known_class(call->notif->data.nr)) {
-        case SYSCALL_ABSENT:
-                return verdict_deny(ENOSYS);
-        case SYSCALL_REFUSED:
-                return refuse_handle(call);
+        case SYSCALL_ABSENT: return verdict_deny(ENOSYS);
+        case SYSCALL_REFUSED: return refuse_handle(call);
         default:
                 if (claim)
                         return claim->handle(call);
@@ -72,10 +70,8 @@ struct verdict raw_handle(struct call *call) {
                         continue;
                 call->syscall_rule = rule;
                 switch (rule->action) {
-                case ACTION_ERRNO:
-                        return verdict_deny(rule->error);
-                case ACTION_KILL:
-                        return verdict_kill();
+                case ACTION_ERRNO: return verdict_deny(rule->error);
+                case ACTION_KILL: return verdict_kill();
                 case ACTION_LOG: {
                         struct verdict verdict = underlying(call);
                         /* The record names what refused it. */
@@ -134,8 +130,9 @@ static int check_args(const struct syscall_rule *rule, struct policy_report *rep
                         return -EINVAL;
                 }
                 if (arg->value & ~arg->mask) {
-                        policy_report_add(report, false, rule->place, "argument %u can't be %#llx under the mask %#llx: the rule would never match",
-                                          arg->index, (unsigned long long) arg->value, (unsigned long long) arg->mask);
+                        policy_report_add(report, false, rule->place,
+                                          "argument %u can't be %#llx under the mask %#llx: the rule would never match", arg->index,
+                                          (unsigned long long) arg->value, (unsigned long long) arg->mask);
                         return -EINVAL;
                 }
         }
@@ -150,12 +147,13 @@ static int compile_call(const struct syscall_rule *rule, int nr, bool exact, str
         if (known_class(nr) == SYSCALL_ABSENT) {
                 if (rule->action == ACTION_LOG)
                         return 0; /* ENOSYS by the filter, as without the rule */
-                n = 0; /* `known` lets it through now: no arguments may pass unseen */
+                n = 0;            /* `known` lets it through now: no arguments may pass unseen */
         }
         if (known_class(nr) == SYSCALL_START && n == 0) {
                 if (rule->action == ACTION_LOG || !exact)
                         return 0;
-                policy_report_add(report, false, rule->place, "`%s` can't be refused altogether: no program could be started", modules_syscall_name(nr));
+                policy_report_add(report, false, rule->place, "`%s` can't be refused altogether: no program could be started",
+                                  modules_syscall_name(nr));
                 return -EINVAL;
         }
         return filter_builder_notify(filter, nr, args, n);
@@ -205,8 +203,9 @@ int raw_compile(const struct plan *plan, struct filter_builder *filter, struct p
         }
         if (syscalls->deny_unnamed) {
                 if (!allows(syscalls, __NR_execve)) {
-                        policy_report_add(report, false, (struct place) { .file = plan->policy->name },
-                                          "syscalls: default: deny needs a rule with `action: log` that names `execve`: no program could be started");
+                        policy_report_add(
+                                report, false, (struct place) { .file = plan->policy->name },
+                                "syscalls: default: deny needs a rule with `action: log` that names `execve`: no program could be started");
                         invalid = true;
                 }
                 for (int nr = 0; nr < SYSCALLS_MAX; nr++) {

@@ -41,6 +41,7 @@ static int cover(struct filter_builder *filter, int nr, unsigned index, uint32_t
         return r < 0 ? r : cover(filter, nr, index, mask, fixed | bit, prefix | bit, values, n, also);
 }
 
-int rule_unless(struct filter_builder *filter, int nr, unsigned index, uint32_t mask, const uint32_t *values, size_t n, const struct filter_arg *also) {
+int rule_unless(struct filter_builder *filter, int nr, unsigned index, uint32_t mask, const uint32_t *values, size_t n,
+                const struct filter_arg *also) {
         return cover(filter, nr, index, mask, 0, 0, values, n, also);
 }

@@ -115,7 +115,8 @@ Test(filter, arguments_under_a_mask) {
         cr_expect_eq(notify(&f, __NR_ioctl, 0, 0x5413), SECCOMP_RET_ALLOW);
         cr_expect_eq(notify(&f, __NR_ioctl, 0x5412, 0), SECCOMP_RET_ALLOW);
         for (unsigned i = 0; i < 64; i++)
-                cr_expect_eq(notify(&f, __NR_clone, UINT64_C(1) << i, 0), i == 28 ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ALLOW, "bit %u", i);
+                cr_expect_eq(notify(&f, __NR_clone, UINT64_C(1) << i, 0), i == 28 ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ALLOW, "bit %u",
+                             i);
         cr_expect_eq(notify(&f, __NR_clone, UINT64_MAX, 0), SECCOMP_RET_USER_NOTIF);
         cr_expect_eq(notify(&f, __NR_clone, ~UINT64_C(0x10000000), 0), SECCOMP_RET_ALLOW);
 }

@@ -11,8 +11,9 @@
 #include "probe.h"
 
 static const char *const targets[] = {
-        "f", "f/", "./f", "d", "d/", "d/.", "d/..", ".", "..", "", "l", "l/", "dl", "dl/", "dl/g", "d/g", "dangling", "dangling/", "nope", "nope/",
-        "nope/x", "f/x", "loop", "loop/x", "sock", "secret", "dark/x", "chain", "d/up/f", "out/nope", "new", "new/", "nope//", "../x/f",
+        "f",    "f/",     "./f",    "d",     "d/",       "d/.",       "d/..", ".",     "..",     "",       "l",    "l/",
+        "dl",   "dl/",    "dl/g",   "d/g",   "dangling", "dangling/", "nope", "nope/", "nope/x", "f/x",    "loop", "loop/x",
+        "sock", "secret", "dark/x", "chain", "d/up/f",   "out/nope",  "new",  "new/",  "nope//", "../x/f",
 };
 
 static void make_file(const char *name, mode_t mode) {
@@ -84,7 +85,9 @@ static void describe(int fd) {
 }
 
 static void open_all(void) {
-        static const int bits[] = { O_CREAT, O_EXCL, O_TRUNC, O_APPEND, O_NOFOLLOW, O_DIRECTORY, O_PATH, O_CLOEXEC, O_TMPFILE & ~O_DIRECTORY };
+        static const int bits[] = {
+                O_CREAT, O_EXCL, O_TRUNC, O_APPEND, O_NOFOLLOW, O_DIRECTORY, O_PATH, O_CLOEXEC, O_TMPFILE & ~O_DIRECTORY
+        };
 
         for (size_t t = 0; t < sizeof(targets) / sizeof(targets[0]); t++)
                 for (unsigned combination = 0; combination < 1U << 9; combination++)
@@ -144,9 +147,18 @@ static void show_openat2(const char *what, int dirfd, const char *path, uint64_t
 }
 
 static void openat2_all(void) {
-        static const char *const paths[] = { "f", "l", "d/up/f", "dl/g", "../x", "/usr/bin/env", "d/../f", "/proc/self/fd/0", "nope", "dangling", "." };
-        static const uint64_t resolves[] = { 0, RESOLVE_NO_XDEV, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH, RESOLVE_IN_ROOT,
-                                             RESOLVE_BENEATH | RESOLVE_IN_ROOT, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS, 0x40, 1ULL << 40 };
+        static const char *const paths[] = { "f",    "l",        "d/up/f", "dl/g", "../x", "/usr/bin/env", "d/../f", "/proc/self/fd/0",
+                                             "nope", "dangling", "." };
+        static const uint64_t resolves[] = { 0,
+                                             RESOLVE_NO_XDEV,
+                                             RESOLVE_NO_MAGICLINKS,
+                                             RESOLVE_NO_SYMLINKS,
+                                             RESOLVE_BENEATH,
+                                             RESOLVE_IN_ROOT,
+                                             RESOLVE_BENEATH | RESOLVE_IN_ROOT,
+                                             RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
+                                             0x40,
+                                             1ULL << 40 };
         int here = open(".", O_PATH | O_DIRECTORY), d = open("d", O_RDONLY | O_DIRECTORY);
         struct {
                 struct open_how how;
@@ -194,14 +206,15 @@ static void show_stat(const char *what, const char *target, int r, const struct 
         printf("%s %s: %s", what, target, SHOW(r));
         if (r >= 0)
                 printf(" dev %llx ino %llu mode %o links %lu uid %u gid %u rdev %llx size %lld block %ld blocks %lld mtime %ld.%09ld",
-                       (unsigned long long) st->st_dev, (unsigned long long) st->st_ino, st->st_mode, (unsigned long) st->st_nlink, st->st_uid,
-                       st->st_gid, (unsigned long long) st->st_rdev, (long long) st->st_size, (long) st->st_blksize, (long long) st->st_blocks,
-                       (long) st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
+                       (unsigned long long) st->st_dev, (unsigned long long) st->st_ino, st->st_mode, (unsigned long) st->st_nlink,
+                       st->st_uid, st->st_gid, (unsigned long long) st->st_rdev, (long long) st->st_size, (long) st->st_blksize,
+                       (long long) st->st_blocks, (long) st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
         printf("\n");
 }
 
 static void stat_all(int d) {
-        static const int flags[] = { 0, AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, AT_NO_AUTOMOUNT, 1, 0x8000, AT_REMOVEDIR };
+        static const int flags[] = { 0,      AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, AT_NO_AUTOMOUNT, 1,
+                                     0x8000, AT_REMOVEDIR };
         struct statx stx;
         struct stat st;
 

@@ -30,7 +30,8 @@ static int listener(struct sockaddr_in *ret) {
         socklen_t size = sizeof(*ret);
 
         *ret = loopback(0);
-        if (fd < 0 || bind(fd, (struct sockaddr *) ret, size) < 0 || listen(fd, 4) < 0 || getsockname(fd, (struct sockaddr *) ret, &size) < 0)
+        if (fd < 0 || bind(fd, (struct sockaddr *) ret, size) < 0 || listen(fd, 4) < 0 ||
+            getsockname(fd, (struct sockaddr *) ret, &size) < 0)
                 abort();
         return fd;
 }
@@ -86,8 +87,8 @@ static void tcp(void) {
         printf("fast open %d\n", (int) sendto(fd, "fast", 4, MSG_FASTOPEN, (struct sockaddr *) &address, sizeof(address)));
         printf("nodelay %s\n", SHOW(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &flag, sizeof(flag))));
         close(fd);
-        printf("no fd %s, file %s, path %s\n", SHOW(do_connect(99, &address, sizeof(address))), SHOW(do_connect(open("/", O_RDONLY), &address, 16)),
-               SHOW(do_connect(open("/", O_PATH), &address, 16)));
+        printf("no fd %s, file %s, path %s\n", SHOW(do_connect(99, &address, sizeof(address))),
+               SHOW(do_connect(open("/", O_RDONLY), &address, 16)), SHOW(do_connect(open("/", O_PATH), &address, 16)));
         close(server);
 }
 
@@ -144,8 +145,8 @@ static void udp(void) {
         int one = socket(AF_INET, SOCK_DGRAM, 0), two = socket(AF_INET, SOCK_DGRAM, 0);
         static char big[70000], text[100];
 
-        if (bind(one, (struct sockaddr *) &a, size) < 0 || bind(two, (struct sockaddr *) &b, size) < 0 || getsockname(one, (struct sockaddr *) &a, &size) < 0 ||
-            getsockname(two, (struct sockaddr *) &b, &size) < 0)
+        if (bind(one, (struct sockaddr *) &a, size) < 0 || bind(two, (struct sockaddr *) &b, size) < 0 ||
+            getsockname(one, (struct sockaddr *) &a, &size) < 0 || getsockname(two, (struct sockaddr *) &b, &size) < 0)
                 abort();
         printf("udp sendto %d\n", (int) sendto(one, "abc", 3, 0, (struct sockaddr *) &b, size));
         struct sockaddr_in from;
@@ -264,7 +265,8 @@ static int unix_connect(int type, const char *path) {
 }
 
 static void unix_sockets(void) {
-        static const char *const paths[] = { "sock", "./sock", "link", "dgram", "file", "nope", "nope/x", "file/x", "dir", "loop", "dark/sock", "far/../sock" };
+        static const char *const paths[] = { "sock",   "./sock", "link", "dgram", "file",      "nope",
+                                             "nope/x", "file/x", "dir",  "loop",  "dark/sock", "far/../sock" };
         struct sockaddr_un a = unix_address("sock"), d = unix_address("dgram"), c = unix_address("client"), name;
         socklen_t size = sizeof(name);
         int fd = socket(AF_UNIX, SOCK_STREAM, 0), dgram = socket(AF_UNIX, SOCK_DGRAM, 0), client = socket(AF_UNIX, SOCK_DGRAM, 0);
@@ -276,7 +278,8 @@ static void unix_sockets(void) {
         struct stat st;
         printf("unix node %s", SHOW(stat("sock", &st)));
         printf(" %o\n", st.st_mode);
-        printf("unix dgram %s %s\n", SHOW(bind(dgram, (struct sockaddr *) &d, sizeof(d))), SHOW(bind(client, (struct sockaddr *) &c, sizeof(c))));
+        printf("unix dgram %s %s\n", SHOW(bind(dgram, (struct sockaddr *) &d, sizeof(d))),
+               SHOW(bind(client, (struct sockaddr *) &c, sizeof(c))));
         printf("unix connect before listen %s\n", SHOW(unix_connect(SOCK_STREAM, "sock")));
         listen(fd, 50);
         for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
@@ -421,7 +424,8 @@ int main(void) {
         (void) mkdir("dir", 0755);
         (void) mkdir("dark", 0755);
         int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-        if (symlink("sock", "link") < 0 || symlink("loop", "loop") < 0 || symlink("dir", "far") < 0 || bind(fd, (struct sockaddr *) &dark, sizeof(dark)) < 0)
+        if (symlink("sock", "link") < 0 || symlink("loop", "loop") < 0 || symlink("dir", "far") < 0 ||
+            bind(fd, (struct sockaddr *) &dark, sizeof(dark)) < 0)
                 return 2;
         (void) chmod("dark", 0);
         close(open("file", O_WRONLY | O_CREAT, 0644));

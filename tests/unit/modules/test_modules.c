@@ -43,8 +43,8 @@ static void done(struct compiled *c) {
         policy_report_done(&c->report);
 }
 
-#define COMPILED(name, ...)                                             \
-        _cleanup_(done) struct compiled name = { __VA_ARGS__ };         \
+#define COMPILED(name, ...) \
+        _cleanup_(done) struct compiled name = { __VA_ARGS__ }; \
         cr_assert_eq(compile(&name), 0, "%s", name.report.n ? name.report.messages[0].text : "")
 
 static bool notified_args(const struct compiled *c, int nr, const uint64_t args[6]) {
@@ -87,9 +87,19 @@ Test(table, names_and_numbers) {
                 const char *name;
                 int nr;
         } rows[] = {
-                { "read", SYS_read }, { "stat", SYS_stat }, { "clone", SYS_clone }, { "sendmmsg", SYS_sendmmsg }, { "openat2", SYS_openat2 },
-                { "seccomp", SYS_seccomp }, { "io_uring_setup", SYS_io_uring_setup }, { "faccessat2", SYS_faccessat2 },
-                { "futex_waitv", SYS_futex_waitv }, { "cachestat", 451 }, { "fchmodat2", 452 }, { "mseal", 462 }, { "open_tree_attr", 467 },
+                { "read", SYS_read },
+                { "stat", SYS_stat },
+                { "clone", SYS_clone },
+                { "sendmmsg", SYS_sendmmsg },
+                { "openat2", SYS_openat2 },
+                { "seccomp", SYS_seccomp },
+                { "io_uring_setup", SYS_io_uring_setup },
+                { "faccessat2", SYS_faccessat2 },
+                { "futex_waitv", SYS_futex_waitv },
+                { "cachestat", 451 },
+                { "fchmodat2", 452 },
+                { "mseal", 462 },
+                { "open_tree_attr", 467 },
                 { "file_setattr", 469 },
         };
 
@@ -109,13 +119,52 @@ Test(table, names_and_numbers) {
 
 Test(table, what_takes_capabilities_is_refused) {
         static const char *const refused[] = {
-                "mount", "umount2", "pivot_root", "chroot", "setns", "unshare", "fsopen", "fsmount", "fsconfig", "fspick", "move_mount", "open_tree",
-                "mount_setattr", "open_tree_attr", "bpf", "perf_event_open", "keyctl", "add_key", "request_key", "userfaultfd", "kexec_load", "init_module",
-                "finit_module", "delete_module", "reboot", "swapon", "iopl", "ioperm", "open_by_handle_at", "pidfd_getfd", "kcmp", "sethostname",
-                "setdomainname", "syslog", "quotactl", "acct", "settimeofday", "clock_settime", "fanotify_init", "vhangup", "process_madvise",
+                "mount",
+                "umount2",
+                "pivot_root",
+                "chroot",
+                "setns",
+                "unshare",
+                "fsopen",
+                "fsmount",
+                "fsconfig",
+                "fspick",
+                "move_mount",
+                "open_tree",
+                "mount_setattr",
+                "open_tree_attr",
+                "bpf",
+                "perf_event_open",
+                "keyctl",
+                "add_key",
+                "request_key",
+                "userfaultfd",
+                "kexec_load",
+                "init_module",
+                "finit_module",
+                "delete_module",
+                "reboot",
+                "swapon",
+                "iopl",
+                "ioperm",
+                "open_by_handle_at",
+                "pidfd_getfd",
+                "kcmp",
+                "sethostname",
+                "setdomainname",
+                "syslog",
+                "quotactl",
+                "acct",
+                "settimeofday",
+                "clock_settime",
+                "fanotify_init",
+                "vhangup",
+                "process_madvise",
         };
         static const char *const absent[] = { "clone3", "io_uring_setup", "io_uring_enter", "io_uring_register", "nfsservctl" };
-        static const char *const allowed[] = { "open", "ptrace", "process_vm_readv", "process_vm_writev", "memfd_create", "landlock_restrict_self", "mknod", "arch_prctl" };
+        static const char *const allowed[] = {
+                "open", "ptrace", "process_vm_readv", "process_vm_writev", "memfd_create", "landlock_restrict_self", "mknod", "arch_prctl"
+        };
 
         for (size_t i = 0; i < ELEMENTSOF(refused); i++)
                 cr_expect_eq(known_class(modules_syscall_number(refused[i])), SYSCALL_REFUSED, "%s", refused[i]);
@@ -129,7 +178,9 @@ Test(table, what_takes_capabilities_is_refused) {
 
 /* What must hold of any plan: everything that is notified has somebody to answer it; what passes both programs is allowed by the table. */
 static void check_any(const struct compiled *c) {
-        static const uint64_t values[] = { 0, 1, 2, 8, 16, 0x5412, 0x541c, 0x20000, 0x10000000, 0x7e020000, UINT32_MAX, UINT64_C(1) << 32, UINT64_MAX };
+        static const uint64_t values[] = { 0,         1,       2,          8,          16,         0x5412,
+                                           0x541c,    0x20000, 0x10000000, 0x7e020000, UINT32_MAX, UINT64_C(1) << 32,
+                                           UINT64_MAX };
 
         for (int nr = -1; nr < SYSCALLS_MAX + 30; nr++)
                 for (size_t i = 0; i < ELEMENTSOF(values); i++)
@@ -166,8 +217,7 @@ Test(compile, refused_and_absent) {
                         cr_expect(!notified(&c, nr, 1, 2, 3));
                         cr_expect_eq(known(&c, nr), SECCOMP_RET_ALLOW);
                         break;
-                default:
-                        break;
+                default: break;
                 }
 }
 
@@ -214,7 +264,8 @@ Test(compile, terminals_and_listeners) {
         cr_expect(!notified(&c, SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, 0));
         cr_expect(!notified(&c, SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 8, 0));
         cr_expect(notified(&c, SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, 0));
-        cr_expect(notified(&c, SYS_seccomp, SECCOMP_SET_MODE_FILTER | UINT64_C(1) << 32, SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_TSYNC_ESRCH, 0));
+        cr_expect(notified(&c, SYS_seccomp, SECCOMP_SET_MODE_FILTER | UINT64_C(1) << 32,
+                           SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_TSYNC_ESRCH, 0));
         cr_expect_eq(answer(&c, SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &call).error, EBUSY);
         cr_expect_eq(answer(&c, SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &call).kind, VERDICT_PROCEED);
 }
@@ -231,7 +282,9 @@ static int socket_error(int family, int type, int protocol) {
                 return EAFNOSUPPORT;
         if (type == SOCK_RAW || type == SOCK_PACKET)
                 return EPERM;
-        return protocol == 0 || protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6 ? 0 : EPROTONOSUPPORT;
+        return protocol == 0 || protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6
+                       ? 0
+                       : EPROTONOSUPPORT;
 }
 
 Test(compile, sockets) {
@@ -241,7 +294,8 @@ Test(compile, sockets) {
         for (int family = -1; family < 50; family++)
                 for (int type = 0; type < 16; type++)
                         for (int protocol = 0; protocol < 300; protocol++) {
-                                uint64_t args[6] = { (uint32_t) family | UINT64_C(3) << 32, (uint32_t) type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol };
+                                uint64_t args[6] = { (uint32_t) family | UINT64_C(3) << 32, (uint32_t) type | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                                                     protocol };
                                 int error = socket_error(family, type, protocol);
                                 bool sent = notified_args(&c, SYS_socket, args);
                                 cr_assert(sent || error == 0, "socket(%d, %d, %d) passes", family, type, protocol);
@@ -280,8 +334,8 @@ Test(compile, network_modes) {
 
 Test(compile, files) {
         static const int calls[] = {
-                SYS_open, SYS_openat, SYS_openat2, SYS_creat, SYS_stat, SYS_lstat, SYS_newfstatat, SYS_statx, SYS_access, SYS_faccessat,
-                SYS_faccessat2, SYS_readlink, SYS_readlinkat, SYS_execve, SYS_execveat,
+                SYS_open,   SYS_openat,    SYS_openat2,    SYS_creat,    SYS_stat,       SYS_lstat,  SYS_newfstatat, SYS_statx,
+                SYS_access, SYS_faccessat, SYS_faccessat2, SYS_readlink, SYS_readlinkat, SYS_execve, SYS_execveat,
         };
         COMPILED(view);
         COMPILED(brokered, .plan.files_brokered = true);
@@ -291,7 +345,8 @@ Test(compile, files) {
                 cr_expect(notified(&brokered, calls[i], 1, 2, 3), "%d", calls[i]);
         }
         /* Hot, and harmless. */
-        cr_expect(!notified(&brokered, SYS_fstat, 1, 2, 3) && !notified(&brokered, SYS_read, 1, 2, 3) && !notified(&brokered, SYS_close, 1, 2, 3));
+        cr_expect(!notified(&brokered, SYS_fstat, 1, 2, 3) && !notified(&brokered, SYS_read, 1, 2, 3) &&
+                  !notified(&brokered, SYS_close, 1, 2, 3));
         cr_expect(!notified(&brokered, SYS_fcntl, 1, F_SETFL, 0));
         check_any(&brokered);
 }
@@ -312,12 +367,13 @@ Test(compile, kernel) {
 
 #define NAMES(...) .names = (char *[]) { __VA_ARGS__ }, .n_names = sizeof((char *[]) { __VA_ARGS__ }) / sizeof(char *)
 #define ARG(...) .args = (struct syscall_arg[]) { { __VA_ARGS__ } }, .n_args = 1
-#define RULES(...)                                                                  \
-        .policy.syscalls = { .rules = (struct syscall_rule[]) { __VA_ARGS__ },      \
+#define RULES(...) \
+        .policy.syscalls = { .rules = (struct syscall_rule[]) { __VA_ARGS__ }, \
                              .n_rules = sizeof((struct syscall_rule[]) { __VA_ARGS__ }) / sizeof(struct syscall_rule) }
 
 Test(raw, errno_and_first_match) {
-        COMPILED(c, RULES({ NAMES((char *) "ptrace"), .action = ACTION_ERRNO, .error = ENOSYS }, { NAMES((char *) "pt*"), .action = ACTION_KILL }));
+        COMPILED(c, RULES({ NAMES((char *) "ptrace"), .action = ACTION_ERRNO, .error = ENOSYS },
+                          { NAMES((char *) "pt*"), .action = ACTION_KILL }));
         struct call call;
 
         cr_expect(notified(&c, SYS_ptrace, 0, 0, 0));
@@ -342,7 +398,8 @@ Test(raw, kill_by_argument) {
 }
 
 Test(raw, sixty_four_bits_are_compared_by_the_broker) {
-        COMPILED(c, RULES({ NAMES((char *) "mmap"), ARG(.index = 1, .value = UINT64_C(0x100000001), .mask = UINT64_MAX), .action = ACTION_ERRNO, .error = ENOMEM }));
+        COMPILED(c, RULES({ NAMES((char *) "mmap"), ARG(.index = 1, .value = UINT64_C(0x100000001), .mask = UINT64_MAX),
+                            .action = ACTION_ERRNO, .error = ENOMEM }));
         struct call call;
 
         cr_expect(notified(&c, SYS_mmap, 0, UINT64_C(0x100000001), 0));
@@ -353,7 +410,8 @@ Test(raw, sixty_four_bits_are_compared_by_the_broker) {
 }
 
 Test(raw, log_tightens_nothing_and_loosens_nothing) {
-        COMPILED(c, RULES({ NAMES((char *) "getpid", (char *) "mount", (char *) "io_uring_setup", (char *) "clone"), .action = ACTION_LOG }));
+        COMPILED(c,
+                 RULES({ NAMES((char *) "getpid", (char *) "mount", (char *) "io_uring_setup", (char *) "clone"), .action = ACTION_LOG }));
         struct call call;
 
         cr_expect_eq(answer(&c, SYS_getpid, 0, 0, &call).kind, VERDICT_PROCEED);
@@ -368,7 +426,8 @@ Test(raw, log_tightens_nothing_and_loosens_nothing) {
 }
 
 Test(raw, a_rule_on_an_absent_call_opens_no_part_of_it) {
-        COMPILED(c, RULES({ NAMES((char *) "clone3"), ARG(.index = 1, .value = 88, .mask = UINT32_MAX), .action = ACTION_ERRNO, .error = EPERM }));
+        COMPILED(c, RULES({ NAMES((char *) "clone3"), ARG(.index = 1, .value = 88, .mask = UINT32_MAX), .action = ACTION_ERRNO,
+                            .error = EPERM }));
         struct call call;
 
         cr_expect(notified(&c, SYS_clone3, 0, 88, 0) && notified(&c, SYS_clone3, 0, 64, 0));
@@ -408,9 +467,13 @@ Test(raw, start_calls_stay_within_globs) {
 }
 
 Test(raw, deny) {
-        COMPILED(c, .policy.syscalls = { .deny_unnamed = true, .rules = (struct syscall_rule[]) {
-                { NAMES((char *) "execve", (char *) "get*", (char *) "mount"), .action = ACTION_LOG },
-                { NAMES((char *) "mmap"), ARG(.index = 2, .value = 4, .mask = 4), .action = ACTION_LOG } }, .n_rules = 2 });
+        COMPILED(c, .policy.syscalls = {
+                            .deny_unnamed = true,
+                            .rules =
+                                    (struct syscall_rule[]) {
+                                            { NAMES((char *) "execve", (char *) "get*", (char *) "mount"), .action = ACTION_LOG },
+                                            { NAMES((char *) "mmap"), ARG(.index = 2, .value = 4, .mask = 4), .action = ACTION_LOG } },
+                            .n_rules = 2 });
         struct call call;
 
         check_any(&c);
@@ -434,8 +497,16 @@ static void check_shipped(const char *name) {
         _cleanup_(plan_freep) struct plan *plan = NULL;
         _cleanup_(done) struct compiled c = {};
         const struct policy_request request = {
-                .policy = name, .folders = folders, .n_folders = 1, .uid = getuid(), .gid = getgid(), .user = "root", .home = "/root", .cwd = "/srv",
-                .name = "test", .environment = environment,
+                .policy = name,
+                .folders = folders,
+                .n_folders = 1,
+                .uid = getuid(),
+                .gid = getgid(),
+                .user = "root",
+                .home = "/root",
+                .cwd = "/srv",
+                .name = "test",
+                .environment = environment,
         };
 
         cr_assert_eq(policy_load(&request, &policy, &c.report), 0, "%s: %s", name, c.report.n ? c.report.messages[0].text : "");
@@ -447,7 +518,8 @@ static void check_shipped(const char *name) {
                 c.plan.policy = policy;
                 cr_assert_eq(modules_compile(&c.plan, &c.filter, &c.claims, &c.n_claims, &c.report), 0, "%s", name);
                 check_any(&c);
-                cr_expect_lt(c.filter.known.len + c.filter.notify.len, 1500, "%s: %d + %d instructions", name, c.filter.known.len, c.filter.notify.len);
+                cr_expect_lt(c.filter.known.len + c.filter.notify.len, 1500, "%s: %d + %d instructions", name, c.filter.known.len,
+                             c.filter.notify.len);
                 filter_done(&c.filter);
                 free(TAKE_PTR(c.claims));
         }
