@@ -272,6 +272,9 @@ _noreturn_ void init_run(struct start *start) {
         struct init i = { .start = start, .command_pidfd = -1, .channel = -1, .signals = -1, .slave = -1, .master = -1, .listener = -1 };
         char mapped;
 
+        /* kill(-1) must never mean anybody else's processes. */
+        if (getpid() != 1)
+                _exit(1);
         /* Before its map is there, it is nobody. 0: the worker is gone. */
         if (fd_receive(start->handover, &mapped, 1, NULL, 0, NULL) != 1)
                 _exit(1);

@@ -104,6 +104,17 @@ Test(launch, failures_name_their_step) {
         }
 }
 
+Test(launch, missing_user_namespaces) {
+        ends_with_status(99, "unshare -Ur sh -c \"echo 0 >/proc/sys/user/max_user_namespaces && $R true\"");
+        has("sysctl -w user.max_user_namespaces=10000");
+}
+
+/* Root in a user namespace that maps one id only has no others to give. */
+Test(launch, nested) {
+        ends_with_status(0, "unshare -Ur $R cat /proc/self/uid_map | tr -s ' '");
+        has(" 0 0 1\n");
+}
+
 Test(launch, directories_are_no_descriptors) {
         AS_BOTH {
                 ends_with_status(99, "$A $R true </tmp");
@@ -259,6 +270,11 @@ Test(launch, control_group) {
         has("the limit of 5 processes was reached (limits: processes)");
         ends_with_status(0, "$R --group --processes 5 --memory 30000000 cat /proc/self/cgroup");
         lacks("sandboxd-");
+        /* A hierarchy without the controllers says what it lacks. */
+        ends_with_status(97,
+                         "unshare -m sh -c \"umount -R /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; "
+                         "grep -q pids /sys/fs/cgroup/cgroup.controllers && echo controllers && exit 97; $R --group --processes 5 true\"");
+        has("controllers");
         /* Nothing stays, not even when the supervisor is killed. */
         ends_with_status(1, "$R --group --processes 5 --memory 50000000 sleep 50 & p=$!; sleep 0.3; kill -9 $p; sleep 0.5; find "
                             "/sys/fs/cgroup -name 'sandboxd-'$p'-*' | grep .");
