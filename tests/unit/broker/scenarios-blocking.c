@@ -180,7 +180,9 @@ static int body_killed(void) {
 static void check_killed(struct rig *rig) {
         remove_fifo(rig);
         EXPECT_EQ(rig->shared->counters.blocked, 30);
-        EXPECT_EQ(rig->shared->counters.gone, 30);
+        /* One that is seen to have a SIGKILL pending, but isn't dead yet, is answered. */
+        EXPECT(rig->shared->counters.gone >= 20);
+        EXPECT_EQ(rig->shared->counters.failed, 0);
 }
 
 static int body_meeting(void) {
