@@ -19,12 +19,15 @@ teardown_file() {
     rm -rf "$site"
 }
 
-# configuration WHO PORT: in the current directory. One process, so that no user is changed.
+# configuration WHO PORT: in the current directory. One process and, as root, root itself, so that no user is changed.
 configuration() {
+    local user=''
+    [ "$1" != root ] || user='user root root;'
     mkdir -p server
     cat > server/nginx.conf << EOF
 daemon off;
 master_process off;
+$user
 pid $PWD/server/nginx.pid;
 error_log $PWD/server/error.log;
 events { worker_connections 256; }

@@ -2,12 +2,12 @@
 
 load lib
 
-rules=(none read append write exec private deny hide read-below-deny)
+rules=(none read append write exec private deny hide bind within/deny deny/opened)
 
 setup_test() {
-    local rule name
+    local who rule name
     for who in user root; do
-        for rule in "${rules[@]}" bind; do
+        for rule in "${rules[@]}"; do
             mkdir -p "$work/$who/t/$rule"
             for name in file write append trunc unlink rename chmod utime truncate; do
                 echo content > "$work/$who/t/$rule/$name"
@@ -15,19 +15,20 @@ setup_test() {
             ln -s file "$work/$who/t/$rule/link"
             cp /bin/true "$work/$who/t/$rule/program"
         done
-        mkdir "$work/$who/t/deny/opened"
-        rmdir "$work/$who/t/deny/opened"
-        mv "$work/$who/t/read-below-deny" "$work/$who/t/deny/opened"
         give $who "$work/$who/t"
         cat > "$work/$who/rules.part" << EOF
-  read:    ["$work/$who/t/read", "$work/$who/t/deny/opened"]
-  append:  ["$work/$who/t/append"]
+  read:    ["$work/$who/t/read", "$work/$who/t/within", "$work/$who/t/deny/opened"]
   write:   ["$work/$who/t/write"]
   exec:    ["$work/$who/t/exec"]
   private: ["$work/$who/t/private"]
-  deny:    ["$work/$who/t/deny"]
+  deny:    ["$work/$who/t/deny", "$work/$who/t/within/deny"]
   hide:    ["$work/$who/t/hide"]
   binds:   { "$work/$who/t/bound": { from: "$work/$who/t/bind" } }
+EOF
+        # By itself: the view can't tell appending from writing, so that one such rule brings the broker in for all.
+        cat > "$work/$who/append.part" << EOF
+  read:    ["$work/$who/t/read"]
+  append:  ["$work/$who/t/append"]
 EOF
     done
 }
@@ -36,47 +37,53 @@ EOF
 expected() {
     /usr/bin/python3 - "$SANDBOXD_SOURCE/man/sandboxd.policy.5.scd" "$1" << 'EOF'
 import re, sys
+
+folders = {"binds": "bound", "read below deny": "deny/opened", "deny below read": "within/deny", "deny above read": "deny"}
 text = open(sys.argv[1]).read().split("# RULES, CALLS AND ERRORS", 1)[1].split("# NETWORK", 1)[0]
-cells, rows = [], []
+rows = []
 for line in text.splitlines():
-    match = re.match(r"[\[|:][\[<:\-|\] ]+ ?(.*)|\| +(.*)", line)
-    if re.match(r"(\[\[|\|)", line):
-        cells = []
-        rows.append(cells)
-    if re.match(r"(\[\[|\||:)", line):
-        cells.append(re.sub(r"^[\[\]|:<>\-]+\s*", "", line).replace("*", "").replace("\\_", "_").strip())
+    if re.match(r"\[\[|\|", line):
+        rows.append([])
+    if re.match(r"\[\[|\||:", line):
+        rows[-1].append(line[2:].replace("*", "").replace("\\_", "_").strip())
 rule = ""
 for row in rows[1:]:
     rule = row[0] or rule
-    view = row[2]
-    broker = row[3] or view
+    outcome = row[2] if sys.argv[2] == "view" else row[3] or row[2]
     for name in rule.split(", "):
         for call in row[1].split(", "):
-            print(f"{name}\t{call.removesuffix(' b')}\t{view if sys.argv[2] == 'view' else broker}")
+            print(folders.get(name, name), call.removesuffix(" b"), outcome, sep="\t")
 EOF
 }
 
-table() {
-    local tier=$2
-    folder "$1"
-    expected "$tier" | sort > "$work/expected"
-    [ "$(wc -l < "$work/expected")" -gt 60 ]
+# probe WHO TIER PART FOLDER…: what the calls give under a policy with these rules.
+probe() {
+    local who=$1 tier=$2 part=$3
+    shift 3
     {
         echo 'version: 1'
         echo 'extends: [base]'
         echo 'files:'
-        cat rules.part
+        cat "$work/$who/$part"
         [ "$tier" = view ] || echo '  enforce: broker'
-    } > "$work/table.yaml"
-    chmod 644 "$work/table.yaml"
-    cp "$SANDBOXD_SOURCE/tests/live/probe.py" "$work/$1/t/read/"
-    chmod 644 "$work/$1/t/read/probe.py"
-    as "$1" "$SANDBOXCTL" exec --quiet --chdir / --policy "$work/table.yaml" -- /usr/bin/python3 "$work/$1/t/read/probe.py" "$work/$1/t" \
-        none read append write exec private deny hide bound deny/opened > "$work/seen.raw" 2> "$work/seen.err" < /dev/null || {
+    } > "$work/$part.yaml"
+    chmod 644 "$work/$part.yaml"
+    as "$who" "$SANDBOXCTL" exec --quiet --chdir / --policy "$work/$part.yaml" -- /usr/bin/python3 "$work/$who/t/read/probe.py" "$work/$who/t" \
+        "$@" >> "$work/seen.raw" 2> "$work/seen.err" < /dev/null || {
         cat "$work/seen.err"
         return 1
     }
+}
+
+table() {
+    folder "$1"
+    cp "$SANDBOXD_SOURCE/tests/live/probe.py" "$work/$1/t/read/"
+    chmod 644 "$work/$1/t/read/probe.py"
+    probe "$1" "$2" rules.part none read write exec private hide bound deny deny/opened within/deny
+    probe "$1" "$2" append.part append
     sort "$work/seen.raw" > "$work/seen"
+    expected "$2" | sort > "$work/expected"
+    [ "$(wc -l < "$work/expected")" -gt 60 ]
     diff "$work/expected" "$work/seen"
 }
 
