@@ -112,7 +112,7 @@ static int supervise(struct launched *l, const struct launch_options *options) {
                 { .fd = l->pty >= 0 ? 0 : -1, .events = POLLIN },
         };
         struct launch_event event = {};
-        int status = 99, code;
+        int status = 99, code, r;
         char buffer[256];
         ssize_t n;
 
@@ -130,7 +130,7 @@ static int supervise(struct launched *l, const struct launch_options *options) {
                         else if (write(l->pty, buffer, n) != n)
                                 break;
                 }
-                while (launch_event_receive(l, &event) >= 0)
+                while ((r = launch_event_receive(l, &event)) >= 0)
                         if (event.type == LAUNCH_EXITED)
                                 status = WIFSIGNALED(event.status) ? 128 + WTERMSIG(event.status) : WEXITSTATUS(event.status);
                         else if (event.type == LAUNCH_FAILED)
@@ -140,6 +140,8 @@ static int supervise(struct launched *l, const struct launch_options *options) {
                                 struct launch_command command = { .type = LAUNCH_CONTINUE };
                                 (void) launch_command_send(l, &command);
                         }
+                if (r != -EAGAIN)
+                        polls[0].fd = -1;
                 if (polls[1].revents)
                         break;
         }
