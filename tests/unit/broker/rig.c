@@ -78,6 +78,14 @@ static int load_filter(const struct rig *rig, bool killable) {
         return fd < 0 ? -errno : fd;
 }
 
+pid_t rig_fork(void) {
+        pid_t pid = fork();
+
+        if (pid == 0)
+                prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+        return pid;
+}
+
 static int drop_capabilities(void) {
         struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
         struct __user_cap_data_struct data[2] = {};
@@ -147,7 +155,7 @@ int rig_run(struct rig *rig) {
                 return 1;
         close(shared_fd);
         rig_shared = rig->shared;
-        pid_t caller = fork();
+        pid_t caller = rig_fork();
         if (caller == 0)
                 run_caller(rig, number[1], go[0]);
         close(number[1]);
@@ -162,7 +170,7 @@ int rig_run(struct rig *rig) {
                 perror("pidfd_getfd");
                 return 1;
         }
-        rig->worker = fork();
+        rig->worker = rig_fork();
         if (rig->worker == 0)
                 run_worker(rig, listener, pidfd);
         listener = fd_close(listener);

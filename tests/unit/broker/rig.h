@@ -33,6 +33,9 @@ struct rig {
         pid_t worker;
 };
 
+/* fork(), whose child dies with us: a scenario that fails leaves nobody behind that sends signals. */
+pid_t rig_fork(void);
+
 /* The running rig's memory, for the caller to see what the worker has done so far. */
 extern struct shared *rig_shared;
 

@@ -213,7 +213,7 @@ static int body_many(void) {
         int status;
 
         for (int i = 0; i < CALLERS; i++) {
-                pids[i] = fork();
+                pids[i] = rig_fork();
                 if (pids[i] == 0) {
                         for (int j = 0; j < CALLS; j++)
                                 if (ASK(ANSWER_VALUE, i * CALLS + j) != i * CALLS + j)
@@ -237,7 +237,7 @@ static void check_many(struct rig *rig) {
 static int body_stuck(void) {
         struct timespec begin, end;
 
-        pid_t child = fork();
+        pid_t child = rig_fork();
         if (child == 0)
                 _exit(ASK(ANSWER_SLEEP, 900) == 1 ? 0 : 1);
         struct timespec little = { .tv_nsec = 100000000 };

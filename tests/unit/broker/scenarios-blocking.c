@@ -64,7 +64,7 @@ static void handle(int signal, int flags) {
 
 /* Sends this process a signal, and opens the other end of a FIFO, after a while each. -1: never. */
 static pid_t later(int signal, int signal_msec, int fifo, int fifo_msec) {
-        pid_t parent = getpid(), pid = fork();
+        pid_t parent = getpid(), pid = rig_fork();
 
         if (pid == 0) {
                 char name[16];
@@ -139,7 +139,7 @@ static int body_masked(void) {
 }
 
 static int body_stopped(void) {
-        pid_t me = getpid(), pid = fork();
+        pid_t me = getpid(), pid = rig_fork();
         char c;
 
         if (pid == 0) {
@@ -160,7 +160,7 @@ static int body_stopped(void) {
 /* Killed while it waits: the thread that waited for it is free again. */
 static int body_killed(void) {
         for (int i = 0; i < 30; i++) {
-                pid_t pid = fork();
+                pid_t pid = rig_fork();
                 if (pid == 0)
                         _exit(open_fifo(0, O_RDONLY) >= 0);
                 while (rig_shared->counters.blocked <= (unsigned) i)
@@ -190,7 +190,7 @@ static int body_meeting(void) {
         pid_t pids[PAIRS * 2];
 
         for (int i = 0; i < PAIRS * 2; i++) {
-                pids[i] = fork();
+                pids[i] = rig_fork();
                 if (pids[i] == 0) {
                         char c = 0;
                         /* All readers wait before the first writer comes. */
@@ -217,7 +217,7 @@ static int body_bound(void) {
         int status, refused = 0;
 
         for (int i = 0; i < N; i++) {
-                pids[i] = fork();
+                pids[i] = rig_fork();
                 if (pids[i] == 0) {
                         int fd = open_fifo(i, O_RDONLY);
                         _exit(fd == -EAGAIN ? 7 : fd < 0);
@@ -302,7 +302,7 @@ static int body_storm(void) {
 
         close(lowest);
         EXPECT(sigaction(SIGUSR1, &action, NULL) == 0);
-        pid_t storm = fork();
+        pid_t storm = rig_fork();
         if (storm == 0)
                 for (;;) {
                         kill(me, SIGUSR1);
