@@ -80,7 +80,15 @@ static const char *const paths[] = {
 /* What both ways say of a path has to be the same. */
 static void compare_stat(int dirfd, const char *path, int flags) {
         struct stat a = {}, b = {};
-        long native = NATIVE(__NR_newfstatat, dirfd, path, &a, flags, 0), ours = BROKERED(__NR_newfstatat, dirfd, path, &b, flags, 0);
+        long native, ours;
+
+        /* The kernel counts links twice when a look-up without locks fails and is done again with them: near 40 it isn't of one mind. */
+        for (int i = 0; i < 5; i++) {
+                native = NATIVE(__NR_newfstatat, dirfd, path, &a, flags, 0);
+                ours = BROKERED(__NR_newfstatat, dirfd, path, &b, flags, 0);
+                if (native != -ELOOP || ours == native)
+                        break;
+        }
 
         if (native != ours || (native == 0 && (a.st_ino != b.st_ino || a.st_dev != b.st_dev || a.st_mode != b.st_mode))) {
                 fprintf(stderr, "stat(%d, \"%.60s\", %#x): native %s (inode %lu), ours %s (inode %lu)\n", dirfd, path, flags,
@@ -92,6 +100,8 @@ static void compare_stat(int dirfd, const char *path, int flags) {
 static void compare_open(int dirfd, const char *path, int flags) {
         struct stat a = {}, b = {};
         int native = NATIVE(__NR_openat, dirfd, path, flags | O_NONBLOCK, 0, 0);
+        if (native == -ELOOP)
+                native = NATIVE(__NR_openat, dirfd, path, flags | O_NONBLOCK, 0, 0);
         if (native >= 0) {
                 fstat(native, &a);
                 close(native);
@@ -181,6 +191,8 @@ static void compare_how(const char *path, uint64_t resolve_bits) {
         struct open_how how = { .flags = O_RDONLY | O_NONBLOCK, .resolve = resolve_bits };
         int dirfd = open("a/..", O_RDONLY | O_DIRECTORY);
         int native = NATIVE(__NR_openat2, dirfd, path, &how, sizeof(how), 0);
+        if (native == -ELOOP)
+                native = NATIVE(__NR_openat2, dirfd, path, &how, sizeof(how), 0);
         close(native);
         int ours = BROKERED(__NR_openat2, dirfd, path, &how, sizeof(how), 0);
         close(ours);
