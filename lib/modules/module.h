@@ -16,7 +16,7 @@ enum syscall_class {
         SYSCALL_ABSENT,  /* ENOSYS by the filter: no such call, or one that libc does without (clone3, io_uring) */
         SYSCALL_REFUSED, /* EPERM by the broker, which counts and explains it */
         SYSCALL_ALLOWED, /* at most what Docker's default profile allows a container without capabilities */
-        SYSCALL_START,   /* allowed, and never notified as a whole: the launcher makes these between loading the filter and exec, when
+        SYSCALL_START,   /* allowed, and never notified: the launcher makes these between loading the filter and exec, when
                             nobody serves the listener yet; and no program runs without them */
 };
 

@@ -17,7 +17,8 @@ struct module {
         int (*compile)(const struct plan *plan, struct filter_builder *filter, struct policy_report *report);
 };
 
-/* Compiles the filter of a plan, and the claims that go with it (the caller frees `*ret_claims`). */
+/* Compiles the filter of a plan, and the claims that go with it (the caller frees `*ret_claims`). Whatever the policy says, read, write,
+ * close and exit_group are not notified: the launcher makes them between loading the filter and exec, when nobody answers yet. */
 int modules_compile(const struct plan *plan, struct filter *ret_filter, struct claim **ret_claims, size_t *ret_n,
                     struct policy_report *report);
 

@@ -139,8 +139,9 @@ static int check_args(const struct syscall_rule *rule, struct policy_report *rep
         return 0;
 }
 
-/* One call that a rule names. */
-static int compile_call(const struct syscall_rule *rule, int nr, bool exact, struct filter_builder *filter, struct policy_report *report) {
+/* One call that a rule names, by its name (`exact`) or by a glob. `quiet`: to name a call that needs no rule is no mistake. */
+static int compile_call(const struct syscall_rule *rule, int nr, bool exact, bool quiet, struct filter_builder *filter,
+                        struct policy_report *report) {
         struct filter_arg args[2];
         size_t n = filter_args(rule, args);
 
@@ -149,17 +150,20 @@ static int compile_call(const struct syscall_rule *rule, int nr, bool exact, str
                         return 0; /* ENOSYS by the filter, as without the rule */
                 n = 0;            /* `known` lets it through now: no arguments may pass unseen */
         }
-        if (known_class(nr) == SYSCALL_START && n == 0) {
-                if (rule->action == ACTION_LOG || !exact)
+        /* Not even for certain arguments: they could be those of the launcher, which nobody would answer. */
+        if (known_class(nr) == SYSCALL_START) {
+                if (!exact)
                         return 0;
-                policy_report_add(report, false, rule->place, "`%s` can't be refused altogether: no program could be started",
-                                  modules_syscall_name(nr));
-                return -EINVAL;
+                bool log = rule->action == ACTION_LOG;
+                if (!log || !quiet)
+                        policy_report_add(report, log, rule->place, "`%s` can't be %s: no program could be started",
+                                          modules_syscall_name(nr), log ? "recorded" : "refused");
+                return log ? 0 : -EINVAL;
         }
         return filter_builder_notify(filter, nr, args, n);
 }
 
-static int compile_rule(const struct syscall_rule *rule, struct filter_builder *filter, struct policy_report *report) {
+static int compile_rule(const struct syscall_rule *rule, bool quiet, struct filter_builder *filter, struct policy_report *report) {
         bool invalid = check_args(rule, report) < 0;
 
         for (size_t i = 0; i < rule->n_names; i++) {
@@ -168,7 +172,7 @@ static int compile_rule(const struct syscall_rule *rule, struct filter_builder *
                         if (!name_matches(rule->names[i], nr))
                                 continue;
                         any = true;
-                        int r = invalid ? 0 : compile_call(rule, nr, !is_glob(rule->names[i]), filter, report);
+                        int r = invalid ? 0 : compile_call(rule, nr, !is_glob(rule->names[i]), quiet, filter, report);
                         if (r == -EINVAL)
                                 invalid = true;
                         else if (r < 0)
@@ -195,7 +199,7 @@ int raw_compile(const struct plan *plan, struct filter_builder *filter, struct p
         int r;
 
         for (size_t i = 0; i < syscalls->n_rules; i++) {
-                r = compile_rule(syscalls->rules + i, filter, report);
+                r = compile_rule(syscalls->rules + i, syscalls->deny_unnamed, filter, report);
                 if (r == -EINVAL)
                         invalid = true;
                 else if (r < 0)

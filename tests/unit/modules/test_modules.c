@@ -458,6 +458,15 @@ Test(raw, errors) {
         expect_error(&deny, "execve");
 }
 
+/* The launcher writes and reads while nobody answers yet. */
+Test(raw, start_calls_are_never_notified) {
+        COMPILED(c, RULES({ NAMES((char *) "write"), ARG(.index = 0, .value = 1, .mask = UINT32_MAX), .action = ACTION_LOG }));
+
+        cr_expect(!notified(&c, SYS_write, 1, 0, 0));
+        cr_assert_eq(c.report.n, 1);
+        cr_expect(c.report.messages[0].warning && strstr(c.report.messages[0].text, "can't be recorded"));
+}
+
 Test(raw, start_calls_stay_within_globs) {
         COMPILED(c, RULES({ NAMES((char *) "*"), .action = ACTION_ERRNO, .error = EPERM }));
 
