@@ -12,14 +12,16 @@ extern char **environ;
 
 #define FOLDERS 3
 
-/* The folder of the shipped policies: the checkout's, for a program that runs from its build folder. */
-static const char *shipped_folder(void) {
+/* The folder of the shipped policies: the checkout's, for a program that runs from its build folder. That one is then as much its own as the
+ * program, whoever it belongs to. */
+static const char *shipped_folder(bool *ret_own) {
         char exe[PATH_MAX];
         ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 
         if (n > 0) {
                 exe[n] = 0;
-                if (str_starts(exe, SANDBOXD_BUILD_DIR "/"))
+                *ret_own = str_starts(exe, SANDBOXD_BUILD_DIR "/");
+                if (*ret_own)
                         return SANDBOXD_SOURCE_DIR "/policies";
         }
         return SANDBOXD_POLICY_DIR;
@@ -65,7 +67,7 @@ int request_init(struct policy_request *r) {
                 return -ENOMEM;
         folders[0] = user_folder(home);
         folders[1] = strdup(SANDBOXD_SYSTEM_POLICY_DIR);
-        folders[2] = strdup(shipped_folder());
+        folders[2] = strdup(shipped_folder(&r->trust_last));
         r->home = home ? strdup(home) : NULL;
         r->user = pw ? strdup(pw->pw_name) : NULL;
         if (!folders[0] || !folders[1] || !folders[2] || (home && !r->home) || (pw && !r->user)) {

@@ -195,6 +195,8 @@ struct policy_request {
         size_t n_flags;
         const char *const *folders;   /* where names are looked up, first wins: the user's, the system's, the shipped */
         size_t n_folders;
+        bool trust_last;              /* the last folder is the program's own: whoever can change it can change the program, so that owner and
+                                       * mode of its files say nothing (a checkout that root, or another user, runs) */
         uid_t uid;
         gid_t gid;
         const char *user, *home, *cwd, *name;

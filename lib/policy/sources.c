@@ -119,9 +119,16 @@ int policy_names(const char *const *folders, size_t n_folders, char ***ret_names
 
 /* ---- Opening ---- */
 
-static int check_owner(struct loader *l, const char *shown, struct place place, const struct stat *st) {
+enum {
+        SOURCE_FOLLOW = 1 << 0,  /* the last component may be a link */
+        SOURCE_TRUSTED = 1 << 1, /* whoever owns it and may write to it */
+};
+
+static int check_owner(struct loader *l, const char *shown, unsigned how, struct place place, const struct stat *st) {
         if (!S_ISREG(st->st_mode))
                 return ERROR(l, place, "%s is not a regular file", shown);
+        if (how & SOURCE_TRUSTED)
+                return 0;
         if (st->st_uid != 0 && st->st_uid != l->request->uid)
                 return ERROR(l, place, "%s is refused: it belongs to uid %u, and a policy must belong to you or to root", shown,
                              st->st_uid);
@@ -140,7 +147,7 @@ static bool already_loaded(const struct loader *l, const struct layer *layer) {
 }
 
 /* Opens, checks and reads a file; only opens and checks one that was loaded before. -ENOENT, with nothing reported, where there is none. */
-static int read_source(struct loader *l, const char *path, bool follow, struct place place, struct layer *layer) {
+static int read_source(struct loader *l, const char *path, unsigned how, struct place place, struct layer *layer) {
         _cleanup_free_ char *shown = str_escape(path), *text = NULL;
         char link[64], real[PATH_MAX];
         struct stat st;
@@ -149,17 +156,17 @@ static int read_source(struct loader *l, const char *path, bool follow, struct p
         if (!shown)
                 return -ENOMEM;
         /* O_NONBLOCK: a FIFO must not hold us. */
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (follow ? 0 : O_NOFOLLOW));
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (how & SOURCE_FOLLOW ? 0 : O_NOFOLLOW));
         if (fd < 0) {
                 if (errno == ENOENT || errno == ENOTDIR)
                         return -ENOENT;
-                if (errno == ELOOP && !follow)
+                if (errno == ELOOP && !(how & SOURCE_FOLLOW))
                         return ERROR(l, place, "%s is a symbolic link; name the policy file itself", shown);
                 return ERROR(l, place, "%s can't be opened: %s", shown, strerror(errno));
         }
         if (fstat(fd, &st) < 0)
                 return -errno;
-        int r = check_owner(l, shown, place, &st);
+        int r = check_owner(l, shown, how, place, &st);
         if (r < 0)
                 return r;
         layer->file = arena_strdup(l->arena, path);
@@ -222,7 +229,8 @@ static int read_named(struct loader *l, const char *name, struct place place, st
                 if (!l->request->folders[i] ||
                     (size_t) snprintf(path, sizeof(path), "%s/%s.yaml", l->request->folders[i], name) >= sizeof(path))
                         continue;
-                int r = read_source(l, path, true, place, layer);
+                bool trusted = l->request->trust_last && i + 1 == l->request->n_folders;
+                int r = read_source(l, path, SOURCE_FOLLOW | (trusted ? SOURCE_TRUSTED : 0), place, layer);
                 if (r != -ENOENT)
                         return r;
         }
@@ -247,7 +255,7 @@ static int read_path(struct loader *l, const char *path, const char *folder, str
                 length = snprintf(full, sizeof(full), "%s", path);
         if ((size_t) length >= sizeof(full))
                 return ERROR(l, place, "the path of the policy is too long");
-        int r = read_source(l, full, false, place, layer);
+        int r = read_source(l, full, 0, place, layer);
         if (r == -ENOENT)
                 policy_report_add(l->report, false, place, "there is no policy file `%.300s`", word ? word : "");
         return r;

@@ -91,6 +91,25 @@ Test(sources, files_of_others_are_refused_unread) {
         }
 }
 
+Test(sources, the_programs_own_folder_is_trusted) {
+        FIXTURE;
+        char own[128];
+        snprintf(own, sizeof(own), "%s/own", f.folder);
+        const char *folders[] = { f.folder, own };
+        f.request.folders = folders;
+        f.request.n_folders = 2;
+        make_file(&f, "own/a.yaml", "extends: [b]\n");
+        make_file(&f, "own/b.yaml", "version: 1\n");
+        make_file(&f, "c.yaml", "version: 1\n");
+        cr_assert(chmod(in_folder(&f, "own/b.yaml"), 0664) == 0 && chmod(in_folder(&f, "c.yaml"), 0664) == 0);
+        cr_expect(load_by(&f, "a") == -EINVAL);
+        cr_expect_says(&f, "others may write");
+        f.request.trust_last = true;
+        cr_assert_loads(&f, load_by(&f, "a"));
+        cr_expect(load_by(&f, "c") == -EINVAL, "the other folders are not");
+        cr_expect(load_by(&f, in_folder(&f, "own/b.yaml")) == -EINVAL, "nor is it by its path");
+}
+
 Test(sources, extends_shows_no_other_files) {
         FIXTURE;
         make_file(&f, "shadow", "SECRET: x\n");
