@@ -34,7 +34,7 @@ struct task_status {
         uint64_t permitted;
         bool no_new_privs;
         unsigned threads;
-        pid_t tgid, tgid_inside, tid_inside; /* inside: in the innermost pid namespace */
+        pid_t tgid, tgid_inside, tid_inside;       /* inside: in the innermost pid namespace */
         uint64_t pending, pending_shared, blocked; /* signals; bit 0 is signal 1 */
 };
 
@@ -72,15 +72,15 @@ struct mount {
 struct mounts {
         struct mount *list; /* sorted by id */
         size_t n;
-        pid_t task;         /* whose they are, for reading them anew */
+        pid_t task; /* whose they are, for reading them anew */
 };
 
 struct sandbox_root {
         pthread_mutex_t lock;
         bool ready;
-        int root;          /* O_PATH */
-        bool root_is_ours; /* the worker's own root is the same: no chroot */
-        int namespaces[3]; /* net, uts, ipc where they are not the worker's own; else -1 */
+        int root;                       /* O_PATH */
+        bool root_is_ours;              /* the worker's own root is the same: no chroot */
+        int namespaces[3];              /* net, uts, ipc where they are not the worker's own; else -1 */
         struct credentials credentials; /* of all callers, where `constant` */
         bool constant;
         struct mounts mounts;
@@ -112,7 +112,7 @@ struct receiver {
         /* Kept handles of the last caller. They never mean another task: of one that is reaped they give ESRCH. */
         pid_t pidfd_of, proc_of;
         int pidfd, proc;
-        int own_fds;                    /* O_PATH of the thread's own /proc/thread-self/fd: outlives the chroot */
+        int own_fds;                   /* O_PATH of the thread's own /proc/thread-self/fd: outlives the chroot */
         pid_t tgid_inside, tid_inside; /* 0: not asked yet; of this call */
 
         struct credentials credentials; /* the thread's own at present */
@@ -190,14 +190,14 @@ struct worker {
         const struct plan *plan;
         struct shared *shared;
         int listener, init_pidfd, log_fd, low_port_socket;
-        int proc; /* O_PATH of the host's /proc */
+        int proc;    /* O_PATH of the host's /proc */
         int outside; /* O_PATH of the tree that the view was taken from */
         dev_t proc_device;
-        int wake; /* eventfd of the monitor */
+        int wake;                   /* eventfd of the monitor */
         const struct claim **table; /* by number */
         size_t n_table;
         bool protected_symlinks, trace_restricted; /* sysctls of the host: fs.protected_symlinks; kernel.yama.ptrace_scope */
-        bool unsafe_proceed; /* FOR TESTS: sys_unsafe() */
+        bool unsafe_proceed;                       /* FOR TESTS: sys_unsafe() */
         struct sandbox_root root;
         struct inject_cost inject;
         cpu_set_t all_cpus;
@@ -212,11 +212,11 @@ struct worker {
         _Atomic unsigned waiting; /* threads in NOTIF_RECV */
         _Atomic unsigned wanted;  /* how many should be there */
         unsigned min_wanted, max_wanted;
-        _Atomic int pressure;     /* loop.c: do calls wait for receivers? */
+        _Atomic int pressure; /* loop.c: do calls wait for receivers? */
         _Atomic unsigned n_blocked;
         _Atomic bool monitor_sleeps;
-        _Atomic uint64_t taken;   /* calls received */
-        _Atomic int fatal;        /* negative errno: the worker can't go on */
+        _Atomic uint64_t taken; /* calls received */
+        _Atomic int fatal;      /* negative errno: the worker can't go on */
 };
 
 /* Nanoseconds of the monotonic clock. */

@@ -31,11 +31,11 @@ enum proceed_reason {
 
 struct verdict {
         enum verdict_kind kind;
-        bool denied;               /* the policy refused it (as against an error that the kernel would have given as well) */
-        int64_t value;             /* VALUE */
-        int error;                 /* ERROR: positive errno */
-        int fd;                    /* FD: to be injected; owned by the verdict, closed by the loop */
-        bool cloexec;              /* FD: set FD_CLOEXEC on it in the caller */
+        bool denied;                /* the policy refused it (as against an error that the kernel would have given as well) */
+        int64_t value;              /* VALUE */
+        int error;                  /* ERROR: positive errno */
+        int fd;                     /* FD: to be injected; owned by the verdict, closed by the loop */
+        bool cloexec;               /* FD: set FD_CLOEXEC on it in the caller */
         enum proceed_reason reason; /* PROCEED */
 };
 
@@ -85,8 +85,8 @@ struct call {
         const struct file_rule *file_rule; /* the rule that decided, whichever applies */
         const struct net_rule *net_rule;
         const struct syscall_rule *syscall_rule;
-        const char *why;                   /* static text where no rule decided: "no rule names it" */
-        const char *remedy;                /* static name of the right that would allow it: "read", "write", "append", "exec", "connect", "bind" */
+        const char *why;    /* static text where no rule decided: "no rule names it" */
+        const char *remedy; /* static name of the right that would allow it: "read", "write", "append", "exec", "connect", "bind" */
 
         /* Scratch space of the thread, for paths read from the caller; free for the handler's use. */
         char *path;  /* PATH_MAX + 1 bytes */

@@ -6,8 +6,8 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <poll.h>
-#include <signal.h>
 #include <sched.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -41,17 +41,10 @@ static struct verdict validate(struct receiver *r, struct verdict v) {
         bool valid;
 
         switch (v.kind) {
-        case VERDICT_VALUE:
-                valid = v.value < -4095 || v.value >= 0;
-                break;
-        case VERDICT_ERROR:
-                valid = v.error >= 1 && v.error <= 4095;
-                break;
-        case VERDICT_FD:
-                valid = v.fd >= 0;
-                break;
-        default:
-                valid = v.kind <= VERDICT_RESTART;
+        case VERDICT_VALUE: valid = v.value < -4095 || v.value >= 0; break;
+        case VERDICT_ERROR: valid = v.error >= 1 && v.error <= 4095; break;
+        case VERDICT_FD: valid = v.fd >= 0; break;
+        default: valid = v.kind <= VERDICT_RESTART;
         }
         if (valid)
                 return v;

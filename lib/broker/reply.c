@@ -193,20 +193,13 @@ struct reply_result reply_send(struct receiver *r, struct verdict *v) {
                 v->kind = VERDICT_PROCEED;
         }
         switch (v->kind) {
-        case VERDICT_VALUE:
-                return send_reply(r, v->value, 0, 0);
-        case VERDICT_ERROR:
-                return send_reply(r, 0, v->error, 0);
-        case VERDICT_FD:
-                return inject(r, v);
-        case VERDICT_PROCEED:
-                return send_reply(r, 0, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
-        case VERDICT_KILL:
-                return kill_sandbox(r);
-        case VERDICT_RESTART:
-                return send_reply(r, 0, restart_error(r), 0);
-        case VERDICT_GONE:
-                break;
+        case VERDICT_VALUE: return send_reply(r, v->value, 0, 0);
+        case VERDICT_ERROR: return send_reply(r, 0, v->error, 0);
+        case VERDICT_FD: return inject(r, v);
+        case VERDICT_PROCEED: return send_reply(r, 0, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+        case VERDICT_KILL: return kill_sandbox(r);
+        case VERDICT_RESTART: return send_reply(r, 0, restart_error(r), 0);
+        case VERDICT_GONE: break;
         }
         /* A caller that is there after all must not wait for ever. */
         if (!loop_valid(&r->call))

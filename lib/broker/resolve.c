@@ -161,7 +161,7 @@ static int resolve_descriptor(struct call *call, int start, struct pin *ret) {
 
 static uint64_t resolve_flags(unsigned flags) {
         return (flags & RESOLVE_IN_BENEATH ? RESOLVE_BENEATH : 0) | (flags & RESOLVE_IN_ROOTED ? RESOLVE_IN_ROOT : 0) |
-                (flags & RESOLVE_IN_NO_XDEV ? RESOLVE_NO_XDEV : 0);
+               (flags & RESOLVE_IN_NO_XDEV ? RESOLVE_NO_XDEV : 0);
 }
 
 /* -ELOOP: to be walked by hand. */

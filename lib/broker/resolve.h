@@ -15,23 +15,27 @@
 #include "call.h"
 
 enum {
-        RESOLVE_FOLLOW = 1 << 0,   /* follow a symlink in the last component */
-        RESOLVE_EMPTY = 1 << 1,    /* AT_EMPTY_PATH: "" means the dirfd itself */
-        RESOLVE_PARENT = 1 << 2,   /* for creating, removing, renaming: pin the parent even where the name doesn't exist */
+        RESOLVE_FOLLOW = 1 << 0,      /* follow a symlink in the last component */
+        RESOLVE_EMPTY = 1 << 1,       /* AT_EMPTY_PATH: "" means the dirfd itself */
+        RESOLVE_PARENT = 1 << 2,      /* for creating, removing, renaming: pin the parent even where the name doesn't exist */
         RESOLVE_WANT_PARENT = 1 << 3, /* pin the parent as well where the name exists */
         /* openat2(2)'s, to be checked on the way: */
-        RESOLVE_IN_BENEATH = 1 << 4, RESOLVE_IN_ROOTED = 1 << 5, RESOLVE_IN_NO_SYMLINKS = 1 << 6, RESOLVE_IN_NO_MAGICLINKS = 1 << 7,
+        RESOLVE_IN_BENEATH = 1 << 4,
+        RESOLVE_IN_ROOTED = 1 << 5,
+        RESOLVE_IN_NO_SYMLINKS = 1 << 6,
+        RESOLVE_IN_NO_MAGICLINKS = 1 << 7,
         RESOLVE_IN_NO_XDEV = 1 << 8,
 };
 
 struct pin {
-        int fd;                 /* O_PATH of the object, or -1 where it doesn't exist (RESOLVE_PARENT) */
-        int parent;             /* O_PATH of the directory, or -1 */
+        int fd;                  /* O_PATH of the object, or -1 where it doesn't exist (RESOLVE_PARENT) */
+        int parent;              /* O_PATH of the directory, or -1 */
         char name[NAME_MAX + 2]; /* last component, with the trailing slash that the caller gave */
-        struct stat st;         /* of the object */
-        bool magic;             /* reached through a magic link (/proc/self/fd/N, …): `path` is what the kernel says of it */
-        bool outside;           /* no path below the root names it (pipe:[…], a deleted file, an fd from elsewhere); `match` is DENIED then */
-        struct match match;     /* what the plan says of `path`. HIDDEN comes with RESOLVE_PARENT only: the name is absent, and not to be made */
+        struct stat st;          /* of the object */
+        bool magic;              /* reached through a magic link (/proc/self/fd/N, …): `path` is what the kernel says of it */
+        bool outside; /* no path below the root names it (pipe:[…], a deleted file, an fd from elsewhere); `match` is DENIED then */
+        struct match
+                match; /* what the plan says of `path`. HIDDEN comes with RESOLVE_PARENT only: the name is absent, and not to be made */
         char path[PATH_MAX + 1]; /* resolved, absolute in the caller's root; of the would-be object where it doesn't exist */
 };
 

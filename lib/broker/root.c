@@ -193,7 +193,7 @@ static bool same_directory(int fd, const char *path) {
         unsigned mask = STATX_INO | STATX_MNT_ID;
 
         return statx(fd, "", AT_EMPTY_PATH, mask, &a) >= 0 && statx(AT_FDCWD, path, 0, mask, &b) >= 0 && a.stx_ino == b.stx_ino &&
-                a.stx_mnt_id == b.stx_mnt_id && a.stx_dev_major == b.stx_dev_major && a.stx_dev_minor == b.stx_dev_minor;
+               a.stx_mnt_id == b.stx_mnt_id && a.stx_dev_major == b.stx_dev_major && a.stx_dev_minor == b.stx_dev_minor;
 }
 
 static int find_namespaces(struct receiver *r, int found[ELEMENTSOF(namespaces)]) {
@@ -295,7 +295,8 @@ int root_enter(struct receiver *r) {
 }
 
 bool target_absent_outside(struct call *call, const char *path) {
-        _cleanup_close_ int fd = sys_openat2(call->worker->outside, path, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+        _cleanup_close_ int fd =
+                sys_openat2(call->worker->outside, path, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 
         return fd < 0 && (errno == ENOENT || errno == ENOTDIR);
 }

@@ -32,8 +32,8 @@ struct slot {
 
 struct counters {
         _Atomic uint64_t notified, allowed, denied, injected, failed, gone;
-        _Atomic uint64_t blocked;   /* calls that had to wait */
-        _Atomic uint64_t refused;   /* replies that the loop refused because they were out of the kernel's ranges */
+        _Atomic uint64_t blocked; /* calls that had to wait */
+        _Atomic uint64_t refused; /* replies that the loop refused because they were out of the kernel's ranges */
 };
 
 struct kill_note { /* the first kill verdict */

@@ -26,11 +26,11 @@
 #else
 #define STACK_SIZE (256U << 10)
 #endif
-#define MAX_STANDBY 8   /* more than this many idle threads end */
+#define MAX_STANDBY 8 /* more than this many idle threads end */
 #define TICK_MSEC 20
-#define IDLE_TICKS 10   /* without a call, after which the monitor sleeps */
-#define BLOCKED_MSEC 5  /* between two looks at blocked calls */
-#define CANCEL_MSEC 1   /* between two signals to a thread that is to leave a system call */
+#define IDLE_TICKS 10  /* without a call, after which the monitor sleeps */
+#define BLOCKED_MSEC 5 /* between two looks at blocked calls */
+#define CANCEL_MSEC 1  /* between two signals to a thread that is to leave a system call */
 #define SHARED_POLLS 4
 #define END_MSEC 500
 

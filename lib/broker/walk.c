@@ -25,16 +25,16 @@ struct walk {
         unsigned flags;
         struct pin *pin;
 
-        int at;          /* a directory, O_PATH; owned */
+        int at; /* a directory, O_PATH; owned */
         enum where where;
-        uint64_t mount;  /* of `at` */
+        uint64_t mount;          /* of `at` */
         char path[PATH_MAX + 1]; /* of `at` */
-        bool magic;      /* a magic link was followed */
+        bool magic;              /* a magic link was followed */
 
-        int scope;       /* RESOLVE_IN_BENEATH, RESOLVE_IN_ROOTED: what must not be left; borrowed, else -1 */
+        int scope; /* RESOLVE_IN_BENEATH, RESOLVE_IN_ROOTED: what must not be left; borrowed, else -1 */
         char scope_path[PATH_MAX + 1];
 
-        char *rest;      /* what is left to walk, NUL terminated; owned */
+        char *rest; /* what is left to walk, NUL terminated; owned */
         unsigned links;
         bool root_known; /* as the kernel's nd->root: only then an absolute link isn't a crossing for RESOLVE_NO_XDEV */
         bool tried_jump; /* the rest as it stands can't be passed in one step */
@@ -201,12 +201,9 @@ static int follow(struct walk *w, int link, const struct stat *st, const char *n
                 return -EACCES;
         kind = proc_link_kind(w->r, link, w->path, w->mount, name, &place);
         switch (kind) {
-        case PROC_LINK_PLAIN:
-                return expand_plain(w, link);
-        case PROC_LINK_TEXT:
-                return expand(w, place.text);
-        case PROC_LINK_MAGIC:
-                return jump_magic(w, name, &place);
+        case PROC_LINK_PLAIN: return expand_plain(w, link);
+        case PROC_LINK_TEXT: return expand(w, place.text);
+        case PROC_LINK_MAGIC: return jump_magic(w, name, &place);
         }
         return kind;
 }

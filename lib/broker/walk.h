@@ -32,7 +32,7 @@ enum proc_link {
         PROC_LINK_MAGIC, /* leads to an object without naming it */
 };
 struct proc_place {
-        bool own;     /* below the caller's own /proc/PID */
+        bool own; /* below the caller's own /proc/PID */
         char text[64];
 };
 /* What the symlink `name` in the directory `at`, which lies at `path` on a mount, is. Returns enum proc_link or negative errno. */

@@ -10,19 +10,19 @@
 #include "slots.h"
 
 struct worker_options {
-        const char *name;            /* of the sandbox, for records */
+        const char *name; /* of the sandbox, for records */
         const struct plan *plan;
-        const struct claim *claims;  /* sorted or not; at most one for each number */
+        const struct claim *claims; /* sorted or not; at most one for each number */
         size_t n_claims;
         struct shared *shared;
-        int listener;                /* taken over */
-        bool wait_killable;          /* the filter was loaded with it: calls may be restarted, fds injected, side effects done */
-        int init_pidfd;              /* of the sandbox's init, from which root, namespaces and procfs are taken; taken over */
-        int log_fd;                  /* one JSON object a line for each record; -1: none */
+        int listener;       /* taken over */
+        bool wait_killable; /* the filter was loaded with it: calls may be restarted, fds injected, side effects done */
+        int init_pidfd;     /* of the sandbox's init, from which root, namespaces and procfs are taken; taken over */
+        int log_fd;         /* one JSON object a line for each record; -1: none */
         enum audit_record record;
-        int low_port_socket;         /* SEQPACKET to the supervisor, which binds low ports (launch.h); -1: none */
-        unsigned receivers;          /* 0: a good number */
-        unsigned max_threads;        /* 0: a good number */
+        int low_port_socket;  /* SEQPACKET to the supervisor, which binds low ports (launch.h); -1: none */
+        unsigned receivers;   /* 0: a good number */
+        unsigned max_threads; /* 0: a good number */
 };
 
 /* Runs until the sandbox is gone, then returns 0; negative errno when it could not start. The calling process must be single-threaded, in the

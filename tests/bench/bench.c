@@ -45,25 +45,23 @@ static double median(double *values, unsigned n) {
 
 /* ---- our side ---- */
 
-static const char policy_text[] =
-        "version: 1\n"
-        "description: every call of the benchmark goes to the broker\n"
-        "files:\n"
-        "  exec: [/usr, /bin, /sbin, /lib, /lib64, \"%s\"]\n"
-        "  read: [/etc/ld.so.cache, /etc/ld.so.preload]\n"
-        "  private: [/tmp]\n"
-        "  enforce: broker\n"
-        "kernel: { uname: { release: 1.2.3 } }\n"
-        "network: { mode: host, connect: [\"tcp:127.0.0.1:*\"], bind: [\"tcp:127.0.0.1:*\"] }\n"
-        "syscalls: { rules: [{ match: getpgid, action: errno EPERM }] }\n";
+static const char policy_text[] = "version: 1\n"
+                                  "description: every call of the benchmark goes to the broker\n"
+                                  "files:\n"
+                                  "  exec: [/usr, /bin, /sbin, /lib, /lib64, \"%s\"]\n"
+                                  "  read: [/etc/ld.so.cache, /etc/ld.so.preload]\n"
+                                  "  private: [/tmp]\n"
+                                  "  enforce: broker\n"
+                                  "kernel: { uname: { release: 1.2.3 } }\n"
+                                  "network: { mode: host, connect: [\"tcp:127.0.0.1:*\"], bind: [\"tcp:127.0.0.1:*\"] }\n"
+                                  "syscalls: { rules: [{ match: getpgid, action: errno EPERM }] }\n";
 
-static const char start_policy_text[] =
-        "version: 1\n"
-        "description: what bwrap is given\n"
-        "files:\n"
-        "  exec: [/usr, /bin, /sbin, /lib, /lib64]\n"
-        "  private: [/tmp]\n"
-        "network: { mode: none }\n";
+static const char start_policy_text[] = "version: 1\n"
+                                        "description: what bwrap is given\n"
+                                        "files:\n"
+                                        "  exec: [/usr, /bin, /sbin, /lib, /lib64]\n"
+                                        "  private: [/tmp]\n"
+                                        "network: { mode: none }\n";
 
 static int write_file(const char *path, const char *format, const char *argument) {
         FILE *f = fopen(path, "we");
@@ -101,7 +99,8 @@ static void remove_policies(struct bench *b) {
 static int start_clients(struct bench *b) {
         const char *const native[] = { b->self, "--client", NULL };
         const char *const raw[] = { b->self, "--raw-client", NULL };
-        const char *const ours[] = { b->sandboxctl, "exec", "--policy", b->policy, "--quiet", "--chdir", "/", "--", b->self, "--client", NULL };
+        const char *const ours[] = { b->sandboxctl, "exec", "--policy", b->policy,  "--quiet", "--chdir",
+                                     "/",           "--",   b->self,    "--client", NULL };
         int r;
 
         r = client_start(&b->clients[WAY_NATIVE], native);
@@ -132,9 +131,34 @@ static void measure_start(struct bench *b) {
         snprintf(policy, sizeof(policy), "%s/start.yaml", b->folder);
         const char *const ours[] = { b->sandboxctl, "exec", "--policy", policy, "--quiet", "--chdir", "/", "--", "/bin/true", NULL };
         const char *const bwrap[] = {
-                "/usr/bin/bwrap", "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net", "--unshare-cgroup", "--ro-bind", "/usr",
-                "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64", "--proc", "/proc", "--dev", "/dev",
-                "--tmpfs", "/tmp", "--die-with-parent", "/bin/true", NULL,
+                "/usr/bin/bwrap",
+                "--unshare-user",
+                "--unshare-pid",
+                "--unshare-ipc",
+                "--unshare-uts",
+                "--unshare-net",
+                "--unshare-cgroup",
+                "--ro-bind",
+                "/usr",
+                "/usr",
+                "--symlink",
+                "usr/bin",
+                "/bin",
+                "--symlink",
+                "usr/lib",
+                "/lib",
+                "--symlink",
+                "usr/lib64",
+                "/lib64",
+                "--proc",
+                "/proc",
+                "--dev",
+                "/dev",
+                "--tmpfs",
+                "/tmp",
+                "--die-with-parent",
+                "/bin/true",
+                NULL,
         };
         double a[MAX_ROUNDS], c[MAX_ROUNDS];
 
@@ -218,8 +242,9 @@ static int run(struct bench *b) {
 
 int main(int argc, char **argv) {
         static const struct option options[] = {
-                { "sandboxctl", required_argument, NULL, 's' }, { "json", required_argument, NULL, 'j' },  { "rounds", required_argument, NULL, 'r' },
-                { "client", no_argument, NULL, 'c' },           { "raw-client", no_argument, NULL, 'w' }, {},
+                { "sandboxctl", required_argument, NULL, 's' }, { "json", required_argument, NULL, 'j' },
+                { "rounds", required_argument, NULL, 'r' },     { "client", no_argument, NULL, 'c' },
+                { "raw-client", no_argument, NULL, 'w' },       {},
         };
         struct bench b = { .rounds = 11 };
 

@@ -68,19 +68,15 @@ static int one(enum bench_case what) {
                 /* Below a policy that refuses it, an errno is all that comes back; natively it is a number. */
                 (void) syscall(SYS_getpgid, 0);
                 return 0;
-        case CASE_UNAME:
-                return uname(&name) < 0 ? -errno : 0;
-        case CASE_STAT:
-                return syscall(SYS_newfstatat, AT_FDCWD, BENCH_FILE, &st, 0) < 0 ? -errno : 0;
+        case CASE_UNAME: return uname(&name) < 0 ? -errno : 0;
+        case CASE_STAT: return syscall(SYS_newfstatat, AT_FDCWD, BENCH_FILE, &st, 0) < 0 ? -errno : 0;
         case CASE_OPEN:
                 fd = open(BENCH_FILE, O_RDONLY | O_CLOEXEC);
                 if (fd < 0)
                         return -errno;
                 return close(fd) < 0 ? -errno : 0;
-        case CASE_CONNECT:
-                return one_connect();
-        default:
-                return -EINVAL;
+        case CASE_CONNECT: return one_connect();
+        default: return -EINVAL;
         }
 }
 

@@ -82,11 +82,8 @@ static void raw_answer(int listener, const struct seccomp_notif *n) {
                 response.error = -errno;
                 break;
         }
-        case __NR_connect:
-                response.error = raw_connect(n);
-                break;
-        default:
-                response.val = 1;
+        case __NR_connect: response.error = raw_connect(n); break;
+        default: response.val = 1;
         }
         (void) ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
 }

@@ -23,38 +23,26 @@ static int read_path(struct call *call, int arg) {
 /* getppid(n): says what the caller asks for. */
 struct verdict answer(struct call *call) {
         switch (CALL_INT(call, 0)) {
-        case ANSWER_VALUE:
-                return verdict_value(CALL_ARG(call, 1));
-        case ANSWER_ERROR:
-                return (struct verdict) { .kind = VERDICT_ERROR, .error = CALL_INT(call, 1) };
-        case ANSWER_BAD_FD:
-                return verdict_fd(-1, false);
-        case ANSWER_O_PATH:
-                return verdict_fd(open("/", O_PATH | O_CLOEXEC), false);
-        case ANSWER_BAD_KIND:
-                return (struct verdict) { .kind = 77 };
-        case ANSWER_FALSE_GONE:
-                return verdict_gone();
-        case ANSWER_RESTART:
-                return verdict_restart();
+        case ANSWER_VALUE: return verdict_value(CALL_ARG(call, 1));
+        case ANSWER_ERROR: return (struct verdict) { .kind = VERDICT_ERROR, .error = CALL_INT(call, 1) };
+        case ANSWER_BAD_FD: return verdict_fd(-1, false);
+        case ANSWER_O_PATH: return verdict_fd(open("/", O_PATH | O_CLOEXEC), false);
+        case ANSWER_BAD_KIND: return (struct verdict) { .kind = 77 };
+        case ANSWER_FALSE_GONE: return verdict_gone();
+        case ANSWER_RESTART: return verdict_restart();
         case ANSWER_DENY:
                 call->why = "the test says so";
                 call->remedy = "read";
                 return verdict_deny(EACCES);
-        case ANSWER_KILL:
-                call->why = "the test says so";
-                return verdict_kill();
-        case ANSWER_PROCEED:
-                return verdict_proceed(PROCEED_REGISTERS);
+        case ANSWER_KILL: call->why = "the test says so"; return verdict_kill();
+        case ANSWER_PROCEED: return verdict_proceed(PROCEED_REGISTERS);
         case ANSWER_SLEEP: {
                 struct timespec time = { .tv_nsec = CALL_ARG(call, 1) * 1000000 };
                 nanosleep(&time, NULL);
                 return verdict_value(1);
         }
-        case ANSWER_TGID:
-                return verdict_value(target_tgid_inside(call));
-        case ANSWER_TID:
-                return verdict_value(target_tid_inside(call));
+        case ANSWER_TGID: return verdict_value(target_tgid_inside(call));
+        case ANSWER_TID: return verdict_value(target_tid_inside(call));
         case ANSWER_UMASK: {
                 mode_t mask;
                 int r = target_umask(call, &mask);
@@ -112,7 +100,8 @@ struct verdict handle_openat2(struct call *call) {
         if (r < 0)
                 return verdict_from(r);
         return open_resolved(call, CALL_INT(call, 0), how.flags,
-                             (how.resolve & RESOLVE_BENEATH ? RESOLVE_IN_BENEATH : 0) | (how.resolve & RESOLVE_IN_ROOT ? RESOLVE_IN_ROOTED : 0) |
+                             (how.resolve & RESOLVE_BENEATH ? RESOLVE_IN_BENEATH : 0) |
+                                     (how.resolve & RESOLVE_IN_ROOT ? RESOLVE_IN_ROOTED : 0) |
                                      (how.resolve & RESOLVE_NO_SYMLINKS ? RESOLVE_IN_NO_SYMLINKS : 0) |
                                      (how.resolve & RESOLVE_NO_MAGICLINKS ? RESOLVE_IN_NO_MAGICLINKS : 0) |
                                      (how.resolve & RESOLVE_NO_XDEV ? RESOLVE_IN_NO_XDEV : 0));
@@ -178,9 +167,12 @@ struct verdict handle_copy(struct call *call) {
 }
 
 const struct claim claims[] = {
-        { __NR_getppid, "getppid", answer },        { __NR_openat, "openat", handle_openat },
-        { __NR_openat2, "openat2", handle_openat2 }, { __NR_newfstatat, "newfstatat", handle_stat },
-        { __NR_readlinkat, "readlinkat", handle_path }, { __NR_mknodat, "mknodat", handle_create },
+        { __NR_getppid, "getppid", answer },
+        { __NR_openat, "openat", handle_openat },
+        { __NR_openat2, "openat2", handle_openat2 },
+        { __NR_newfstatat, "newfstatat", handle_stat },
+        { __NR_readlinkat, "readlinkat", handle_path },
+        { __NR_mknodat, "mknodat", handle_create },
         { __NR_pread64, "pread64", handle_copy },
 };
 const size_t n_claims = sizeof(claims) / sizeof(claims[0]);

@@ -6,8 +6,21 @@
 #include "rig.h"
 
 enum answer_kind {
-        ANSWER_VALUE, ANSWER_ERROR, ANSWER_BAD_FD, ANSWER_O_PATH, ANSWER_BAD_KIND, ANSWER_FALSE_GONE, ANSWER_RESTART, ANSWER_DENY, ANSWER_KILL,
-        ANSWER_PROCEED, ANSWER_SLEEP, ANSWER_TGID, ANSWER_TID, ANSWER_UMASK, ANSWER_RLIMIT,
+        ANSWER_VALUE,
+        ANSWER_ERROR,
+        ANSWER_BAD_FD,
+        ANSWER_O_PATH,
+        ANSWER_BAD_KIND,
+        ANSWER_FALSE_GONE,
+        ANSWER_RESTART,
+        ANSWER_DENY,
+        ANSWER_KILL,
+        ANSWER_PROCEED,
+        ANSWER_SLEEP,
+        ANSWER_TGID,
+        ANSWER_TID,
+        ANSWER_UMASK,
+        ANSWER_RLIMIT,
 };
 
 struct verdict answer(struct call *call);

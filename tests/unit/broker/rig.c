@@ -64,7 +64,8 @@ static int load_filter(const struct rig *rig, bool killable) {
         code[n++] = (struct sock_filter) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
         for (unsigned i = 0; i < calls; i++)
                 /* The last one nobody claims. */
-                code[n++] = (struct sock_filter) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, i < rig->n_claims ? rig->claims[i].nr : __NR_getuid, calls - i, 0);
+                code[n++] = (struct sock_filter) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, i < rig->n_claims ? rig->claims[i].nr : __NR_getuid,
+                                                          calls - i, 0);
         code[n++] = (struct sock_filter) BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
         code[n++] = (struct sock_filter) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[5]));
         code[n++] = (struct sock_filter) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, RIG_MAGIC, 0, 1);

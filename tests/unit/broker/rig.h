@@ -24,8 +24,8 @@ struct rig {
         bool not_killable;    /* the filter is loaded without WAIT_KILLABLE_RECV */
         int log_fd;           /* 0: none */
         enum audit_record record;
-        bool kill_worker;     /* it need not end by itself */
-        int (*body)(void);    /* runs in the caller; its result is the exit status */
+        bool kill_worker;  /* it need not end by itself */
+        int (*body)(void); /* runs in the caller; its result is the exit status */
 
         /* Results. */
         struct shared *shared;
@@ -55,18 +55,18 @@ struct rig_rule {
 extern const struct rig_rule *rig_rules;
 
 /* Fails the scenario. */
-#define EXPECT(condition)                                                                                                                 \
-        do {                                                                                                                              \
-                if (!(condition)) {                                                                                                       \
-                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                                   \
-                        _exit(1);                                                                                                         \
-                }                                                                                                                         \
+#define EXPECT(condition) \
+        do { \
+                if (!(condition)) { \
+                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
+                        _exit(1); \
+                } \
         } while (0)
-#define EXPECT_EQ(a, b)                                                                                                                   \
-        do {                                                                                                                              \
-                long long a_ = (a), b_ = (b);                                                                                             \
-                if (a_ != b_) {                                                                                                           \
-                        fprintf(stderr, "%s:%d: %s is %lld, not %s (%lld)\n", __FILE__, __LINE__, #a, a_, #b, b_);                        \
-                        _exit(1);                                                                                                         \
-                }                                                                                                                         \
+#define EXPECT_EQ(a, b) \
+        do { \
+                long long a_ = (a), b_ = (b); \
+                if (a_ != b_) { \
+                        fprintf(stderr, "%s:%d: %s is %lld, not %s (%lld)\n", __FILE__, __LINE__, #a, a_, #b, b_); \
+                        _exit(1); \
+                } \
         } while (0)

@@ -149,7 +149,8 @@ static int body_path_edges(void) {
         memset(map, '/', 3 * PAGE);
         end[-1] = 0;
         for (int length = 4094; length <= 4098; length++)
-                EXPECT_EQ(BROKERED(__NR_newfstatat, AT_FDCWD, end - length, &st, 0, 0), NATIVE(__NR_newfstatat, AT_FDCWD, end - length, &st, 0, 0));
+                EXPECT_EQ(BROKERED(__NR_newfstatat, AT_FDCWD, end - length, &st, 0, 0),
+                          NATIVE(__NR_newfstatat, AT_FDCWD, end - length, &st, 0, 0));
         EXPECT(mprotect(map + PAGE, PAGE, PROT_NONE) == 0);
         static const uintptr_t bad[] = { 0, 1, 4095, UINTPTR_MAX, UINTPTR_MAX - 4095, 0x800000000000, 0xffff800000000000 };
         for (size_t i = 0; i < ELEMENTSOF(bad); i++)

@@ -20,9 +20,9 @@ static void run(const char *name) {
         cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s ended with %#x", name, status);
 }
 
-#define SCENARIO(suite, test, name)                                                                                                        \
-        Test(suite, test) {                                                                                                                \
-                run(name);                                                                                                                 \
+#define SCENARIO(suite, test, name) \
+        Test(suite, test) { \
+                run(name); \
         }
 
 SCENARIO(replies, values, "values")
