@@ -138,18 +138,17 @@ static void find_landlock(struct finding *f) {
         int abi = landlock_abi();
 
         f->name = "Landlock";
-        if (abi == 0) {
+        if (abi < LANDLOCK_ABI_NEEDED) {
                 f->health = HEALTH_LESS;
-                snprintf(f->found, sizeof(f->found), "not there");
-                f->lost = "the second layer below the view is missing, and `exec` rules under `enforce: broker` are refused: "
-                          "Linux 5.13 with CONFIG_SECURITY_LANDLOCK, and `landlock` in the lsm= list";
+                snprintf(f->found, sizeof(f->found), abi == 0 ? "not there" : "ABI %d, which can't be used", abi);
+                f->lost = "the second layer below the view is missing, and `enforce: broker` is refused: "
+                          "Linux 5.19 with CONFIG_SECURITY_LANDLOCK, and `landlock` in the lsm= list";
                 return;
         }
         snprintf(f->found, sizeof(f->found), "ABI %d", abi);
         if (abi < 6) {
                 f->health = HEALTH_LESS;
-                f->lost = abi < 2   ? "renames and links between directories are not allowed in the second layer; no truncate, device or scoping rules"
-                          : abi < 3 ? "the second layer does not cover truncate, devices and scoping (Linux 6.2, 6.10, 6.12)"
+                f->lost = abi < 3   ? "the second layer does not cover truncate, devices and scoping (Linux 6.2, 6.10, 6.12)"
                           : abi < 5 ? "the second layer does not cover devices and scoping (Linux 6.10, 6.12)"
                                     : "the second layer does not scope signals and abstract sockets (Linux 6.12)";
         }

@@ -234,7 +234,7 @@ static int start(struct run *run, struct launched *ret) {
         };
 
         for (int fd = 0; fd < 3; fd++)
-                options.stdio[fd] = fcntl(fd, F_GETFD) < 0 ? -1 : fd;
+                options.stdio[fd] = fd;
         supervise_block_signals();
         int r = launch(&options, ret, &error);
         if (r < 0)
@@ -247,6 +247,10 @@ static int not_started(const struct launch_event *failure, const struct exec_opt
         _cleanup_free_ char *text = str_escape(failure->text);
 
         if (str_equal(failure->stage, "exec")) {
+                if (failure->error == ENOENT && str_starts(failure->text, "the program is there")) {
+                        message_fail("%s: %s: no such file in the sandbox; show it with --exec PATH", command, text);
+                        return EXIT_NOT_FOUND;
+                }
                 if (failure->error == ENOENT) {
                         message_fail("%s: there is no such command in the sandbox%s", command,
                                      strchr(o->command[0], '/') ? "" : " (looked for in PATH)");

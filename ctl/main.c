@@ -1,8 +1,10 @@
 /*
  * sandboxctl: the command line. This file only finds the verb.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "config.h"
 #include "message.h"
@@ -38,7 +40,19 @@ static void print_help(void) {
                "See sandboxctl(1) and sandboxd.policy(5).\n");
 }
 
+/* A descriptor of ours that lands on 0 to 2 because our caller closed them would become the sandbox's standard input or output. */
+static void fill_standard_fds(void) {
+        int fd;
+
+        do
+                fd = open("/dev/null", O_RDWR);
+        while (fd >= 0 && fd < 3);
+        if (fd >= 3)
+                close(fd);
+}
+
 int main(int argc, char **argv) {
+        fill_standard_fds();
         if (argc < 2) {
                 print_help();
                 return EXIT_OURS;

@@ -63,8 +63,6 @@ int landlock_abi(void) {
 static uint64_t handled_by(int abi) {
         uint64_t handled = FS_ALL;
 
-        if (abi < 2)
-                handled &= ~LANDLOCK_ACCESS_FS_REFER;
         if (abi < 3)
                 handled &= ~LANDLOCK_ACCESS_FS_TRUNCATE;
         if (abi < 5)
@@ -183,9 +181,7 @@ static int grant_open_file(int ruleset, uint64_t handled, int fd) {
 int landlock_apply(const struct plan *plan, const int *fds, size_t n_fds) {
         int abi = landlock_abi();
 
-        /* Before ABI 2 no rule could allow a rename or link into another directory, and programs would break: the view alone holds there.
-         * */
-        if (abi < 2 || sys_unsafe("landlock"))
+        if (abi < LANDLOCK_ABI_NEEDED || sys_unsafe("landlock"))
                 return 0;
         uint64_t handled = handled_by(abi);
         _cleanup_close_ int ruleset = ruleset_new(abi);

@@ -60,10 +60,10 @@ static int compile(const struct plan *plan, struct filter_builder *filter, struc
 
         if (!plan->files_brokered)
                 return 0;
-        if (landlock_abi() < 1) {
+        if (landlock_abi() < LANDLOCK_ABI_NEEDED) {
                 policy_report_add(
                         report, false, (struct place) { .file = plan->policy->name },
-                        "files: enforce: broker needs Landlock (Linux 5.13, and `landlock` in the kernel's lsm= list), without which "
+                        "files: enforce: broker needs Landlock (Linux 5.19, and `landlock` in the kernel's lsm= list), without which "
                         "execve can't be held to `exec` rules");
                 return -EINVAL;
         }
