@@ -84,13 +84,17 @@ static int open_pinned(struct call *call, const struct opening *o, const struct 
 
         if (S_ISREG(pin->st.st_mode) || S_ISDIR(pin->st.st_mode))
                 return pin_open(call, pin, flags);
+        /* These never wait, and may be what lets those go on that do, even where no thread is left to wait in. */
+        if (S_ISFIFO(pin->st.st_mode) && ((flags & O_NONBLOCK) || (flags & O_ACCMODE) == O_RDWR))
+                return pin_open(call, pin, flags);
 
         r = target_block_begin(call);
         if (r < 0)
                 return r;
         _cleanup_close_ int fd = pin_open(call, pin, flags);
         r = target_block_end(call);
-        if (r < 0)
+        /* What was opened stays opened though a signal came by then: the other end of a FIFO has seen us. */
+        if (r < 0 && !(fd >= 0 && r == -ERESTART))
                 return r;
         return TAKE_FD(fd);
 }

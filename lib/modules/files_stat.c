@@ -120,7 +120,7 @@ static const char *missing_right(const struct pin *pin, int mode) {
 /* A thread that acts as the caller has its fsuid and effective capabilities, so that AT_EACCESS asks for what an open would get. access()
  * natively asks for the real uid, which is the same in a sandbox where no program can change its ids (no_new_privs, no capabilities). */
 static int access_as_caller(struct call *call, const struct pin *pin, int mode) {
-        int r = target_act(call);
+        int r = target_act_ids(call);
 
         if (r < 0)
                 return r;

@@ -189,7 +189,7 @@ static int connect_as_caller(struct call *call, const struct endpoint *e, const 
         r = address_enter(a);
         if (r < 0)
                 return r;
-        r = target_act(call);
+        r = target_act_ids(call);
         if (r < 0)
                 return r;
         if (e->blocking) {
