@@ -166,7 +166,7 @@ static void udp(void) {
         printf("udp got %zd\n", recv(two, text, sizeof(text), MSG_DONTWAIT));
         b.sin_family = AF_INET;
 
-        struct iovec iov[] = { { "one", 3 }, { "two", 3 } };
+        struct iovec iov[] = { { (char[]) { "one" }, 3 }, { (char[]) { "two" }, 3 } };
         struct msghdr message = { .msg_name = &b, .msg_namelen = size, .msg_iov = iov, .msg_iovlen = 2 };
         printf("udp sendmsg %d", (int) sendmsg(one, &message, 0));
         printf(" %d\n", (int) recv(two, text, sizeof(text), MSG_DONTWAIT));
@@ -324,7 +324,7 @@ static void control(void) {
                 char room[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
                 struct cmsghdr header;
         } sent = {}, got = {};
-        struct iovec iov = { "x", 1 };
+        struct iovec iov = { (char[]) { "x" }, 1 };
         struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &sent, .msg_controllen = CMSG_SPACE(sizeof(int)) };
         int pair[2], files[2], on = 1;
         char text[8];
@@ -372,7 +372,7 @@ static void control(void) {
 }
 
 static void broken(void) {
-        struct iovec iov = { "x", 1 };
+        struct iovec iov = { (char[]) { "x" }, 1 };
         struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
         static char block[200000];
         struct iovec large_iov = { block, sizeof(block) };
