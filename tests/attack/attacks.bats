@@ -25,6 +25,30 @@ every() {
 
 @test "calls that leave the sandbox are refused, whatever their form" { every kernel; }
 @test "init and the host's processes are out of reach" { every processes; }
+@test "no descriptor comes in but 0, 1 and 2" {
+    playground user
+    attack_policy view
+    inside user "$SANDBOXCTL" -- "$attacks/processes" 3< /etc/passwd 7<> "$ground/a/file" 9< "$work" 40> /dev/null
+}
+
+@test "a directory's descriptor from outside is refused" {
+    local fd
+    playground user
+    attack_policy view
+    for fd in 0 1 2 9; do
+        # .. of it would lead out of the view.
+        # shellcheck disable=SC2046
+        run -125 as user sh -c "\"\$@\" $fd< '$ground/b'" sh \
+            "$SANDBOXCTL" exec --policy "$attack_policy" $([ $fd != 9 ] || echo --pass-fd 9) -- /usr/bin/true
+        echo "$fd: $output"
+        # Where it is standard error, nobody can be told.
+        [ $fd = 2 ] || [[ $output == *directory* ]]
+    done
+    # What is no directory may be passed.
+    inside user "$SANDBOXCTL" --pass-fd 9 -- /usr/bin/cat /dev/fd/9 9< "$ground/b/file" > text
+    grep -qx canary text
+}
+
 @test "nothing in /proc/sys can be written, and what is dangerous in /proc is not there" { every procfs; }
 
 reach() {

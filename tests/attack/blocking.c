@@ -75,6 +75,7 @@ static void flood(int n) {
         struct end *ends = calloc(n, sizeof(*ends));
         char path[4096], fifo[4096];
         struct stat st;
+        int refused = 0;
 
         make_fifo(0);
         fifo_path(fifo, 0);
@@ -90,15 +91,86 @@ static void flood(int n) {
         }
         attack_expect(attack_now() - begin < 2000, "100 calls behind %d waiting opens took %llu ms", n, (unsigned long long) (attack_now() - begin));
         /* One writer lets all readers go. */
-        int writer = open(fifo, O_WRONLY);
-        attack_expect(writer >= 0, "the writer: %s", strerror(errno));
+        int writer = open(fifo, O_WRONLY | O_NONBLOCK);
+        if (writer < 0)
+                attack_die("a writer that doesn't wait, behind %d readers", n);
         for (int i = 0; i < n; i++) {
                 pthread_join(ends[i].thread, NULL);
-                attack_expect(ends[i].result >= 0, "waiting open %d: %s", i, strerror(-ends[i].result));
+                refused += ends[i].result == -EAGAIN;
+                attack_expect(ends[i].result >= 0 || ends[i].result == -EAGAIN, "waiting open %d: %s", i, strerror(-ends[i].result));
                 close(ends[i].result);
         }
+        /* More than the broker has threads for is EAGAIN; never nobody, and never everybody. */
+        printf("%d opens waited, %d were refused\n", n - refused, refused);
+        attack_expect(n > 400 ? refused < n - 200 : refused == 0, "%d of %d opens were refused", refused, n);
         close(writer);
         free(ends);
+}
+
+/* ---- A FIFO put in the place of a file, so that somebody waits who never should ---- */
+
+static char swapped[2][4096], name[4096];
+static _Atomic bool stop;
+
+static void *swap(void *unused) {
+        for (unsigned i = 0; !stop; i++) {
+                char copy[4200];
+                /* A hard link, renamed over the name: the name is always there. */
+                snprintf(copy, sizeof(copy), "%s.new", name);
+                if (link(swapped[i & 1], copy) == 0)
+                        rename(copy, name);
+                unlink(copy);
+        }
+        return unused;
+}
+
+static void *open_swapped(void *unused) {
+        while (!stop) {
+                int fd = open(name, O_RDONLY);
+                close(fd);
+        }
+        return unused;
+}
+
+static void *release(void *unused) {
+        while (!stop) {
+                /* Whoever waits at the FIFO is let go every now and then. */
+                usleep(200000);
+                int fd = open(swapped[1], O_RDWR | O_NONBLOCK);
+                usleep(1000);
+                close(fd);
+        }
+        return unused;
+}
+
+static void slipped_in(void) {
+        enum { OPENERS = 6 };
+        pthread_t threads[OPENERS + 2];
+        uint64_t end = attack_now() + 1500, worst = 0;
+        char path[4096];
+        struct stat st;
+
+        make_fifo(0);
+        fifo_path(swapped[1], 0);
+        snprintf(swapped[0], sizeof(swapped[0]), "%s/w/file", folder);
+        snprintf(name, sizeof(name), "%s/w/swapped", folder);
+        snprintf(path, sizeof(path), "%s/a/file", folder);
+        for (int i = 0; i < OPENERS + 2; i++)
+                if (pthread_create(&threads[i], NULL, i == 0 ? swap : i == 1 ? release : open_swapped, NULL) != 0)
+                        attack_die("pthread_create");
+        while (attack_now() < end) {
+                uint64_t begin = attack_now();
+                attack_expect(stat(path, &st) == 0, "stat: %s", strerror(errno));
+                if (attack_now() - begin > worst)
+                        worst = attack_now() - begin;
+        }
+        stop = true;
+        int fd = open(swapped[1], O_RDWR | O_NONBLOCK);
+        for (int i = 0; i < OPENERS + 2; i++)
+                pthread_join(threads[i], NULL);
+        close(fd);
+        printf("the longest wait beside swapped FIFOs: %llu ms\n", (unsigned long long) worst);
+        attack_expect(worst < 150, "a call waited %llu ms for others' FIFOs", (unsigned long long) worst);
 }
 
 static void without_waiting(void) {
@@ -183,11 +255,14 @@ static void killed(int n) {
 
 int main(int argc, char **argv) {
         setvbuf(stdout, NULL, _IONBF, 0);
+        /* What never ends has failed. */
+        alarm(60);
         if (argc != 4)
                 return 2;
         folder = argv[1];
         meet(atoi(argv[2]));
         flood(atoi(argv[3]));
+        slipped_in();
         without_waiting();
         int r = interrupted(SA_RESTART);
         attack_expect(r == 0, "with SA_RESTART: %s", strerror(r));

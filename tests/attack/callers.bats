@@ -39,7 +39,7 @@ each() {
     done
 }
 
-@test "opens that wait: FIFOs meet, others are answered behind them, signals end them" { each blocking 64 200; }
+@test "opens that wait: FIFOs meet, others are answered behind them, signals end them" { each blocking 64 600; }
 @test "a signal in the middle of a call: done once or not at all" { each interrupts $((seconds * 1000)); }
 @test "callers die in the middle of their calls, and their numbers are used again" { each storm $((seconds * 1000)); }
 

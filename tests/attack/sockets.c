@@ -110,7 +110,55 @@ static void abstract(void) {
 
         attack_refused("connect, abstract", connect(fd, (struct sockaddr *) &un, size), EACCES, EPERM, OR_EMPTY);
         close(fd);
-        /* What connects without a rule would be the sandbox's own: a name made inside is found from inside, in its own network. */
+        if (host) {
+                /* The names are the host's network's. */
+                memcpy(un.sun_path + 1, "sandboxd-attack-own", 19);
+                size = offsetof(struct sockaddr_un, sun_path) + 20;
+                for (int type = SOCK_STREAM; type <= SOCK_DGRAM; type++) {
+                        fd = new_socket(AF_UNIX, type);
+                        attack_refused("bind, abstract", bind(fd, (struct sockaddr *) &un, size), EACCES);
+                        close(fd);
+                }
+        }
+}
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
+/* The broker connects for us, and so is the peer of a server inside: that gives nothing against it. */
+static void peer(void) {
+        struct sockaddr_un un = { .sun_family = AF_UNIX, .sun_path = "/tmp/peer" };
+        int server = new_socket(AF_UNIX, SOCK_STREAM), client = new_socket(AF_UNIX, SOCK_STREAM), pidfd = -1;
+        socklen_t size = sizeof(pidfd);
+        struct ucred credentials = {};
+        socklen_t credentials_size = sizeof(credentials);
+
+        unlink(un.sun_path);
+        if (bind(server, (struct sockaddr *) &un, sizeof(un)) < 0 || listen(server, 1) < 0) {
+                /* In the host's network a name has to be named by a rule. */
+                attack_expect(host, "bind %s: %s", un.sun_path, strerror(errno));
+                close(server);
+                close(client);
+                return;
+        }
+        attack_expect(connect(client, (struct sockaddr *) &un, sizeof(un)) == 0, "connect to a socket of our own: %s", strerror(errno));
+        int fd = accept(server, NULL, NULL);
+        attack_expect(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &credentials_size) == 0 && credentials.uid == getuid() && credentials.gid == getgid(),
+                      "the peer's ids are %u and %u", credentials.uid, credentials.gid);
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) == 0 && pidfd >= 0) {
+                struct stat st;
+                /* Another pid namespace's (EINVAL); and Landlock's scope keeps signals inside (6.12). */
+                attack_refused("signal to the peer", syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0), EPERM, ESRCH, EINVAL);
+                attack_refused("pidfd_getfd of the peer", syscall(SYS_pidfd_getfd, pidfd, 0, 0), EPERM);
+                attack_refused("setns to the peer", syscall(SYS_setns, pidfd, 0x20000), EPERM);
+                attack_refused("the peer's namespaces", syscall(SYS_ioctl, pidfd, 0xff03 /* PIDFD_GET_MNT_NAMESPACE */, 0), EPERM, EACCES, ENOTTY, EINVAL, ESRCH);
+                attack_expect(stat("/", &st) == 0, "the broker is gone");
+        }
+        close(fd);
+        close(client);
+        close(server);
+        unlink(un.sun_path);
 }
 
 /* ---- Internet ---- */
@@ -225,6 +273,7 @@ int main(int argc, char **argv) {
         taken = atoi(argv[4]);
         unix_paths();
         abstract();
+        peer();
         internet();
         attack_end();
 }
