@@ -68,7 +68,8 @@ static void set(struct finding *f, const char *name, bool there, enum health wit
 }
 
 static void find_notif(struct finding *f) {
-        set(f, "seccomp user notification", features_user_notif(), HEALTH_MISSING, "nothing can be started: Linux 5.14 or later with CONFIG_SECCOMP_FILTER is needed");
+        set(f, "seccomp user notification", features_user_notif(), HEALTH_MISSING,
+            "nothing can be started: Linux 5.14 or later with CONFIG_SECCOMP_FILTER is needed");
 }
 
 static void find_calls(struct finding *f) {
@@ -102,7 +103,8 @@ static void find_race(struct finding *f) {
         else {
                 f->health = HEALTH_LESS;
                 snprintf(f->found, sizeof(f->found), "this release may have the race of very fast replies with WAIT_KILLABLE_RECV");
-                f->lost = "a call may rarely be interrupted although it was answered; fixed in 6.18 (cce436aafc2a), and in distribution kernels that took it over";
+                f->lost = "a call may rarely be interrupted although it was answered; fixed in 6.18 (cce436aafc2a), and in distribution "
+                          "kernels that took it over";
         }
 }
 
@@ -113,7 +115,8 @@ static void find_user_namespace(struct finding *f) {
         f->name = "user namespaces";
         if (r == 0) {
                 snprintf(f->found, sizeof(f->found), "can be made by this user");
-                if (read_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", &apparmor) == 0 && apparmor > 0 && geteuid() != 0) {
+                if (read_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", &apparmor) == 0 && apparmor > 0 &&
+                    geteuid() != 0) {
                         f->health = HEALTH_LESS;
                         snprintf(f->found, sizeof(f->found), "can be made, but Ubuntu's AppArmor takes away all rights in them");
                         f->lost = "nothing can be started as this user: sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0, "
@@ -167,7 +170,8 @@ static void find_cgroup(struct finding *f) {
                 f->health = HEALTH_LESS;
                 snprintf(f->found, sizeof(f->found), "can't be made: %s", why_not ?: strerror(-r));
                 f->lost = kernel_at_least(6, 14)
-                                  ? "limits: processes is held by the pid namespace's own pid_max (at least 301) and RLIMIT_NPROC, memory by RLIMIT_AS per process"
+                                  ? "limits: processes is held by the pid namespace's own pid_max (at least 301) and RLIMIT_NPROC, memory "
+                                    "by RLIMIT_AS per process"
                                   : "limits: processes is held by RLIMIT_NPROC only (not for root), memory by RLIMIT_AS per process";
         }
         cgroup_free(cgroup);
@@ -188,13 +192,15 @@ static void find_yama(struct finding *f) {
                 snprintf(f->found, sizeof(f->found), "Yama, %ld", scope);
                 if (scope >= 3) {
                         f->health = HEALTH_MISSING;
-                        f->lost = "the broker can't read its callers' memory, so that nothing can be started: sysctl kernel.yama.ptrace_scope=1 (needs a reboot after 3)";
+                        f->lost = "the broker can't read its callers' memory, so that nothing can be started: sysctl "
+                                  "kernel.yama.ptrace_scope=1 (needs a reboot after 3)";
                 }
         }
 }
 
 static void (*const finders[])(struct finding *f) = {
-        find_kernel, find_notif, find_calls, find_killable, find_wake_up, find_race, find_user_namespace, find_landlock, find_cgroup, find_newuidmap, find_yama,
+        find_kernel,         find_notif,    find_calls,  find_killable,  find_wake_up, find_race,
+        find_user_namespace, find_landlock, find_cgroup, find_newuidmap, find_yama,
 };
 
 static void print_json(const struct finding *findings, size_t n) {

@@ -6,9 +6,9 @@
 #include "plan.h"
 
 struct environment {
-        char **list;             /* "NAME=value", ends with NULL */
+        char **list; /* "NAME=value", ends with NULL */
         size_t n;
-        const char *private[2];  /* HOME and XDG_RUNTIME_DIR where they are private: to be made inside */
+        const char *private[2]; /* HOME and XDG_RUNTIME_DIR where they are private: to be made inside */
         size_t n_private;
 };
 

@@ -143,7 +143,9 @@ static int check_chdir(struct run *run) {
                 return 0;
         }
         _cleanup_free_ char *cwd = str_escape(run->cwd);
-        message_fail("the current directory %s isn't visible in the sandbox; start elsewhere with --chdir DIR (say --chdir /), or show it with --read .", cwd);
+        message_fail("the current directory %s isn't visible in the sandbox; start elsewhere with --chdir DIR (say --chdir /), or show it "
+                     "with --read .",
+                     cwd);
         return -EINVAL;
 }
 
@@ -151,9 +153,10 @@ static int check_features(struct run *run) {
         run->wait_killable = features_wait_killable();
         if (run->wait_killable || !modules_need_wait_killable(run->plan))
                 return 0;
-        message_fail("this policy has calls done or descriptors injected by the broker, and this kernel can't hold off signals meanwhile "
-                     "(SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, Linux 5.19): a call could be done twice. Use a newer kernel, or a policy without "
-                     "`files: { enforce: broker }` and network rules. See sandboxctl doctor");
+        message_fail(
+                "this policy has calls done or descriptors injected by the broker, and this kernel can't hold off signals meanwhile "
+                "(SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, Linux 5.19): a call could be done twice. Use a newer kernel, or a policy without "
+                "`files: { enforce: broker }` and network rules. See sandboxctl doctor");
         return -EOPNOTSUPP;
 }
 
@@ -204,7 +207,9 @@ static int worker_main(void *userdata, const struct launch_worker *w) {
                 .wait_killable = w->wait_killable,
                 .init_pidfd = w->init_pidfd,
                 .log_fd = run->log_fd,
-                .record = run->options.log ? AUDIT_ALL : run->policy->audit == AUDIT_NONE ? AUDIT_DENIED : run->policy->audit,
+                .record = run->options.log                   ? AUDIT_ALL
+                          : run->policy->audit == AUDIT_NONE ? AUDIT_DENIED
+                                                             : run->policy->audit,
                 .low_port_socket = w->low_port_socket,
         };
 
@@ -280,7 +285,8 @@ static void say_limits(struct run *run, const struct ended *ended) {
                 message_note("%s", events);
         if (ended->outcome == OUTCOME_EXITED && limits->file_size > 0 &&
             (WIFSIGNALED(ended->status) ? WTERMSIG(ended->status) == SIGXFSZ : WEXITSTATUS(ended->status) == 128 + SIGXFSZ))
-                message_note("a file reached the limit on its size, %s (limits: file-size)", str_format_size(limits->file_size, size, sizeof(size)));
+                message_note("a file reached the limit on its size, %s (limits: file-size)",
+                             str_format_size(limits->file_size, size, sizeof(size)));
         if (ended->full_tmpfs[0]) {
                 _cleanup_free_ char *path = str_escape(ended->full_tmpfs);
                 message_note("the private file system on %s is full", path);
@@ -300,17 +306,13 @@ static int conclude(struct run *run, const struct ended *ended) {
                 say_limits(run, ended);
         switch (ended->outcome) {
         case OUTCOME_EXITED:
-        case OUTCOME_SIGNAL:
-                return status_code(ended->status);
-        case OUTCOME_NOT_STARTED:
-                return not_started(&ended->failure, &run->options);
+        case OUTCOME_SIGNAL: return status_code(ended->status);
+        case OUTCOME_NOT_STARTED: return not_started(&ended->failure, &run->options);
         case OUTCOME_BROKER_DIED:
                 if (WIFSIGNALED(ended->status))
                         return message_fail("the broker was killed (signal %d), and the sandbox with it", WTERMSIG(ended->status));
                 return message_fail("the broker failed, and the sandbox was killed");
-        case OUTCOME_INIT_DIED:
-                message_note("the sandbox was killed from outside");
-                return 128 + SIGKILL;
+        case OUTCOME_INIT_DIED: message_note("the sandbox was killed from outside"); return 128 + SIGKILL;
         case OUTCOME_TIME:
                 message_note("the time limit of %s was reached (limits: time)",
                              str_format_time(run->policy->limits.time_usec, time, sizeof(time)));
@@ -325,8 +327,8 @@ static void write_stats(struct run *run) {
         _cleanup_close_ int fd = open_output(run->options.stats);
 
         int n = snprintf(text, sizeof(text),
-                         "{\"notified\":%" PRIu64 ",\"allowed\":%" PRIu64 ",\"denied\":%" PRIu64 ",\"injected\":%" PRIu64 ",\"failed\":%" PRIu64
-                         ",\"gone\":%" PRIu64 ",\"blocked\":%" PRIu64 ",\"refused\":%" PRIu64 "}\n",
+                         "{\"notified\":%" PRIu64 ",\"allowed\":%" PRIu64 ",\"denied\":%" PRIu64 ",\"injected\":%" PRIu64
+                         ",\"failed\":%" PRIu64 ",\"gone\":%" PRIu64 ",\"blocked\":%" PRIu64 ",\"refused\":%" PRIu64 "}\n",
                          c->notified, c->allowed, c->denied, c->injected, c->failed, c->gone, c->blocked, c->refused);
         if (fd < 0 || fd_write_full(fd, text, n) < 0) {
                 _cleanup_free_ char *path = str_escape(run->options.stats);
@@ -351,7 +353,8 @@ static void say_denied(struct run *run) {
         if (run->options.why)
                 why_print(run->log_fd);
         else if (denied > 0 && !run->options.quiet)
-                message_note("%" PRIu64 " call%s denied by the policy (refusals by the view itself are not counted; --why lists what was denied)",
+                message_note("%" PRIu64
+                             " call%s denied by the policy (refusals by the view itself are not counted; --why lists what was denied)",
                              denied, denied == 1 ? " was" : "s were");
 }
 

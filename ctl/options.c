@@ -145,19 +145,46 @@ static int pass_fd(struct exec_options *o, const char *value) {
         return r;
 }
 
-enum { OPT_POLICY = 256, OPT_SET, OPT_NAME, OPT_ROOTFS, OPT_READ, OPT_WRITE, OPT_EXEC, OPT_BIND, OPT_NET, OPT_ENV, OPT_CHDIR, OPT_TIME, OPT_PASS_FD,
-       OPT_LOG, OPT_STATS, OPT_QUIET, OPT_WHY, OPT_HELP };
+enum {
+        OPT_POLICY = 256,
+        OPT_SET,
+        OPT_NAME,
+        OPT_ROOTFS,
+        OPT_READ,
+        OPT_WRITE,
+        OPT_EXEC,
+        OPT_BIND,
+        OPT_NET,
+        OPT_ENV,
+        OPT_CHDIR,
+        OPT_TIME,
+        OPT_PASS_FD,
+        OPT_LOG,
+        OPT_STATS,
+        OPT_QUIET,
+        OPT_WHY,
+        OPT_HELP
+};
 
 static const struct option long_options[] = {
-        { "policy", required_argument, NULL, OPT_POLICY }, { "set", required_argument, NULL, OPT_SET },
-        { "name", required_argument, NULL, OPT_NAME },     { "rootfs", required_argument, NULL, OPT_ROOTFS },
-        { "read", required_argument, NULL, OPT_READ },     { "write", required_argument, NULL, OPT_WRITE },
-        { "exec", required_argument, NULL, OPT_EXEC },     { "bind", required_argument, NULL, OPT_BIND },
-        { "net", required_argument, NULL, OPT_NET },       { "env", required_argument, NULL, OPT_ENV },
-        { "chdir", required_argument, NULL, OPT_CHDIR },   { "time", required_argument, NULL, OPT_TIME },
-        { "pass-fd", required_argument, NULL, OPT_PASS_FD }, { "log", required_argument, NULL, OPT_LOG },
-        { "stats", required_argument, NULL, OPT_STATS },   { "quiet", no_argument, NULL, OPT_QUIET },
-        { "why", no_argument, NULL, OPT_WHY },             { "help", no_argument, NULL, OPT_HELP },
+        { "policy", required_argument, NULL, OPT_POLICY },
+        { "set", required_argument, NULL, OPT_SET },
+        { "name", required_argument, NULL, OPT_NAME },
+        { "rootfs", required_argument, NULL, OPT_ROOTFS },
+        { "read", required_argument, NULL, OPT_READ },
+        { "write", required_argument, NULL, OPT_WRITE },
+        { "exec", required_argument, NULL, OPT_EXEC },
+        { "bind", required_argument, NULL, OPT_BIND },
+        { "net", required_argument, NULL, OPT_NET },
+        { "env", required_argument, NULL, OPT_ENV },
+        { "chdir", required_argument, NULL, OPT_CHDIR },
+        { "time", required_argument, NULL, OPT_TIME },
+        { "pass-fd", required_argument, NULL, OPT_PASS_FD },
+        { "log", required_argument, NULL, OPT_LOG },
+        { "stats", required_argument, NULL, OPT_STATS },
+        { "quiet", no_argument, NULL, OPT_QUIET },
+        { "why", no_argument, NULL, OPT_WHY },
+        { "help", no_argument, NULL, OPT_HELP },
         {},
 };
 
@@ -182,11 +209,8 @@ static int unknown_option(const char *word, int c) {
 
 static int one_option(struct exec_options *o, int c, char *value, const char *cwd) {
         switch (c) {
-        case OPT_POLICY:
-                o->policy = value;
-                return 0;
-        case OPT_SET:
-                return exec_options_flag(o, FLAG_SET, value);
+        case OPT_POLICY: o->policy = value; return 0;
+        case OPT_SET: return exec_options_flag(o, FLAG_SET, value);
         case OPT_NAME:
                 if (!valid_name(value)) {
                         _cleanup_free_ char *text = str_escape(value);
@@ -195,18 +219,12 @@ static int one_option(struct exec_options *o, int c, char *value, const char *cw
                 }
                 o->name = value;
                 return 0;
-        case OPT_ROOTFS:
-                return (o->root = absolute(o, value, cwd)) ? 0 : -ENOMEM;
-        case OPT_READ:
-                return path_flag(o, FLAG_READ, "read", value, cwd);
-        case OPT_WRITE:
-                return path_flag(o, FLAG_WRITE, "write", value, cwd);
-        case OPT_EXEC:
-                return path_flag(o, FLAG_EXEC, "exec", value, cwd);
-        case OPT_BIND:
-                return bind_flag(o, value, cwd);
-        case OPT_NET:
-                return exec_options_flag(o, FLAG_NET, value);
+        case OPT_ROOTFS: return (o->root = absolute(o, value, cwd)) ? 0 : -ENOMEM;
+        case OPT_READ: return path_flag(o, FLAG_READ, "read", value, cwd);
+        case OPT_WRITE: return path_flag(o, FLAG_WRITE, "write", value, cwd);
+        case OPT_EXEC: return path_flag(o, FLAG_EXEC, "exec", value, cwd);
+        case OPT_BIND: return bind_flag(o, value, cwd);
+        case OPT_NET: return exec_options_flag(o, FLAG_NET, value);
         case OPT_ENV: {
                 int r = add(&o->environment, &o->n_environment, sizeof(*o->environment));
                 if (r >= 0)
@@ -220,24 +238,13 @@ static int one_option(struct exec_options *o, int c, char *value, const char *cw
                 }
                 o->chdir = value;
                 return 0;
-        case OPT_TIME:
-                return exec_options_flag(o, FLAG_TIME, value);
-        case OPT_PASS_FD:
-                return pass_fd(o, value);
-        case OPT_LOG:
-                o->log = value;
-                return 0;
-        case OPT_STATS:
-                o->stats = value;
-                return 0;
-        case OPT_QUIET:
-                o->quiet = true;
-                return 0;
-        case OPT_WHY:
-                o->why = true;
-                return 0;
-        default:
-                return -EINVAL;
+        case OPT_TIME: return exec_options_flag(o, FLAG_TIME, value);
+        case OPT_PASS_FD: return pass_fd(o, value);
+        case OPT_LOG: o->log = value; return 0;
+        case OPT_STATS: o->stats = value; return 0;
+        case OPT_QUIET: o->quiet = true; return 0;
+        case OPT_WHY: o->why = true; return 0;
+        default: return -EINVAL;
         }
 }
 

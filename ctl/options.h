@@ -17,7 +17,7 @@ struct exec_options {
         bool quiet, why;
         struct policy_flag *flags;
         size_t n_flags;
-        char **texts;       /* what flags point to and had to be made */
+        char **texts; /* what flags point to and had to be made */
         size_t n_texts;
         char **environment; /* --env, as given */
         size_t n_environment;

@@ -18,7 +18,7 @@ struct supervisor {
         struct launched *launched;
         const struct plan *plan;
         struct terminal *terminal;
-        bool decided;      /* ended->outcome is final: what follows is only the sandbox's death */
+        bool decided; /* ended->outcome is final: what follows is only the sandbox's death */
         bool init_gone, worker_gone;
         struct ended *ended;
         sd_event_source *control_source;
@@ -90,16 +90,13 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si,
                 if (s->terminal)
                         terminal_resume(s->terminal);
                 return 0;
-        case SIGTTIN:
-                return 0;
+        case SIGTTIN: return 0;
         case SIGTSTP:
                 command.signal = SIGSTOP;
                 (void) launch_command_send(s->launched, &command);
                 stop_self(s);
                 return 0;
-        default:
-                (void) launch_command_send(s->launched, &command);
-                return 0;
+        default: (void) launch_command_send(s->launched, &command); return 0;
         }
 }
 
@@ -110,16 +107,13 @@ static int on_control(sd_event_source *source, int fd, uint32_t revents, void *u
 
         while ((r = launch_event_receive(s->launched, &event)) >= 0)
                 switch (event.type) {
-                case LAUNCH_STARTED:
-                        break;
+                case LAUNCH_STARTED: break;
                 case LAUNCH_FAILED:
                         if (!s->decided)
                                 s->ended->failure = event;
                         decide(s, OUTCOME_NOT_STARTED, 0);
                         break;
-                case LAUNCH_STOPPED:
-                        stop_self(s);
-                        break;
+                case LAUNCH_STOPPED: stop_self(s); break;
                 case LAUNCH_EXITED:
                         decide(s, OUTCOME_EXITED, event.status);
                         memcpy(s->ended->full_tmpfs, event.text, sizeof(s->ended->full_tmpfs));

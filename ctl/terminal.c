@@ -61,11 +61,11 @@ static bool foreground(int fd) {
 static void terminal_update(struct terminal *t) {
         bool input = t->raw || (!t->wants_raw && foreground(t->outer));
 
-        sd_event_source_set_io_events(t->outer_source, (input && !stream_full(&t->in) ? EPOLLIN : 0) |
-                                                               (t->out.start < t->out.end ? EPOLLOUT : 0));
+        sd_event_source_set_io_events(t->outer_source,
+                                      (input && !stream_full(&t->in) ? EPOLLIN : 0) | (t->out.start < t->out.end ? EPOLLOUT : 0));
         if (t->pty_source)
-                sd_event_source_set_io_events(t->pty_source, (stream_full(&t->out) ? 0 : EPOLLIN) |
-                                                                     (t->in.start < t->in.end ? EPOLLOUT : 0));
+                sd_event_source_set_io_events(t->pty_source,
+                                              (stream_full(&t->out) ? 0 : EPOLLIN) | (t->in.start < t->in.end ? EPOLLOUT : 0));
 }
 
 static int on_outer(sd_event_source *source, int fd, uint32_t events, void *userdata) {

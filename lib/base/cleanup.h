@@ -12,8 +12,18 @@
 #define _noreturn_ __attribute__((noreturn))
 
 /* Hands a pointer or fd over: the variable gives up its value, so that its cleanup does nothing. */
-#define TAKE_PTR(p) ({ __typeof__(p) _take_##__LINE__ = (p); (p) = NULL; _take_##__LINE__; })
-#define TAKE_FD(fd) ({ int _take_##__LINE__ = (fd); (fd) = -1; _take_##__LINE__; })
+#define TAKE_PTR(p) \
+        ({ \
+                __typeof__(p) _take_##__LINE__ = (p); \
+                (p) = NULL; \
+                _take_##__LINE__; \
+        })
+#define TAKE_FD(fd) \
+        ({ \
+                int _take_##__LINE__ = (fd); \
+                (fd) = -1; \
+                _take_##__LINE__; \
+        })
 
 #define ELEMENTSOF(a) (sizeof(a) / sizeof((a)[0]))
 

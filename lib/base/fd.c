@@ -84,7 +84,10 @@ ssize_t fd_receive(int socket, void *data, size_t size, int *fds, size_t max_fds
         } control;
         struct iovec iov = { .iov_base = data, .iov_len = size };
         struct msghdr message = {
-                .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control),
+                .msg_iov = &iov,
+                .msg_iovlen = 1,
+                .msg_control = &control,
+                .msg_controllen = sizeof(control),
         };
         size_t got = 0;
         bool overflow = false;
@@ -137,8 +140,7 @@ int fd_memfd(const char *name, const void *data, size_t size) {
         int r = fd_write_full(fd, data, size);
         if (r < 0)
                 return r;
-        if (lseek(fd, 0, SEEK_SET) < 0 ||
-            fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+        if (lseek(fd, 0, SEEK_SET) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
                 return -errno;
         return TAKE_FD(fd);
 }

@@ -123,7 +123,8 @@ static bool mark(struct compiler *c, struct tree_node *node) {
                 below |= mark(c, node->children[i]);
         /* Before the mark is set the match can't be ANCESTOR by what is below. */
         node->visible_below = false;
-        bool own = (node->rights || node->link_shown) && matcher_match(c->matcher, node->path).state == MATCH_GRANTED;
+        enum match_state state = node->rights || node->link_shown ? matcher_match(c->matcher, node->path).state : MATCH_HIDDEN;
+        bool own = state == MATCH_GRANTED || (state == MATCH_DENIED && node->rights);
         node->visible_below = below;
         return below || own || node->content == CONTENT_DEV;
 }

@@ -22,14 +22,14 @@ enum {
 /* ---- The view: the sandbox's file system, as objects in the order in which they are made (parents first). ---- */
 
 enum node_kind {
-        NODE_DIR,   /* an empty directory, there because something below it is visible */
-        NODE_LINK,  /* a symbolic link with the text `text` */
-        NODE_BIND,  /* the host's object at `source` (no symlink in it), mounted with `rights` */
+        NODE_DIR,  /* an empty directory, there because something below it is visible */
+        NODE_LINK, /* a symbolic link with the text `text` */
+        NODE_BIND, /* the host's object at `source` (no symlink in it), mounted with `rights` */
         NODE_TMPFS, /* private: an empty tmpfs of at most `size` bytes, mode 1777 for the usual places, else 0755; noexec unless RIGHT_EXEC */
-        NODE_FILE,  /* replace: a read-only file that holds text[0..text_size) */
-        NODE_MASK,  /* deny: an empty object of mode 0, directory or file as `directory` says, over what a bind shows there */
-        NODE_PROC,  /* a procfs of the sandbox's pid namespace, its dangerous parts read-only or masked */
-        NODE_DEV,   /* the minimal /dev: the nodes that policy->devices names, pts, ptmx, shm, fd, stdin, stdout, stderr */
+        NODE_FILE, /* replace: a read-only file that holds text[0..text_size) */
+        NODE_MASK, /* deny: an empty object of mode 0, directory or file as `directory` says, over what a bind shows there */
+        NODE_PROC, /* a procfs of the sandbox's pid namespace, its dangerous parts read-only or masked */
+        NODE_DEV,  /* the minimal /dev: the nodes that policy->devices names, pts, ptmx, shm, fd, stdin, stdout, stderr */
 };
 
 struct node {
@@ -66,28 +66,28 @@ enum net_protocol { PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_OTHER };
 
 struct net_match {
         bool allowed;
-        const struct net_rule *rule;  /* the rule that decided, or NULL: no rule, or what is built in (`why` says) */
-        const char *why;              /* static text for people: "no rule names it", "metadata address", … */
+        const struct net_rule *rule; /* the rule that decided, or NULL: no rule, or what is built in (`why` says) */
+        const char *why;             /* static text for people: "no rule names it", "metadata address", … */
 };
 
 struct matcher; /* compiled patterns; private to lib/policy */
 
 struct plan {
         const struct policy *policy;
-        char *root;              /* --rootfs: the host folder from which the view is taken; NULL: the host's own tree */
+        char *root; /* --rootfs: the host folder from which the view is taken; NULL: the host's own tree */
         struct node *nodes;
         size_t n_nodes;
-        bool whole_tree;         /* FOR TESTS (-Dwhole_tree_view): the host's tree is the root, read-write, and the broker alone holds */
+        bool whole_tree; /* FOR TESTS (-Dwhole_tree_view): the host's tree is the root, read-write, and the broker alone holds */
         struct matcher *matcher;
-        bool files_brokered;     /* every path call goes to the broker */
-        uint16_t *low_ports;     /* ports below 1024 that a bind rule names, for the owner's CAP_NET_BIND_SERVICE */
+        bool files_brokered; /* every path call goes to the broker */
+        uint16_t *low_ports; /* ports below 1024 that a bind rule names, for the owner's CAP_NET_BIND_SERVICE */
         size_t n_low_ports;
 };
 
 struct plan_request {
-        const char *root;        /* as plan.root */
+        const char *root; /* as plan.root */
         bool whole_tree;
-        const char *home;        /* for the built-in list of what stays out; NULL: none */
+        const char *home; /* for the built-in list of what stays out; NULL: none */
         uid_t uid;
         gid_t gid;
 };
@@ -109,8 +109,8 @@ struct match plan_match(const struct plan *plan, const char *path);
 
 /* Decides on an address (any family; `size` as the caller gave it, at most sizeof(struct sockaddr_storage)). For AF_UNIX path addresses
  * `resolved` is the resolved path inside, and `own` says that the socket lies on a file system of the sandbox's own. Pure. */
-struct net_match plan_match_address(const struct plan *plan, enum net_use use, enum net_protocol protocol,
-                                    const struct sockaddr *address, socklen_t size, const char *resolved, bool own);
+struct net_match plan_match_address(const struct plan *plan, enum net_use use, enum net_protocol protocol, const struct sockaddr *address,
+                                    socklen_t size, const char *resolved, bool own);
 
 /* The address as rules write it ("tcp:10.0.0.1:80", "unix:/run/x", "unix:@name"), escaped; for records and explanations. */
 const char *net_format(enum net_protocol protocol, const struct sockaddr *address, socklen_t size, char *buffer, size_t room);

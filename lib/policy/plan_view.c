@@ -61,9 +61,22 @@ static int make_hidden(struct compiler *c, const struct tree_node *node, const s
                 path, from, from);
 }
 
-static int make_denied(struct compiler *c, const struct tree_node *node, const struct shows *above) {
-        if (above->kind == SHOWS_FRESH || above->covered)
+/* Where a grant would show the name, the name stays: on the fresh root there has to be something to mask. */
+static int make_denied_fresh(struct compiler *c, const struct tree_node *node) {
+        if (node->visible_below || !node->rights || (node->type != HOST_DIRECTORY && node->type != HOST_FILE))
                 return 0;
+        struct node *under = add(c, node->type == HOST_DIRECTORY ? NODE_DIR : NODE_FILE, node);
+        if (!under)
+                return -ENOMEM;
+        under->rule = node->deny;
+        return add_mask(c, node, node->deny);
+}
+
+static int make_denied(struct compiler *c, const struct tree_node *node, const struct shows *above) {
+        if (above->covered)
+                return 0;
+        if (above->kind == SHOWS_FRESH)
+                return make_denied_fresh(c, node);
         _cleanup_free_ char *path = escaped_path(node);
         if (node->visible_below)
                 return PLAN_ERROR(c, node->deny->place,
@@ -386,6 +399,9 @@ static int compare_nodes(const void *a, const void *b) {
 
         while (*x && *x == *y)
                 x++, y++;
+        /* What is masked comes before its mask. */
+        if (!*x && !*y)
+                return (int) ((const struct node *) a)->kind - (int) ((const struct node *) b)->kind;
         /* A slash before anything else: what is below a folder follows it at once. */
         int p = *x == '/' ? 1 : *x ? *x + 1 : 0, q = *y == '/' ? 1 : *y ? *y + 1 : 0;
         return p - q;
