@@ -14,15 +14,15 @@
 /* Hands a pointer or fd over: the variable gives up its value, so that its cleanup does nothing. */
 #define TAKE_PTR(p) \
         ({ \
-                __typeof__(p) _take_##__LINE__ = (p); \
+                __typeof__(p) _taken = (p); \
                 (p) = NULL; \
-                _take_##__LINE__; \
+                _taken; \
         })
 #define TAKE_FD(fd) \
         ({ \
-                int _take_##__LINE__ = (fd); \
+                int _taken = (fd); \
                 (fd) = -1; \
-                _take_##__LINE__; \
+                _taken; \
         })
 
 #define ELEMENTSOF(a) (sizeof(a) / sizeof((a)[0]))
