@@ -74,6 +74,9 @@ static const struct {
         { "files: { read: [/etc/app], deny: [/etc/app/private, /etc/app/missing] }\n",
           "dir /etc\nbind /etc/app r\nmask /etc/app/private\n" },
         { "files: { deny: [/etc/app] }\n", "" },
+        /* Denied is not hidden: where a grant would show the name, it shows. */
+        { "files: { read: [/etc/app/conf], deny: [/etc/app/conf] }\n", "dir /etc\ndir /etc/app\nfile /etc/app/conf\nmask /etc/app/conf\n" },
+        { "files: { write: [/srv/data], deny: [/srv/data] }\n", "dir /srv\ndir /srv/data\nmask /srv/data\n" },
         { "files: { hide: [/etc/app], read: [/etc/app/conf] }\n", "dir /etc\ndir /etc/app\nbind /etc/app/conf r\n" },
         { "files: { hide: [/etc/app], read: [/etc/app] }\n", "" },
         { "files: { read: [/home/me] }\n", "dir /home\nbind /home/me r\nmask /home/me/.ssh stays out\n" },
