@@ -46,16 +46,16 @@ __attribute__((format(printf, 2, 3))) static inline bool attack_expect(bool held
 }
 
 /* The call failed, with one of these errnos (a list that ends with 0). Reads errno at once. */
-#define attack_refused(what, call, ...)                                                                                            \
-        ({                                                                                                                         \
-                errno = 0;                                                                                                         \
-                long _result = (long) (call);                                                                                      \
-                int _error = errno;                                                                                                \
-                const int _errors[] = { __VA_ARGS__, 0 };                                                                          \
-                bool _held = false;                                                                                                \
-                for (const int *_e = _errors; *_e; _e++)                                                                           \
-                        _held = _held || (_result == -1 && _error == *_e);                                                         \
-                attack_expect(_held, "%s: %ld, %s", what, _result, _result == -1 ? strerrorname_np(_error) : "no error");          \
+#define attack_refused(what, call, ...) \
+        ({ \
+                errno = 0; \
+                long _result = (long) (call); \
+                int _error = errno; \
+                const int _errors[] = { __VA_ARGS__, 0 }; \
+                bool _held = false; \
+                for (const int *_e = _errors; *_e; _e++) \
+                        _held = _held || (_result == -1 && _error == *_e); \
+                attack_expect(_held, "%s: %ld, %s", what, _result, _result == -1 ? strerrorname_np(_error) : "no error"); \
         })
 
 __attribute__((noreturn, format(printf, 1, 2))) static inline void attack_die(const char *format, ...) {

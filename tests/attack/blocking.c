@@ -63,7 +63,8 @@ static void meet(int n) {
                 pthread_join(ends[i].thread, NULL);
         for (int i = 0; i < n; i++) {
                 char c = 0;
-                bool met = ends[i].result >= 0 && ends[n + i].result >= 0 && write(ends[n + i].result, "x", 1) == 1 && read(ends[i].result, &c, 1) == 1 && c == 'x';
+                bool met = ends[i].result >= 0 && ends[n + i].result >= 0 && write(ends[n + i].result, "x", 1) == 1 &&
+                           read(ends[i].result, &c, 1) == 1 && c == 'x';
                 attack_expect(met, "FIFO %d: %d and %d did not meet", i, ends[i].result, ends[n + i].result);
                 close(ends[i].result);
                 close(ends[n + i].result);
@@ -89,7 +90,8 @@ static void flood(int n) {
                 attack_expect(fd >= 0 && stat(path, &st) == 0, "not answered behind %d waiting opens: %s", n, strerror(errno));
                 close(fd);
         }
-        attack_expect(attack_now() - begin < 2000, "100 calls behind %d waiting opens took %llu ms", n, (unsigned long long) (attack_now() - begin));
+        attack_expect(attack_now() - begin < 2000, "100 calls behind %d waiting opens took %llu ms", n,
+                      (unsigned long long) (attack_now() - begin));
         /* One writer lets all readers go. */
         int writer = open(fifo, O_WRONLY | O_NONBLOCK);
         if (writer < 0)

@@ -81,7 +81,8 @@ static void foreign_calls(void) {
 
         for (size_t i = 0; i < 4; i++) {
                 int status = in_child(calls[i]);
-                attack_expect(exited(status, 10) || (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS), "%s: wait status %#x", names[i], status);
+                attack_expect(exited(status, 10) || (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS), "%s: wait status %#x", names[i],
+                              status);
         }
 }
 #else
@@ -96,7 +97,7 @@ static void namespaces(void) {
                 unsigned long flag;
                 const char *name;
         } kinds[] = {
-                { CLONE_NEWUSER, "user" }, { CLONE_NEWNS, "mnt" }, { CLONE_NEWPID, "pid" }, { CLONE_NEWNET, "net" },
+                { CLONE_NEWUSER, "user" }, { CLONE_NEWNS, "mnt" },  { CLONE_NEWPID, "pid" },       { CLONE_NEWNET, "net" },
                 { CLONE_NEWUTS, "uts" },   { CLONE_NEWIPC, "ipc" }, { CLONE_NEWCGROUP, "cgroup" },
         };
 
@@ -168,7 +169,8 @@ static int prctl_filter(void) {
 
 /* A newer filter must not decide a call that ours sends to the broker: the older answer stays the strictest. */
 static int allowing_filter(void) {
-        if (load(0, SECCOMP_RET_ALLOW, SYS_unshare) != 0 || load(0, SECCOMP_RET_LOG, SYS_unshare) != 0 || load(0, SECCOMP_RET_TRACE, SYS_unshare) != 0)
+        if (load(0, SECCOMP_RET_ALLOW, SYS_unshare) != 0 || load(0, SECCOMP_RET_LOG, SYS_unshare) != 0 ||
+            load(0, SECCOMP_RET_TRACE, SYS_unshare) != 0)
                 return 1;
         return syscall(SYS_unshare, CLONE_NEWUSER) == -1 ? 0 : 2;
 }
@@ -183,7 +185,9 @@ static int orphan_filter(void) {
 static void filters(void) {
         attack_refused("a second listener", load(SECCOMP_FILTER_FLAG_NEW_LISTENER, SECCOMP_RET_USER_NOTIF, SYS_getppid), EBUSY);
         attack_refused("a second listener, with TSYNC",
-                       load(SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH, SECCOMP_RET_USER_NOTIF, SYS_getppid), EBUSY);
+                       load(SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH,
+                            SECCOMP_RET_USER_NOTIF, SYS_getppid),
+                       EBUSY);
         attack_expect(exited(in_child(plain_filter), 0), "a filter of the program's own doesn't work");
         attack_expect(exited(in_child(prctl_filter), 0), "a filter by prctl doesn't work");
         attack_expect(exited(in_child(allowing_filter), 0), "a newer filter got around the broker");
@@ -239,23 +243,37 @@ static void sockets(void) {
                 int domain, type, protocol;
                 const char *name;
         } refused[] = {
-                { AF_INET, SOCK_RAW, 1, "raw" },       { AF_INET6, SOCK_RAW, 58, "raw 6" },          { AF_PACKET, SOCK_RAW, 0x300, "packet" },
-                { AF_PACKET, SOCK_DGRAM, 0, "packet datagrams" }, { AF_INET, SOCK_STREAM, 262, "MPTCP" },       { AF_INET, SOCK_STREAM, 132, "SCTP" },
-                { AF_INET, SOCK_SEQPACKET, 132, "SCTP packets" }, { AF_VSOCK, SOCK_STREAM, 0, "vsock" },        { AF_ALG, SOCK_SEQPACKET, 0, "alg" },
-                { AF_NETLINK, SOCK_RAW, NETLINK_AUDIT, "audit" }, { AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER, "netfilter" },
-                { AF_NETLINK, SOCK_RAW, NETLINK_KOBJECT_UEVENT, "uevent" }, { AF_NETLINK, SOCK_DGRAM, NETLINK_SOCK_DIAG, "sock_diag" },
-                { AF_BLUETOOTH, SOCK_RAW, 0, "bluetooth" },       { 44 /* AF_XDP */, SOCK_RAW, 0, "xdp" },      { 15 /* AF_KEY */, SOCK_RAW, 2, "key" },
-                { 30 /* AF_TIPC */, SOCK_DGRAM, 0, "tipc" },      { 43 /* AF_SMC */, SOCK_STREAM, 0, "smc" },
+                { AF_INET, SOCK_RAW, 1, "raw" },
+                { AF_INET6, SOCK_RAW, 58, "raw 6" },
+                { AF_PACKET, SOCK_RAW, 0x300, "packet" },
+                { AF_PACKET, SOCK_DGRAM, 0, "packet datagrams" },
+                { AF_INET, SOCK_STREAM, 262, "MPTCP" },
+                { AF_INET, SOCK_STREAM, 132, "SCTP" },
+                { AF_INET, SOCK_SEQPACKET, 132, "SCTP packets" },
+                { AF_VSOCK, SOCK_STREAM, 0, "vsock" },
+                { AF_ALG, SOCK_SEQPACKET, 0, "alg" },
+                { AF_NETLINK, SOCK_RAW, NETLINK_AUDIT, "audit" },
+                { AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER, "netfilter" },
+                { AF_NETLINK, SOCK_RAW, NETLINK_KOBJECT_UEVENT, "uevent" },
+                { AF_NETLINK, SOCK_DGRAM, NETLINK_SOCK_DIAG, "sock_diag" },
+                { AF_BLUETOOTH, SOCK_RAW, 0, "bluetooth" },
+                { 44 /* AF_XDP */, SOCK_RAW, 0, "xdp" },
+                { 15 /* AF_KEY */, SOCK_RAW, 2, "key" },
+                { 30 /* AF_TIPC */, SOCK_DGRAM, 0, "tipc" },
+                { 43 /* AF_SMC */, SOCK_STREAM, 0, "smc" },
         };
 
         for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
                 char what[64];
                 snprintf(what, sizeof(what), "socket, %s", refused[i].name);
-                attack_refused(what, socket(refused[i].domain, refused[i].type, refused[i].protocol), EPERM, EACCES, EAFNOSUPPORT, EPROTONOSUPPORT);
+                attack_refused(what, socket(refused[i].domain, refused[i].type, refused[i].protocol), EPERM, EACCES, EAFNOSUPPORT,
+                               EPROTONOSUPPORT);
                 /* All three are ints. */
                 snprintf(what, sizeof(what), "socket with high bits, %s", refused[i].name);
-                attack_refused(what, syscall(SYS_socket, refused[i].domain | 1UL << 32, refused[i].type | 1UL << 33, refused[i].protocol | 1UL << 34),
-                               EPERM, EACCES, EAFNOSUPPORT, EPROTONOSUPPORT);
+                attack_refused(
+                        what,
+                        syscall(SYS_socket, refused[i].domain | 1UL << 32, refused[i].type | 1UL << 33, refused[i].protocol | 1UL << 34),
+                        EPERM, EACCES, EAFNOSUPPORT, EPROTONOSUPPORT);
         }
 }
 
@@ -266,8 +284,13 @@ static void privileges(void) {
         FILE *f = fopen("/proc/self/status", "r");
 
         while (f && fgets(line, sizeof(line), f)) {
-                static const char *const expected[] = { "CapInh:\t0000000000000000\n", "CapPrm:\t0000000000000000\n", "CapEff:\t0000000000000000\n",
-                                                        "CapBnd:\t0000000000000000\n", "CapAmb:\t0000000000000000\n", "NoNewPrivs:\t1\n", "Seccomp:\t2\n" };
+                static const char *const expected[] = { "CapInh:\t0000000000000000\n",
+                                                        "CapPrm:\t0000000000000000\n",
+                                                        "CapEff:\t0000000000000000\n",
+                                                        "CapBnd:\t0000000000000000\n",
+                                                        "CapAmb:\t0000000000000000\n",
+                                                        "NoNewPrivs:\t1\n",
+                                                        "Seccomp:\t2\n" };
                 for (size_t i = 0; i < sizeof(expected) / sizeof(*expected); i++)
                         if (strncmp(line, expected[i], strcspn(expected[i], "\t") + 1) == 0) {
                                 seen++;

@@ -15,7 +15,8 @@
 
 /* Opened or looked through, these give init's memory, descriptors or files. */
 static void init_entries(void) {
-        static const char *const files[] = { "mem", "maps", "smaps", "pagemap", "environ", "auxv", "syscall", "stack", "io", "personality", "timers" };
+        static const char *const files[] = { "mem",     "maps",  "smaps", "pagemap",     "environ", "auxv",
+                                             "syscall", "stack", "io",    "personality", "timers" };
         static const char *const links[] = { "root", "cwd", "exe", "fd/0", "fd/1", "fd/2", "ns/mnt", "ns/user", "ns/pid", "ns/net" };
         static const char *const bases[] = { "/proc/1", "/proc/1/task/1" };
         char path[256], text[PATH_MAX];
@@ -127,7 +128,8 @@ static void descriptors(void) {
                 snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
                 ssize_t n = readlink(link, text, sizeof(text) - 1);
                 text[n < 0 ? 0 : n] = 0;
-                attack_expect(n > 0 && !strstr(text, "seccomp") && !strstr(text, "anon_inode") && !strstr(text, "memfd"), "descriptor %d is %s", fd, text);
+                attack_expect(n > 0 && !strstr(text, "seccomp") && !strstr(text, "anon_inode") && !strstr(text, "memfd"),
+                              "descriptor %d is %s", fd, text);
         }
         attack_expect(fds != NULL, "no /proc/self/fd");
         if (fds)

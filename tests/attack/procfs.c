@@ -42,11 +42,21 @@ static void unreadable(const char *path) {
 }
 
 int main(void) {
-        static const char *const hidden[] = { "/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/kmsg", "/proc/sched_debug", "/proc/acpi/wakeup", "/proc/scsi/scsi",
-                                              "/proc/kpagecount", "/proc/kpageflags", "/proc/vmallocinfo", "/proc/slabinfo" };
-        static const char *const single[] = { "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sys/vm/panic_on_oom", "/proc/sys/fs/binfmt_misc/register",
-                                              "/proc/sys/kernel/sysrq", "/proc/sysrq-trigger", "/proc/latency_stats", "/proc/mtrr", "/proc/1/oom_score_adj",
-                                              "/proc/1/comm", "/proc/1/mem", "/proc/irq/default_smp_affinity" };
+        static const char *const hidden[] = { "/proc/kcore",       "/proc/keys",        "/proc/timer_list", "/proc/kmsg",
+                                              "/proc/sched_debug", "/proc/acpi/wakeup", "/proc/scsi/scsi",  "/proc/kpagecount",
+                                              "/proc/kpageflags",  "/proc/vmallocinfo", "/proc/slabinfo" };
+        static const char *const single[] = { "/proc/sys/kernel/core_pattern",
+                                              "/proc/sys/kernel/modprobe",
+                                              "/proc/sys/vm/panic_on_oom",
+                                              "/proc/sys/fs/binfmt_misc/register",
+                                              "/proc/sys/kernel/sysrq",
+                                              "/proc/sysrq-trigger",
+                                              "/proc/latency_stats",
+                                              "/proc/mtrr",
+                                              "/proc/1/oom_score_adj",
+                                              "/proc/1/comm",
+                                              "/proc/1/mem",
+                                              "/proc/irq/default_smp_affinity" };
         struct stat st;
 
         setvbuf(stdout, NULL, _IONBF, 0);
@@ -65,8 +75,9 @@ int main(void) {
         for (size_t i = 0; i < sizeof(hidden) / sizeof(*hidden); i++)
                 unreadable(hidden[i]);
         attack_expect(stat("/sys/kernel", &st) < 0, "/sys is there");
-        attack_expect(open("/dev/mem", O_RDONLY) < 0 && open("/dev/kmsg", O_RDONLY) < 0 && open("/dev/sda", O_RDONLY) < 0 && open("/dev/userfaultfd", O_RDWR) < 0 &&
-                              open("/dev/kvm", O_RDWR) < 0 && open("/dev/fuse", O_RDWR) < 0 && open("/dev/console", O_RDWR) < 0,
+        attack_expect(open("/dev/mem", O_RDONLY) < 0 && open("/dev/kmsg", O_RDONLY) < 0 && open("/dev/sda", O_RDONLY) < 0 &&
+                              open("/dev/userfaultfd", O_RDWR) < 0 && open("/dev/kvm", O_RDWR) < 0 && open("/dev/fuse", O_RDWR) < 0 &&
+                              open("/dev/console", O_RDWR) < 0,
                       "a device of the host can be opened");
         attack_end();
 }

@@ -31,7 +31,7 @@ static struct shared {
         struct sockaddr_in in;
         struct sockaddr_un un;
         struct sockaddr *name; /* of a message */
-} *shared;
+} * shared;
 static struct sockaddr_in in_b;
 static struct sockaddr_un un_b;
 static volatile char *byte; /* the byte that makes the difference */
@@ -486,7 +486,8 @@ static bool sent_un(enum send how) {
                 fd = socket_of(AF_UNIX, SOCK_DGRAM);
                 /* Where the kernel goes on with what was done already it says so, but bound it is. */
                 socklen_t size = sizeof(own);
-                if (bind(fd, (struct sockaddr *) &own, size) < 0 && (getsockname(fd, (struct sockaddr *) &own, &size) < 0 || size <= sizeof(sa_family_t)))
+                if (bind(fd, (struct sockaddr *) &own, size) < 0 &&
+                    (getsockname(fd, (struct sockaddr *) &own, &size) < 0 || size <= sizeof(sa_family_t)))
                         attack_die("bind %s", path);
         }
         send_by(how, fd, (struct sockaddr *) &shared->un, sizeof(shared->un));

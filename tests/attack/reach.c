@@ -19,15 +19,26 @@ static void refuse_open(const char *name, const char *path, int flags) {
         if (fd >= 0)
                 close(fd);
         /* What nobody may know of doesn't exist; EACCES where it would be made; ELOOP for O_NOFOLLOW on a link of our own. */
-        else if (error != ENOENT && error != EACCES && error != ELOOP && error != EXDEV && error != ENOTDIR && error != EISDIR && error != EPERM && error != EROFS)
+        else if (error != ENOENT && error != EACCES && error != ELOOP && error != EXDEV && error != ENOTDIR && error != EISDIR &&
+                 error != EPERM && error != EROFS)
                 attack_expect(false, "open(%s, %#x) %s: %s", path, flags, name, strerrorname_np(error));
 }
 
 /* `link`: the last component is a symlink of our own, which may be looked at itself. */
 static void refuse_all(const char *name, const char *path, bool link) {
         static const int flags[] = {
-                O_RDONLY, O_WRONLY, O_RDWR, O_PATH, O_PATH | O_NOFOLLOW, O_RDONLY | O_NOFOLLOW, O_RDONLY | O_DIRECTORY, O_RDONLY | O_NONBLOCK,
-                O_WRONLY | O_APPEND, O_RDWR | O_CREAT, O_WRONLY | O_CREAT | O_APPEND, O_RDONLY | O_NOATIME,
+                O_RDONLY,
+                O_WRONLY,
+                O_RDWR,
+                O_PATH,
+                O_PATH | O_NOFOLLOW,
+                O_RDONLY | O_NOFOLLOW,
+                O_RDONLY | O_DIRECTORY,
+                O_RDONLY | O_NONBLOCK,
+                O_WRONLY | O_APPEND,
+                O_RDWR | O_CREAT,
+                O_WRONLY | O_CREAT | O_APPEND,
+                O_RDONLY | O_NOATIME,
         };
         char text[4096];
         struct stat st;
@@ -107,7 +118,8 @@ static void by_link(const char *target) {
         snprintf(link, sizeof(link), "%s/a/escape", folder);
         snprintf(parent, sizeof(parent), "%.*s", (int) (last - target), target);
         for (int i = 0; i < 5; i++) {
-                static const char *const forms[] = { "%s", "../../../../../../../../../../..%s", "/proc/self/root%s", "/proc/thread-self/root%s", "//.//%s" };
+                static const char *const forms[] = { "%s", "../../../../../../../../../../..%s", "/proc/self/root%s",
+                                                     "/proc/thread-self/root%s", "//.//%s" };
                 unlink(link);
                 snprintf(text, sizeof(text), forms[i], target);
                 if (symlink(text, link) < 0)

@@ -170,7 +170,8 @@ static void creating(void) {
         attack_refused("a dangling link", open(link, O_RDONLY), ENOENT);
         attack_expect(lstat(in_folder("a/made"), &st) < 0, "a refused open has made the file");
         int fd = open(link, O_WRONLY | O_CREAT, 0600);
-        attack_expect(fd >= 0 && lstat(in_folder("a/made"), &st) == 0 && S_ISREG(st.st_mode), "O_CREAT through a dangling link: %s", strerror(errno));
+        attack_expect(fd >= 0 && lstat(in_folder("a/made"), &st) == 0 && S_ISREG(st.st_mode), "O_CREAT through a dangling link: %s",
+                      strerror(errno));
         close(fd);
         attack_refused("O_EXCL on a file", open(in_folder("a/made"), O_WRONLY | O_CREAT | O_EXCL, 0600), EEXIST);
         attack_refused("O_NOFOLLOW on a link", open(link, O_RDONLY | O_NOFOLLOW), ELOOP);
@@ -240,7 +241,8 @@ static void long_paths(void) {
                 if (length < 4096)
                         attack_expect(r == 0 && fd >= 0, "a path of %zu bytes: %s", length, strerror(error));
                 else
-                        attack_expect(r < 0 && error == ENAMETOOLONG && fd < 0, "a path of %zu bytes: %s", length, r == 0 ? "works" : strerror(error));
+                        attack_expect(r < 0 && error == ENAMETOOLONG && fd < 0, "a path of %zu bytes: %s", length,
+                                      r == 0 ? "works" : strerror(error));
                 close(fd);
         }
         size_t n = snprintf(path, sizeof(path), "%s/a/", folder);
@@ -285,7 +287,14 @@ static void edges(void) {
 }
 
 static void odd_names(void) {
-        static const char *const names[] = { "new\nline", "{\"evil\":1}\n{\"record\":2}", "\xff\xfe\x80", "\xc3(", "tab\tand\x1b[31mred", "\xe2\x80\xae" "bidi", "quote\"back\\slash" };
+        static const char *const names[] = { "new\nline",
+                                             "{\"evil\":1}\n{\"record\":2}",
+                                             "\xff\xfe\x80",
+                                             "\xc3(",
+                                             "tab\tand\x1b[31mred",
+                                             "\xe2\x80\xae"
+                                             "bidi",
+                                             "quote\"back\\slash" };
         struct stat st;
 
         for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {

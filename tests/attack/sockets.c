@@ -144,7 +144,8 @@ static void peer(void) {
         }
         attack_expect(connect(client, (struct sockaddr *) &un, sizeof(un)) == 0, "connect to a socket of our own: %s", strerror(errno));
         int fd = accept(server, NULL, NULL);
-        attack_expect(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &credentials_size) == 0 && credentials.uid == getuid() && credentials.gid == getgid(),
+        attack_expect(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &credentials_size) == 0 && credentials.uid == getuid() &&
+                              credentials.gid == getgid(),
                       "the peer's ids are %u and %u", credentials.uid, credentials.gid);
         if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) == 0 && pidfd >= 0) {
                 struct stat st;
@@ -152,7 +153,8 @@ static void peer(void) {
                 attack_refused("signal to the peer", syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0), EPERM, ESRCH, EINVAL);
                 attack_refused("pidfd_getfd of the peer", syscall(SYS_pidfd_getfd, pidfd, 0, 0), EPERM);
                 attack_refused("setns to the peer", syscall(SYS_setns, pidfd, 0x20000), EPERM);
-                attack_refused("the peer's namespaces", syscall(SYS_ioctl, pidfd, 0xff03 /* PIDFD_GET_MNT_NAMESPACE */, 0), EPERM, EACCES, ENOTTY, EINVAL, ESRCH);
+                attack_refused("the peer's namespaces", syscall(SYS_ioctl, pidfd, 0xff03 /* PIDFD_GET_MNT_NAMESPACE */, 0), EPERM, EACCES,
+                               ENOTTY, EINVAL, ESRCH);
                 attack_expect(stat("/", &st) == 0, "the broker is gone");
         }
         close(fd);
