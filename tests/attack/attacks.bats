@@ -49,6 +49,27 @@ every() {
     grep -qx canary text
 }
 
+@test "a descriptor that came in for reading can't be opened again for writing" {
+    local who tier
+    for who in user root; do
+        [ $who = user ] || [ "$EUID" -eq 0 ] || continue
+        playground $who
+        for tier in view broker; do
+            attack_policy $tier
+            # shellcheck disable=SC2016
+            inside $who "$SANDBOXCTL" --exec /usr -- /bin/sh -c 'for name in /proc/self/fd/0 /proc/thread-self/fd/0 /dev/stdin /dev/fd/0; do
+                cat $name
+                { echo gone 1<> $name; } 2> /dev/null && echo "$name written"
+                { echo gone > $name; } 2> /dev/null && echo "$name truncated"
+                done; :' < "$ground/b/file" > text
+            cat text
+            # It can be opened again as it is.
+            [ "$(sort -u text)" = canary ]
+            grep -qx canary "$ground/b/file"
+        done
+    done
+}
+
 @test "nothing in /proc/sys can be written, and what is dangerous in /proc is not there" { every procfs; }
 
 reach() {
