@@ -287,13 +287,9 @@ static void edges(void) {
 }
 
 static void odd_names(void) {
-        static const char *const names[] = { "new\nline",
-                                             "{\"evil\":1}\n{\"record\":2}",
-                                             "\xff\xfe\x80",
-                                             "\xc3(",
-                                             "tab\tand\x1b[31mred",
-                                             "\xe2\x80\xae"
-                                             "bidi",
+        static const char *const names[] = { "new\nline",           "{\"evil\":1}\n{\"record\":2}",
+                                             "\xff\xfe\x80",        "\xc3(",
+                                             "tab\tand\x1b[31mred", "\342\200\256bidi",
                                              "quote\"back\\slash" };
         struct stat st;
 
