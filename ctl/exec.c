@@ -7,9 +7,11 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -158,6 +160,37 @@ static int check_features(struct run *run) {
                 "(SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, Linux 5.19): a call could be done twice. Use a newer kernel, or a policy without "
                 "`files: { enforce: broker }` and network rules. See sandboxctl doctor");
         return -EOPNOTSUPP;
+}
+
+/* Whether this process may bind ports below the kernel's bound, and what that bound is. */
+static bool may_bind_low_ports(long *ret_bound) {
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+        char text[16] = "1024";
+        _cleanup_close_ int fd = open("/proc/sys/net/ipv4/ip_unprivileged_port_start", O_RDONLY | O_CLOEXEC);
+
+        if (fd >= 0 && read(fd, text, sizeof(text) - 1) <= 0)
+                return false;
+        *ret_bound = strtol(text, NULL, 10);
+        return syscall(SYS_capget, &header, data) == 0 && (data[0].effective & (1U << CAP_NET_BIND_SERVICE));
+}
+
+/* Low ports are bound for the sandbox by us: what we may not do ourselves is refused before anything starts. */
+static int check_low_ports(struct run *run) {
+        const struct plan *plan = run->plan;
+        long bound = 1024;
+
+        if (plan->n_low_ports == 0 || may_bind_low_ports(&bound))
+                return 0;
+        for (size_t i = 0; i < plan->n_low_ports; i++)
+                if (plan->low_ports[i] < bound) {
+                        message_fail(
+                                "the policy binds port %u, and you may bind no port below %ld (CAP_NET_BIND_SERVICE): choose another port, "
+                                "run it as root, or lower the sysctl net.ipv4.ip_unprivileged_port_start",
+                                plan->low_ports[i], bound);
+                        return -EACCES;
+                }
+        return 0;
 }
 
 static int open_output(const char *path) {
@@ -370,7 +403,7 @@ static int run_exec(struct run *run) {
         else
                 snprintf(run->name, sizeof(run->name), "exec-%d", getpid());
 
-        if (load(run) < 0 || check_chdir(run) < 0 || check_features(run) < 0 || open_log(run) < 0)
+        if (load(run) < 0 || check_chdir(run) < 0 || check_features(run) < 0 || check_low_ports(run) < 0 || open_log(run) < 0)
                 return EXIT_OURS;
         if (environment_make(run->plan, environ, run->options.environment, run->options.n_environment, &run->environment) < 0)
                 return EXIT_OURS;
