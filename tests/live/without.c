@@ -28,7 +28,9 @@ static const struct feature {
         struct scmp_arg_cmp cmp;
 } features[] = {
         { "listener", EINVAL, SYS_seccomp, { 1, SCMP_CMP_MASKED_EQ, SECCOMP_FILTER_FLAG_NEW_LISTENER, SECCOMP_FILTER_FLAG_NEW_LISTENER } },
-        { "wait-killable", EINVAL, SYS_seccomp,
+        { "wait-killable",
+          EINVAL,
+          SYS_seccomp,
           { 1, SCMP_CMP_MASKED_EQ, SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV } },
         { "wake-up", EINVAL, SYS_ioctl, { 1, SCMP_CMP_MASKED_EQ, 0xffffffff, SECCOMP_IOCTL_NOTIF_SET_FLAGS } },
         { "addfd", EINVAL, SYS_ioctl, { 1, SCMP_CMP_MASKED_EQ, 0xffffffff, SECCOMP_IOCTL_NOTIF_ADDFD } },
