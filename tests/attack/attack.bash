@@ -11,7 +11,15 @@ load ../live/lib
 : "${SANDBOXCTL_UNSAFE:=$SANDBOXD_SOURCE/build-unsafe/ctl/sandboxctl}"
 : "${SANDBOXCTL_WHOLE:=$SANDBOXD_SOURCE/build-whole/ctl/sandboxctl}"
 : "${SANDBOXCTL_WHOLE_UNSAFE:=$SANDBOXD_SOURCE/build-whole-unsafe/ctl/sandboxctl}"
-attacks=$SANDBOXD_BUILD/tests/attack
+
+# The programs run from a copy beside the playground: where the checkout lies below /tmp, a sandbox that is the whole tree but for a private
+# /tmp wouldn't have them.
+setup_test() {
+    attacks=$work/attacks
+    mkdir "$attacks"
+    find "$SANDBOXD_BUILD/tests/attack" -maxdepth 1 -type f -perm -u+x -exec cp -t "$attacks" {} +
+    chmod -R a+rX "$attacks"
+}
 
 # playground WHO: $ground/a is allowed to read, write and execute, w to write, r to read; b is not named. All of it belongs to WHO and could
 # be read by anybody: nothing but the sandbox stands between.
