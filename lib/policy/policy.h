@@ -26,8 +26,8 @@ struct place {
 struct policy_message {
         struct place place;
         bool warning;
-        char *text;   /* what is wrong and how to mend it, escaped for terminals, without a newline */
-        char *source; /* the line of the file, escaped, or NULL */
+        char *text;     /* what is wrong and how to mend it, escaped for terminals, without a newline */
+        char *source;   /* the line of the file, escaped, or NULL */
         unsigned caret; /* the column in `source` to point at, from 1; 0: none */
 };
 
@@ -57,13 +57,13 @@ const char *file_kind_name(enum file_kind kind); /* "read", "append", … as in 
 struct file_rule {
         struct place place;
         enum file_kind kind;
-        char *pattern;  /* normalised, absolute, in glob syntax: what came from a variable is escaped by `\` */
-        char *path;     /* the unescaped path where the pattern is literal, else NULL */
-        char *from;     /* FILE_BIND, FILE_REPLACE by a file: the host's path, absolute; else NULL */
-        char *content;  /* FILE_REPLACE by content, else NULL */
+        char *pattern; /* normalised, absolute, in glob syntax: what came from a variable is escaped by `\` */
+        char *path;    /* the unescaped path where the pattern is literal, else NULL */
+        char *from;    /* FILE_BIND, FILE_REPLACE by a file: the host's path, absolute; else NULL */
+        char *content; /* FILE_REPLACE by content, else NULL */
         size_t content_size;
-        bool write;     /* FILE_BIND: read-write */
-        uint64_t size;  /* FILE_PRIVATE: bound of the tmpfs in bytes; 0: the default */
+        bool write;    /* FILE_BIND: read-write */
+        uint64_t size; /* FILE_PRIVATE: bound of the tmpfs in bytes; 0: the default */
 };
 
 enum files_default { FILES_HIDE, FILES_DENY, FILES_READ };
@@ -86,14 +86,14 @@ struct port_range {
 
 struct net_rule {
         struct place place;
-        char *text;            /* as written, for explanations and records */
+        char *text; /* as written, for explanations and records */
         enum net_kind kind;
-        int family;            /* TCP, UDP: AF_INET, AF_INET6, or AF_UNSPEC for the host `*` */
+        int family;              /* TCP, UDP: AF_INET, AF_INET6, or AF_UNSPEC for the host `*` */
         struct in6_addr address; /* IPv4 in the first four bytes */
-        unsigned prefix;       /* bits that count */
+        unsigned prefix;         /* bits that count */
         struct port_range *ports;
         size_t n_ports;
-        char *path;            /* UNIX: the path, or the abstract name without `@` */
+        char *path; /* UNIX: the path, or the abstract name without `@` */
         bool abstract;
 };
 
@@ -112,24 +112,24 @@ struct policy_network {
 enum syscall_action { ACTION_ERRNO, ACTION_KILL, ACTION_LOG };
 
 struct syscall_arg {
-        unsigned index;   /* 0 to 5 */
+        unsigned index; /* 0 to 5 */
         uint64_t value;
-        uint64_t mask;    /* 0xffffffff unless the rule asks for 64 bits */
+        uint64_t mask; /* 0xffffffff unless the rule asks for 64 bits */
 };
 
 struct syscall_rule {
         struct place place;
-        char **names;     /* names of calls, or globs of them; checked against the table of calls by plan_compile's caller */
+        char **names; /* names of calls, or globs of them; checked against the table of calls by plan_compile's caller */
         size_t n_names;
         struct syscall_arg *args; /* all must match */
         size_t n_args;
         enum syscall_action action;
-        int error;        /* ACTION_ERRNO: positive errno */
-        char *text;       /* the action as written */
+        int error;  /* ACTION_ERRNO: positive errno */
+        char *text; /* the action as written */
 };
 
 struct policy_syscalls {
-        bool deny_unnamed; /* default: deny */
+        bool deny_unnamed;          /* default: deny */
         struct syscall_rule *rules; /* in the order in which they are tried: the last layer's first */
         size_t n_rules;
 };
@@ -137,9 +137,9 @@ struct policy_syscalls {
 /* ---- the rest ---- */
 
 struct policy_environment {
-        char **keep;      /* names, or globs with `*` */
+        char **keep; /* names, or globs with `*` */
         size_t n_keep;
-        char **set;       /* "NAME=value" */
+        char **set; /* "NAME=value" */
         size_t n_set;
 };
 
@@ -159,7 +159,7 @@ struct policy_limits {
 enum audit_record { AUDIT_DENIED, AUDIT_ALL, AUDIT_NONE };
 
 struct policy {
-        char *name;               /* the name or file it was asked for by */
+        char *name; /* the name or file it was asked for by */
         char *description;
         struct policy_files files;
         struct policy_network network;
@@ -167,12 +167,12 @@ struct policy {
         struct policy_kernel kernel;
         struct policy_limits limits;
         struct policy_syscalls syscalls;
-        char **devices;           /* names below /dev */
+        char **devices; /* names below /dev */
         size_t n_devices;
-        bool subordinate_ids;     /* identity: { ids: subordinate } */
+        bool subordinate_ids; /* identity: { ids: subordinate } */
         enum audit_record audit;
         bool kill_on_broker_loss;
-        char **sources;           /* paths of all files read, which are never writable inside */
+        char **sources; /* paths of all files read, which are never writable inside */
         size_t n_sources;
 };
 
@@ -190,19 +190,19 @@ struct policy_flag {
 
 /* Who asks, and for what. Nothing is taken from the process's own state, so that tests can ask as anybody. */
 struct policy_request {
-        const char *policy;           /* a name, or a file's path with a `/` */
+        const char *policy; /* a name, or a file's path with a `/` */
         const struct policy_flag *flags;
         size_t n_flags;
-        const char *const *folders;   /* where names are looked up, first wins: the user's, the system's, the shipped */
+        const char *const *folders; /* where names are looked up, first wins: the user's, the system's, the shipped */
         size_t n_folders;
-        bool trust_last;              /* the last folder is the program's own: whoever can change it can change the program, so that owner and
+        bool trust_last; /* the last folder is the program's own: whoever can change it can change the program, so that owner and
                                        * mode of its files say nothing (a checkout that root, or another user, runs) */
         uid_t uid;
         gid_t gid;
         const char *user, *home, *cwd, *name;
-        char *const *environment;     /* for ${env.NAME} */
-        bool inspect;                 /* nothing will be run: ${cwd} may be /, or the home or above it, which else is refused */
-        const char *resolv_conf;      /* where the host `resolvers` of network rules comes from; NULL: /etc/resolv.conf */
+        char *const *environment; /* for ${env.NAME} */
+        bool inspect;             /* nothing will be run: ${cwd} may be /, or the home or above it, which else is refused */
+        const char *resolv_conf;  /* where the host `resolvers` of network rules comes from; NULL: /etc/resolv.conf */
 };
 
 /* Whether a word can be the name of a policy: [a-z0-9][a-z0-9_.-]{0,62}, and no file's name. */
