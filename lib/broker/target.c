@@ -51,14 +51,8 @@ static ssize_t copy(struct call *call, uint64_t address, void *buffer, size_t si
 }
 
 int target_read(struct call *call, uint64_t address, void *buffer, size_t size) {
-        ssize_t n;
+        ssize_t n = target_read_some(call, address, buffer, size);
 
-        if (size == 0)
-                return 0;
-        n = copy(call, address, buffer, size, false);
-        int r = still_there(call);
-        if (r < 0)
-                return r;
         return n < 0 ? n : (size_t) n < size ? -EFAULT : 0;
 }
 

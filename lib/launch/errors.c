@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <unistd.h>
 
 #include "fd.h"
@@ -58,4 +59,14 @@ char *start_error(const char *step, int error) {
         if (remedy)
                 strbuf_printf(&b, ": %s", remedy);
         return strbuf_take(&b);
+}
+
+int launch_fail(char **error, int r, const char *format, ...) {
+        va_list args;
+
+        va_start(args, format);
+        if (vasprintf(error, format, args) < 0)
+                *error = NULL;
+        va_end(args);
+        return r;
 }

@@ -28,7 +28,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -40,29 +39,17 @@
 #include "str.h"
 #include "sys.h"
 
-static int fail(char **error, int r, const char *format, ...) _printf_(3, 4);
-
-static int fail(char **error, int r, const char *format, ...) {
-        va_list args;
-
-        va_start(args, format);
-        if (vasprintf(error, format, args) < 0)
-                *error = NULL;
-        va_end(args);
-        return r;
-}
-
 /* Through a directory's descriptor openat(fd, "..") leads out of any view. */
 static int check_fd(int fd, char **error) {
         struct stat st;
 
         if (fstat(fd, &st) < 0)
-                return fail(error, -errno, "descriptor %d can't be passed into the sandbox: %s", fd, strerror(errno));
+                return launch_fail(error, -errno, "descriptor %d can't be passed into the sandbox: %s", fd, strerror(errno));
         if (S_ISDIR(st.st_mode))
-                return fail(error, -EISDIR,
-                            "descriptor %d is a directory, through which the sandbox could leave its view; "
-                            "open a file instead, or show the directory by a rule (--read DIR)",
-                            fd);
+                return launch_fail(error, -EISDIR,
+                                   "descriptor %d is a directory, through which the sandbox could leave its view; "
+                                   "open a file instead, or show the directory by a rule (--read DIR)",
+                                   fd);
         return 0;
 }
 
@@ -74,7 +61,7 @@ static int check_fds(const struct launch_options *o, char **error) {
                         return r;
         for (size_t i = 0; i < o->n_pass_fds; i++) {
                 if (o->pass_fds[i] < 3)
-                        return fail(error, -EINVAL, "descriptor %d is passed anyway; only higher ones can be named", o->pass_fds[i]);
+                        return launch_fail(error, -EINVAL, "descriptor %d is passed anyway; only higher ones can be named", o->pass_fds[i]);
                 if ((r = check_fd(o->pass_fds[i], error)) < 0)
                         return r;
         }
@@ -88,7 +75,7 @@ static int open_null(char **error) {
         do {
                 fd = open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY);
                 if (fd < 0)
-                        return fail(error, -errno, "/dev/null can't be opened: %s", strerror(errno));
+                        return launch_fail(error, -errno, "/dev/null can't be opened: %s", strerror(errno));
         } while (fd < 3);
         return fd;
 }
@@ -139,7 +126,7 @@ static int prepare(struct start *s, char **error) {
         s->group_processes = cgroup_holds(o->cgroup, CGROUP_PROCESSES);
         s->group_memory = cgroup_holds(o->cgroup, CGROUP_MEMORY);
         s->supervisor_pidfd = sys_pidfd_open(getpid(), 0);
-        return s->supervisor_pidfd < 0 ? fail(error, -errno, "no pidfd: %s (Linux 5.12 or later is needed)", strerror(errno)) : 0;
+        return s->supervisor_pidfd < 0 ? launch_fail(error, -errno, "no pidfd: %s (Linux 5.12 or later is needed)", strerror(errno)) : 0;
 }
 
 static int receive(struct start *s, struct start_message *message, int type, int *ret_fd, char **error) {
@@ -147,14 +134,14 @@ static int receive(struct start *s, struct start_message *message, int type, int
         ssize_t size = fd_receive(s->sync, message, sizeof(*message), ret_fd, ret_fd ? 1 : 0, &n);
 
         if (size != sizeof(*message))
-                return fail(error, -EPIPE, "the broker's process died while the sandbox was started");
+                return launch_fail(error, -EPIPE, "the broker's process died while the sandbox was started");
         if (message->type == START_FAILED) {
                 *error = start_error(message->step, message->error);
                 return -message->error;
         }
         return (int) message->type == type && (!ret_fd || n == 1)
                        ? 0
-                       : fail(error, -EPROTO, "the sandbox could not be started: unexpected answer");
+                       : launch_fail(error, -EPROTO, "the sandbox could not be started: unexpected answer");
 }
 
 /* The supervisor's part of steps 1 and 2. */
@@ -168,7 +155,7 @@ static int raise_sandbox(struct start *s, struct launched *ret, char **error) {
                 return r;
         message = (struct start_message) { .type = START_MAPPED };
         if ((r = fd_send(s->sync, &message, sizeof(message), NULL, 0)) < 0)
-                return fail(error, r, "the broker's process died while the sandbox was started");
+                return launch_fail(error, r, "the broker's process died while the sandbox was started");
         if ((r = receive(s, &message, START_CLONED, &ret->init_pidfd, error)) < 0)
                 return r;
         ret->init = message.init;
@@ -185,7 +172,7 @@ static int wait_ready(struct launched *ret, char **error) {
                 size = recv(ret->control, &event, sizeof(event), MSG_PEEK);
         while (size < 0 && errno == EINTR);
         if (size != sizeof(event))
-                return fail(error, -EPIPE, "the sandbox's init was killed while it started");
+                return launch_fail(error, -EPIPE, "the sandbox's init was killed while it started");
         if ((int) event.type != LAUNCH_READY)
                 return 0;
         if (fd_receive(ret->control, &event, sizeof(event), &ret->pty, 1, &n) < 0)
@@ -205,7 +192,7 @@ static int fork_worker(struct start *s, struct launched *ret, int sync, char **e
         pid_t pid = fork();
 
         if (pid < 0)
-                return fail(error, -errno, "no process could be forked: %s", strerror(errno));
+                return launch_fail(error, -errno, "no process could be forked: %s", strerror(errno));
         if (pid == 0) {
                 fd_close(s->sync);
                 s->sync = sync;
@@ -215,7 +202,7 @@ static int fork_worker(struct start *s, struct launched *ret, int sync, char **e
         }
         ret->worker = pid;
         ret->worker_pidfd = sys_pidfd_open(pid, 0);
-        return ret->worker_pidfd < 0 ? fail(error, -errno, "no pidfd: %s", strerror(errno)) : 0;
+        return ret->worker_pidfd < 0 ? launch_fail(error, -errno, "no pidfd: %s", strerror(errno)) : 0;
 }
 
 int launch(const struct launch_options *options, struct launched *ret, char **error) {
@@ -235,7 +222,7 @@ int launch(const struct launch_options *options, struct launched *ret, char **er
         *error = NULL;
         int r = prepare(&s, error);
         if (r >= 0 && (r = make_sockets(&s, &l, &sync)) < 0)
-                (void) fail(error, r, "no sockets: %s", strerror(-r));
+                (void) launch_fail(error, r, "no sockets: %s", strerror(-r));
         if (r >= 0)
                 r = fork_worker(&s, &l, sync, error);
         /* Only the children hold the other ends from here on, so that the death of one is seen. */

@@ -11,25 +11,12 @@
 #include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdarg.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "fd.h"
 #include "start.h"
 #include "str.h"
-
-static int fail(char **error, int r, const char *format, ...) _printf_(3, 4);
-
-static int fail(char **error, int r, const char *format, ...) {
-        va_list args;
-
-        va_start(args, format);
-        if (vasprintf(error, format, args) < 0)
-                *error = NULL;
-        va_end(args);
-        return r;
-}
 
 static int map_add(struct id_map *map, uint32_t inside, uint32_t outside, uint32_t count) {
         if (count == 0)
@@ -100,13 +87,13 @@ static int maps_subordinate(const struct launch_options *o, struct id_maps *maps
                 const char *file = group ? "/etc/subgid" : "/etc/subuid", *helper = group ? "/usr/bin/newgidmap" : "/usr/bin/newuidmap";
                 int r = find_range(file, name, o->uid, &start, &count);
                 if (r < 0)
-                        return fail(error, r,
-                                    "the policy asks for subordinate ids, and %s gives none to %s; add them with: "
-                                    "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER",
-                                    file, name ?: "this user");
+                        return launch_fail(error, r,
+                                           "the policy asks for subordinate ids, and %s gives none to %s; add them with: "
+                                           "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER",
+                                           file, name ?: "this user");
                 if (access(helper, X_OK) < 0)
-                        return fail(error, -errno, "the policy asks for subordinate ids, and %s is missing; install the package uidmap",
-                                    helper);
+                        return launch_fail(error, -errno,
+                                           "the policy asks for subordinate ids, and %s is missing; install the package uidmap", helper);
                 r = map_around(group ? &maps->gid : &maps->uid, group ? o->gid : o->uid, start, count);
                 if (r < 0)
                         return r;
@@ -121,7 +108,7 @@ int maps_plan(const struct launch_options *o, struct id_maps *ret, char **error)
                 int r = map_all("/proc/self/uid_map", &ret->uid);
                 if (r >= 0)
                         r = map_all("/proc/self/gid_map", &ret->gid);
-                return r < 0 ? fail(error, r, "our own ids can't be read from /proc/self/uid_map: %s", strerror(-r)) : 0;
+                return r < 0 ? launch_fail(error, r, "our own ids can't be read from /proc/self/uid_map: %s", strerror(-r)) : 0;
         }
         if (o->plan->policy->subordinate_ids)
                 return maps_subordinate(o, ret, error);
@@ -181,13 +168,13 @@ static int run_helper(const char *helper, pid_t pid, const struct id_map *map, c
         int r = posix_spawn(&child, helper, NULL, &attr, argv, environment);
         posix_spawnattr_destroy(&attr);
         if (r != 0)
-                return fail(error, -r, "%s can't be run: %s", helper, strerror(r));
+                return launch_fail(error, -r, "%s can't be run: %s", helper, strerror(r));
         while (waitpid(child, &status, 0) < 0)
                 if (errno != EINTR)
                         return -errno;
         if (status != 0)
-                return fail(error, -EPERM, "%s refused the subordinate ids (its reason stands above); see /etc/subuid and /etc/subgid",
-                            helper);
+                return launch_fail(error, -EPERM,
+                                   "%s refused the subordinate ids (its reason stands above); see /etc/subuid and /etc/subgid", helper);
         return 0;
 }
 

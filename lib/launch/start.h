@@ -51,6 +51,8 @@ int maps_write_inner(const struct id_maps *maps, pid_t pid);
 
 /* errors.c: why a step of the start failed, and what to do; the caller frees. */
 char *start_error(const char *step, int error);
+/* Makes the text (NULL where there is no memory for it) and returns `r`. */
+int launch_fail(char **error, int r, const char *format, ...) _printf_(3, 4);
 
 /* intermediate.c: what the worker process does until its work begins. Never returns. */
 struct start_message {

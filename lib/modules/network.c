@@ -60,16 +60,24 @@ int address_read(struct call *call, uint64_t pointer, int size, struct address *
         return size == 0 ? 0 : target_read(call, pointer, &ret->storage, size);
 }
 
-void address_note(struct call *call, const struct address *a) {
+int address_resolve(struct call *call, struct address *a, unsigned flags) {
         static const char prefix[] = "unix:";
-        size_t length = strnlen(a->pin.path, PATH_MAX - sizeof(prefix));
+        size_t length = strnlen(a->un.sun_path, a->size - offsetof(struct sockaddr_un, sun_path));
+        int r;
 
+        memcpy(call->path, a->un.sun_path, length);
+        call->path[length] = 0;
+        call->subject = call->path;
+        r = resolve(call, AT_FDCWD, call->path, flags, &a->pin);
+
+        length = strnlen(a->pin.path, PATH_MAX - sizeof(prefix));
         if (length == 0)
-                return;
+                return r;
         memcpy(call->path2, prefix, sizeof(prefix) - 1);
         memcpy(call->path2 + sizeof(prefix) - 1, a->pin.path, length);
         call->path2[sizeof(prefix) - 1 + length] = 0;
         call->subject = call->path2;
+        return r;
 }
 
 struct verdict network_refuse(struct call *call, const struct net_match *match, const char *remedy) {
@@ -84,15 +92,10 @@ struct verdict network_refuse(struct call *call, const struct net_match *match, 
 /* Resolves the path in a Unix address as the caller would, and puts the link to what was found in its place, so that there is no second
  * walk. */
 static int resolve_unix(struct call *call, struct address *a) {
-        size_t length = strnlen(a->un.sun_path, a->size - offsetof(struct sockaddr_un, sun_path));
         char link[64];
         int r;
 
-        memcpy(call->path, a->un.sun_path, length);
-        call->path[length] = 0;
-        call->subject = call->path;
-        r = resolve(call, AT_FDCWD, call->path, RESOLVE_FOLLOW, &a->pin);
-        address_note(call, a);
+        r = address_resolve(call, a, RESOLVE_FOLLOW);
         if (r < 0)
                 return r;
         r = pin_link(call, &a->pin, &a->dirfd, link);

@@ -43,8 +43,8 @@ enum net_protocol endpoint_protocol(const struct endpoint *e);
 /* Copies an address of the caller's. */
 int address_read(struct call *call, uint64_t pointer, int size, struct address *ret);
 
-/* Makes the resolved path the call's subject, if there is one. */
-void address_note(struct call *call, const struct address *a);
+/* Resolves the path of a Unix address as the caller would, into a->pin; what it leads to becomes the call's subject. */
+int address_resolve(struct call *call, struct address *a, unsigned flags);
 
 /* Decides whether the socket may connect or send to an address, and resolves a Unix path. true: go on; false: `*ret_verdict` is the answer. */
 bool address_decide(struct call *call, const struct endpoint *e, struct address *a, bool sending, struct verdict *ret_verdict);

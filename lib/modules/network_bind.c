@@ -70,15 +70,10 @@ static struct verdict bind_inet(struct call *call, const struct endpoint *e, str
 /* ---- Unix ---- */
 
 static struct verdict bind_unix_path(struct call *call, const struct endpoint *e, struct address *a) {
-        size_t length = strnlen(a->un.sun_path, a->size - offsetof(struct sockaddr_un, sun_path));
         struct verdict verdict;
         int r;
 
-        memcpy(call->path, a->un.sun_path, length);
-        call->path[length] = 0;
-        call->subject = call->path;
-        r = resolve(call, AT_FDCWD, call->path, RESOLVE_PARENT, &a->pin);
-        address_note(call, a);
+        r = address_resolve(call, a, RESOLVE_PARENT);
         if (r < 0)
                 return files_failed(call, &a->pin, r, false);
         if (!allowed(call, e, &a->any, a->size, &a->pin, &verdict))

@@ -193,8 +193,6 @@ int main(int argc, char **argv) {
         _cleanup_free_ char *error = NULL;
         int i = 1;
 
-        /* The launcher keeps SIGHUP ignored under nohup; the probes are to see what it does by itself. */
-        signal(SIGHUP, SIG_DFL);
         for (int fd = 0; fd < 3; fd++)
                 options.stdio[fd] = fcntl(fd, F_GETFD) < 0 ? -1 : fd;
         policy.network.mode = NETWORK_HOST;
