@@ -62,6 +62,7 @@ static const struct claim claims[] = {
         { __NR_creat, "creat", handle_creat },
         { __NR_stat, "stat", handle_stat },
         { __NR_lstat, "lstat", handle_lstat },
+        { __NR_fstat, "fstat", handle_fstat },
         { __NR_newfstatat, "newfstatat", handle_newfstatat },
         { __NR_statx, "statx", handle_statx },
         { __NR_access, "access", handle_access },

@@ -26,6 +26,7 @@ struct verdict handle_openat2(struct call *call);
 struct verdict handle_creat(struct call *call);
 struct verdict handle_stat(struct call *call);
 struct verdict handle_lstat(struct call *call);
+struct verdict handle_fstat(struct call *call);
 struct verdict handle_newfstatat(struct call *call);
 struct verdict handle_statx(struct call *call);
 struct verdict handle_access(struct call *call);

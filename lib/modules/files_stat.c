@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "fd.h"
 #include "files.h"
 
 #define STAT_FLAGS (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE)
@@ -18,8 +19,9 @@ static unsigned resolve_flags(int flags) {
 
 /* ---- stat ---- */
 
-/* fstat() of today's glibc is newfstatat(fd, "", AT_EMPTY_PATH): what the caller has open it may look at, as by fstat(2), which isn't notified.
- * Returns a descriptor, -ENOENT where a path is to be resolved, or an error. */
+/* fstat(), which in today's glibc is newfstatat(fd, "", AT_EMPTY_PATH): what the caller has opened it may look at. Not so with O_PATH, since
+ * the kernel goes on with such opens: a thread that swaps the path meanwhile gets a descriptor of what is hidden, and is to learn nothing by
+ * it. Returns a descriptor, -ENOENT where a path is to be resolved, or an error. */
 static int own_descriptor(struct call *call, int dirfd, uint64_t path, int flags) {
         char first;
         int r;
@@ -33,7 +35,13 @@ static int own_descriptor(struct call *call, int dirfd, uint64_t path, int flags
                 if (first)
                         return -ENOENT;
         }
-        return target_fd(call, dirfd);
+        _cleanup_close_ int fd = target_fd(call, dirfd);
+        if (fd < 0)
+                return fd == -ENOENT ? -EBADF : fd;
+        int status = fcntl(fd, F_GETFL);
+        if (status < 0 || (status & O_PATH))
+                return -ENOENT;
+        return TAKE_FD(fd);
 }
 
 static struct verdict do_stat(struct call *call, int dirfd, uint64_t path, int flags, uint64_t buffer) {
@@ -64,6 +72,12 @@ struct verdict handle_stat(struct call *call) {
 
 struct verdict handle_lstat(struct call *call) {
         return do_stat(call, AT_FDCWD, CALL_ARG(call, 0), AT_SYMLINK_NOFOLLOW, CALL_ARG(call, 1));
+}
+
+struct verdict handle_fstat(struct call *call) {
+        if (CALL_INT(call, 0) < 0)
+                return verdict_error(EBADF);
+        return do_stat(call, CALL_INT(call, 0), 0, AT_EMPTY_PATH, CALL_ARG(call, 1));
 }
 
 struct verdict handle_newfstatat(struct call *call) {

@@ -158,6 +158,25 @@ static bool try_lstat(void) {
         return syscall(SYS_lstat, shared->path, &st) == 0 && st.st_ino != inode_a;
 }
 
+/* The kernel goes on with opens with O_PATH, so that a swapped path gives a descriptor of the canary: nothing is to be had by it. */
+static bool try_open_path(void) {
+        struct stat st = {};
+        struct statx stx = {};
+        char link[64];
+        int fd = open(shared->path, O_PATH);
+        bool won;
+
+        if (fd < 0)
+                return false;
+        snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+        won = (syscall(SYS_fstat, fd, &st) == 0 && st.st_ino != inode_a) ||
+              (syscall(SYS_newfstatat, fd, "", &st, AT_EMPTY_PATH) == 0 && st.st_ino != inode_a) ||
+              (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &stx) == 0 && stx.stx_ino != inode_a) ||
+              canary_read(open(link, O_RDONLY));
+        close(fd);
+        return won;
+}
+
 static bool try_newfstatat(void) {
         struct stat st = {};
 
@@ -533,6 +552,7 @@ static const struct race {
         { "creat", prepare_new, try_creat, swap_byte },
         { "open-exclusive", prepare_new, try_create_exclusive, swap_byte },
         { "open-tmpfile", prepare_folder, try_tmpfile, swap_byte },
+        { "open-path", prepare_file, try_open_path, swap_byte },
         { "stat", prepare_file, try_stat, swap_byte },
         { "lstat", prepare_file, try_lstat, swap_byte },
         { "newfstatat", prepare_file, try_newfstatat, swap_byte },

@@ -55,6 +55,7 @@ race() {
 @test "creat: the path is swapped" { race creat proceed; }
 @test "open-exclusive: the path is swapped" { race open-exclusive proceed; }
 @test "open-tmpfile: the path is swapped" { race open-tmpfile proceed; }
+@test "open with O_PATH: the path is swapped" { race open-path proceed; }
 @test "stat: the path is swapped" { race stat proceed; }
 @test "lstat: the path is swapped" { race lstat proceed; }
 @test "newfstatat: the path is swapped" { race newfstatat proceed; }

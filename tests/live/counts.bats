@@ -4,7 +4,7 @@
 load lib
 
 # connect is one: a Unix socket needs a rule in every mode.
-brokered='open|openat|openat2|creat|stat|lstat|newfstatat|statx|access|faccessat|faccessat2|readlink|readlinkat|execve|execveat|connect'
+brokered='open|openat|openat2|creat|stat|fstat|lstat|newfstatat|statx|access|faccessat|faccessat2|readlink|readlinkat|execve|execveat|connect'
 
 # calls FILE: how many calls of those an strace -c counted. Its table: % time, seconds, usecs/call, calls, [errors,] name.
 calls() {
