@@ -36,6 +36,19 @@ static bool same(const struct denial *a, const struct denial *b) {
         return str_equal(a->call, b->call) && str_equal(a->subject, b->subject) && str_equal(a->error, b->error);
 }
 
+/* What a rule has to name: the object, or where a name is to be created, the directory, since a rule can't show what isn't there. */
+static char *rule_path(const struct denial *d) {
+        struct stat st;
+        const char *slash = strrchr(d->subject, '/');
+        bool creates = str_equal(d->remedy, "write") || str_equal(d->remedy, "append");
+
+        if (creates && d->subject[0] == '/' && slash > d->subject && lstat(d->subject, &st) < 0 && errno == ENOENT) {
+                _cleanup_free_ char *parent = strndup(d->subject, slash - d->subject);
+                return parent ? str_escape(parent) : NULL;
+        }
+        return str_escape(d->subject);
+}
+
 static void print_denial(const struct denial *d) {
         _cleanup_free_ char *subject = d->subject ? str_escape(d->subject) : NULL;
         _cleanup_free_ char *rule = d->rule ? str_escape(d->rule) : NULL;
@@ -46,11 +59,12 @@ static void print_denial(const struct denial *d) {
                 strbuf_printf(&b, " (%u times)", d->times);
         if (rule)
                 strbuf_printf(&b, "\n      refused by %s", rule);
-        if (d->remedy && subject) {
+        _cleanup_free_ char *allow = d->remedy && d->subject ? rule_path(d) : NULL;
+        if (allow) {
                 bool network = str_equal(d->remedy, "connect") || str_equal(d->remedy, "bind");
-                strbuf_printf(&b, "\n      allowed by %s: { %s: [\"%s\"] }", network ? "network" : "files", d->remedy, subject);
+                strbuf_printf(&b, "\n      allowed by %s: { %s: [\"%s\"] }", network ? "network" : "files", d->remedy, allow);
                 if (!network && !str_equal(d->remedy, "append"))
-                        strbuf_printf(&b, ", or --%s '%s'", d->remedy, subject);
+                        strbuf_printf(&b, ", or --%s '%s'", d->remedy, allow);
         }
         char *text = strbuf_take(&b);
         if (text)
