@@ -31,20 +31,6 @@ struct finding {
 
 static const char *const health_names[] = { "ok", "less", "missing" };
 
-static int read_number(const char *path, long *ret) {
-        char text[32] = "";
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-        if (fd < 0)
-                return -errno;
-        ssize_t n = read(fd, text, sizeof(text) - 1);
-        close(fd);
-        if (n <= 0)
-                return -EIO;
-        *ret = strtol(text, NULL, 10);
-        return 0;
-}
-
 static bool kernel_at_least(unsigned major, unsigned minor) {
         struct utsname u;
         unsigned a = 0, b = 0;
@@ -115,7 +101,7 @@ static void find_user_namespace(struct finding *f) {
         f->name = "user namespaces";
         if (r == 0) {
                 snprintf(f->found, sizeof(f->found), "can be made by this user");
-                if (read_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", &apparmor) == 0 && apparmor > 0 &&
+                if (sys_read_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", &apparmor) == 0 && apparmor > 0 &&
                     geteuid() != 0) {
                         f->health = HEALTH_LESS;
                         snprintf(f->found, sizeof(f->found), "can be made, but Ubuntu's AppArmor takes away all rights in them");
@@ -125,10 +111,10 @@ static void find_user_namespace(struct finding *f) {
                 return;
         }
         f->health = HEALTH_MISSING;
-        if (read_number("/proc/sys/user/max_user_namespaces", &limit) == 0 && limit == 0) {
+        if (sys_read_number("/proc/sys/user/max_user_namespaces", &limit) == 0 && limit == 0) {
                 snprintf(f->found, sizeof(f->found), "switched off: user.max_user_namespaces is 0");
                 f->lost = "nothing can be started: sudo sysctl user.max_user_namespaces=15000";
-        } else if (read_number("/proc/sys/kernel/unprivileged_userns_clone", &clone) == 0 && clone == 0 && geteuid() != 0) {
+        } else if (sys_read_number("/proc/sys/kernel/unprivileged_userns_clone", &clone) == 0 && clone == 0 && geteuid() != 0) {
                 snprintf(f->found, sizeof(f->found), "switched off for ordinary users: kernel.unprivileged_userns_clone is 0");
                 f->lost = "nothing can be started as this user: sudo sysctl kernel.unprivileged_userns_clone=1";
         } else {
@@ -186,7 +172,7 @@ static void find_yama(struct finding *f) {
         long scope = 0;
 
         f->name = "ptrace scope";
-        if (read_number("/proc/sys/kernel/yama/ptrace_scope", &scope) < 0)
+        if (sys_read_number("/proc/sys/kernel/yama/ptrace_scope", &scope) < 0)
                 snprintf(f->found, sizeof(f->found), "no Yama");
         else {
                 snprintf(f->found, sizeof(f->found), "Yama, %ld", scope);

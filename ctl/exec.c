@@ -28,6 +28,7 @@
 #include "request.h"
 #include "str.h"
 #include "supervise.h"
+#include "sys.h"
 #include "verbs.h"
 #include "why.h"
 #include "worker.h"
@@ -162,16 +163,14 @@ static int check_features(struct run *run) {
         return -EOPNOTSUPP;
 }
 
-/* Whether this process may bind ports below the kernel's bound, and what that bound is. */
+/* Whether this process may bind ports below the kernel's bound; what that is, where the kernel says. */
 static bool may_bind_low_ports(long *ret_bound) {
         struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
         struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
-        char text[16] = "1024";
-        _cleanup_close_ int fd = open("/proc/sys/net/ipv4/ip_unprivileged_port_start", O_RDONLY | O_CLOEXEC);
+        int r = sys_read_number("/proc/sys/net/ipv4/ip_unprivileged_port_start", ret_bound);
 
-        if (fd >= 0 && read(fd, text, sizeof(text) - 1) <= 0)
+        if (r < 0 && r != -ENOENT)
                 return false;
-        *ret_bound = strtol(text, NULL, 10);
         return syscall(SYS_capget, &header, data) == 0 && (data[0].effective & (1U << CAP_NET_BIND_SERVICE));
 }
 
@@ -216,15 +215,14 @@ static int open_log(struct run *run) {
         return r;
 }
 
-static int make_cgroup(struct run *run) {
+static void make_cgroup(struct run *run) {
         _cleanup_free_ char *why_not = NULL;
         const struct policy_limits *limits = &run->policy->limits;
 
         if (limits->processes == 0 && limits->memory == 0)
-                return 0;
+                return;
         /* Without one, the launcher holds both limits by weaker means; `doctor` says which. */
         (void) cgroup_new(limits, &run->cgroup, &why_not);
-        return 0;
 }
 
 /* Runs in the worker process. */
@@ -338,8 +336,7 @@ static int conclude(struct run *run, const struct ended *ended) {
         if (!run->options.quiet)
                 say_limits(run, ended);
         switch (ended->outcome) {
-        case OUTCOME_EXITED:
-        case OUTCOME_SIGNAL: return status_code(ended->status);
+        case OUTCOME_EXITED: return status_code(ended->status);
         case OUTCOME_NOT_STARTED: return not_started(&ended->failure, &run->options);
         case OUTCOME_BROKER_DIED:
                 if (WIFSIGNALED(ended->status))
@@ -410,7 +407,7 @@ static int run_exec(struct run *run) {
         int r = shared_new(&run->shared, &run->shared_fd);
         if (r < 0)
                 return message_fail("no memory for the broker: %s", strerror(-r));
-        (void) make_cgroup(run);
+        make_cgroup(run);
         if (start(run, &launched) < 0)
                 return EXIT_OURS;
         r = supervise(&launched, run->plan, run->policy->limits.time_usec, &ended);

@@ -59,6 +59,16 @@ int exec_options_flag(struct exec_options *o, int kind, const char *value) {
         return 0;
 }
 
+/* Hands a text (NULL: there was no memory for it) over to the options, and returns it. */
+static char *keep(struct exec_options *o, char *text) {
+        if (!text || add(&o->texts, &o->n_texts, sizeof(*o->texts)) < 0) {
+                free(text);
+                return NULL;
+        }
+        o->texts[o->n_texts - 1] = text;
+        return text;
+}
+
 /* An absolute path without `.`, `..` and doubled slashes, of what was typed; kept in o->texts. */
 static char *absolute(struct exec_options *o, const char *path, const char *cwd) {
         struct strbuf b = {};
@@ -83,13 +93,7 @@ static char *absolute(struct exec_options *o, const char *path, const char *cwd)
                 strbuf_puts(&b, "/");
         if (b.text)
                 b.text[b.length] = 0;
-        char *text = strbuf_take(&b);
-        if (!text || add(&o->texts, &o->n_texts, sizeof(*o->texts)) < 0) {
-                free(text);
-                return NULL;
-        }
-        o->texts[o->n_texts - 1] = text;
-        return text;
+        return keep(o, strbuf_take(&b));
 }
 
 static int path_flag(struct exec_options *o, int kind, const char *option, const char *value, const char *cwd) {
@@ -116,12 +120,7 @@ static int bind_flag(struct exec_options *o, const char *value, const char *cwd)
                 return -ENOMEM;
         strbuf_printf(&b, "%s%s", path, colon);
         char *text = strbuf_take(&b);
-        if (!text || add(&o->texts, &o->n_texts, sizeof(*o->texts)) < 0) {
-                free(text);
-                return -ENOMEM;
-        }
-        o->texts[o->n_texts - 1] = text;
-        return exec_options_flag(o, FLAG_BIND, text);
+        return keep(o, text) ? exec_options_flag(o, FLAG_BIND, text) : -ENOMEM;
 }
 
 static bool valid_name(const char *name) {

@@ -13,7 +13,6 @@ enum outcome {
         OUTCOME_BROKER_DIED, /* `status` is the worker's wait status */
         OUTCOME_INIT_DIED,   /* somebody killed the sandbox's init from outside, or a kill verdict did; `status` is init's wait status */
         OUTCOME_TIME,        /* the time limit was reached */
-        OUTCOME_SIGNAL,      /* we were told to end a second time, `status` is the signal */
 };
 
 struct ended {

@@ -1,9 +1,25 @@
 #include "sys.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "config.h"
+#include "fd.h"
+
+int sys_read_number(const char *path, long *ret) {
+        char text[32];
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+        if (fd < 0)
+                return -errno;
+        ssize_t n = fd_read_full(fd, text, sizeof(text) - 1);
+        if (n <= 0)
+                return n < 0 ? n : -EIO;
+        text[n] = 0;
+        *ret = strtol(text, NULL, 10);
+        return 0;
+}
 
 int sys_unsafe(const char *name) {
 #if UNSAFE_SWITCHES

@@ -51,6 +51,9 @@ static inline int sys_pidfd_send_signal(int pidfd, int signal) {
         return syscall(__NR_pidfd_send_signal, pidfd, signal, NULL, 0);
 }
 
+/* Reads the number that a file below /proc/sys holds. 0, or negative errno: -ENOENT where this kernel hasn't got it. */
+int sys_read_number(const char *path, long *ret);
+
 /* Whether a protection has been switched off for a self-check: only in a build with -Dunsafe_switches=true, where the
  * environment variable SANDBOXD_UNSAFE lists the names of what is off. Always 0 elsewhere. */
 int sys_unsafe(const char *name);

@@ -2,36 +2,27 @@
  * What stands in the way of a user namespace, in words for people.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <unistd.h>
 
-#include "fd.h"
 #include "start.h"
 #include "str.h"
+#include "sys.h"
 
-/* The number in a file below /proc/sys, or -1 where there is none. */
-static long sysctl_number(const char *path) {
-        char text[32];
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+static bool sysctl_is(const char *path, long value) {
+        long n;
 
-        if (fd < 0)
-                return -1;
-        ssize_t n = fd_read_full(fd, text, sizeof(text) - 1);
-        if (n <= 0)
-                return -1;
-        text[n] = 0;
-        return strtol(text, NULL, 10);
+        return sys_read_number(path, &n) >= 0 && n == value;
 }
 
 static const char *namespace_remedy(int error) {
-        if (sysctl_number("/proc/sys/user/max_user_namespaces") == 0)
+        if (sysctl_is("/proc/sys/user/max_user_namespaces", 0))
                 return "user namespaces are switched off (user.max_user_namespaces is 0); as root: sysctl -w "
                        "user.max_user_namespaces=10000";
-        if (geteuid() != 0 && sysctl_number("/proc/sys/kernel/unprivileged_userns_clone") == 0)
+        if (geteuid() != 0 && sysctl_is("/proc/sys/kernel/unprivileged_userns_clone", 0))
                 return "ordinary users may not make user namespaces (kernel.unprivileged_userns_clone is 0); "
                        "as root: sysctl -w kernel.unprivileged_userns_clone=1";
-        if (geteuid() != 0 && sysctl_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == 1)
+        if (geteuid() != 0 && sysctl_is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", 1))
                 return "AppArmor takes the capabilities away from user namespaces of ordinary users, as on Ubuntu since 23.10 "
                        "(kernel.apparmor_restrict_unprivileged_userns is 1); allow sandboxctl by a profile with `userns,`, or as root: "
                        "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0";

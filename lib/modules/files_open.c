@@ -13,28 +13,22 @@
 
 #include "fd.h"
 #include "files_open.h"
+#include "sys.h"
 
 /* Rounds of "absent", then "exists": somebody creates and removes the name all the time. */
 #define CREATE_ROUNDS 64
 
-static int protected_regular, protected_fifos;
-
-static int read_number(const char *path) {
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-        char text[16] = {};
-
-        return fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 ? atoi(text) : 0;
-}
+static long protected_regular, protected_fifos;
 
 void files_open_prepare(void) {
-        protected_regular = read_number("/proc/sys/fs/protected_regular");
-        protected_fifos = read_number("/proc/sys/fs/protected_fifos");
+        (void) sys_read_number("/proc/sys/fs/protected_regular", &protected_regular);
+        (void) sys_read_number("/proc/sys/fs/protected_fifos", &protected_fifos);
 }
 
 /* The kernel's may_create_in_sticky(): O_CREAT on somebody else's file in a sticky directory. It is not asked when we reopen without O_CREAT.
  * To be called while acting as the caller. */
 static bool refused_in_sticky(const struct pin *pin) {
-        int level = S_ISREG(pin->st.st_mode) ? protected_regular : S_ISFIFO(pin->st.st_mode) ? protected_fifos : 0;
+        long level = S_ISREG(pin->st.st_mode) ? protected_regular : S_ISFIFO(pin->st.st_mode) ? protected_fifos : 0;
         struct stat dir;
 
         if (level == 0 || pin->parent < 0 || fstat(pin->parent, &dir) < 0 || !(dir.st_mode & S_ISVTX))
