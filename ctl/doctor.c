@@ -55,7 +55,7 @@ static void set(struct finding *f, const char *name, bool there, enum health wit
 
 static void find_notif(struct finding *f) {
         set(f, "seccomp user notification", features_user_notif(), HEALTH_MISSING,
-            "nothing can be started: Linux 5.14 or later with CONFIG_SECCOMP_FILTER is needed");
+            "nothing can be started: Linux 5.19 or later with CONFIG_SECCOMP_FILTER is needed");
 }
 
 static void find_calls(struct finding *f) {
@@ -74,8 +74,8 @@ static void find_calls(struct finding *f) {
 }
 
 static void find_killable(struct finding *f) {
-        set(f, "WAIT_KILLABLE_RECV", features_wait_killable(), HEALTH_LESS,
-            "policies whose broker injects descriptors or acts for the caller are refused (enforce: broker, network rules): Linux 5.19");
+        set(f, "WAIT_KILLABLE_RECV", features_wait_killable(), HEALTH_MISSING,
+            "nothing can be started, since a call that the broker does could be done twice: Linux 5.19 or later is needed");
 }
 
 static void find_wake_up(struct finding *f) {

@@ -152,14 +152,15 @@ static int check_chdir(struct run *run) {
         return -EINVAL;
 }
 
+/* In every plan the broker connects sockets and sends messages in the caller's name: where a signal could interrupt the caller meanwhile, it
+ * would be done twice. */
 static int check_features(struct run *run) {
         run->wait_killable = features_wait_killable();
-        if (run->wait_killable || !modules_need_wait_killable(run->plan))
+        if (run->wait_killable)
                 return 0;
-        message_fail(
-                "this policy has calls done or descriptors injected by the broker, and this kernel can't hold off signals meanwhile "
-                "(SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, Linux 5.19): a call could be done twice. Use a newer kernel, or a policy without "
-                "`files: { enforce: broker }` and network rules. See sandboxctl doctor");
+        message_fail("this kernel can't hold off signals while the broker acts for a program (SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, "
+                     "Linux 5.19), so "
+                     "that a call could be done twice. Use a newer kernel. See sandboxctl doctor");
         return -EOPNOTSUPP;
 }
 

@@ -17,13 +17,6 @@ const struct claim *modules_claim(int nr) {
         return NULL;
 }
 
-/* Every plan has the broker connect sockets and send messages: side effects, which a kernel without WAIT_KILLABLE_RECV would have done
- * twice when a signal interrupts the caller (5.19 and later have it). */
-bool modules_need_wait_killable(const struct plan *plan) {
-        (void) plan;
-        return true;
-}
-
 /* The table's part of the filter. */
 static int compile_table(struct filter_builder *filter) {
         for (int nr = 0; nr < SYSCALLS_MAX; nr++) {

@@ -22,9 +22,6 @@ struct module {
 int modules_compile(const struct plan *plan, struct filter *ret_filter, struct claim **ret_claims, size_t *ret_n,
                     struct policy_report *report);
 
-/* What a plan needs of the broker beyond answering: fds are injected or side effects done, so that WAIT_KILLABLE_RECV can't be missing. */
-bool modules_need_wait_killable(const struct plan *plan);
-
 /* The number of a call by name (-1: none by this name), and back (NULL). */
 int modules_syscall_number(const char *name);
 const char *modules_syscall_name(int nr);
