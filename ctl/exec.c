@@ -114,7 +114,6 @@ static int load(struct run *run) {
         if (r >= 0) {
                 struct plan_request request = {
                         .root = o->root,
-                        .whole_tree = WHOLE_TREE_VIEW && run->policy->files.enforce_broker,
                         .home = run->request.home,
                         .uid = run->request.uid,
                         .gid = run->request.gid,

@@ -187,7 +187,7 @@ int landlock_apply(const struct plan *plan, const int *fds, size_t n_fds) {
         _cleanup_close_ int ruleset = ruleset_new(abi);
         if (ruleset < 0)
                 return ruleset;
-        int r = plan->whole_tree ? grant_whole_tree(ruleset, handled, plan) : grant_nodes(ruleset, handled, plan);
+        int r = plan->files_brokered ? grant_whole_tree(ruleset, handled, plan) : grant_nodes(ruleset, handled, plan);
         for (size_t i = 0; r >= 0 && i < n_fds; i++)
                 r = grant_open_file(ruleset, handled, fds[i]);
         if (r < 0)

@@ -72,7 +72,7 @@ static const char *host_path(const char *path) {
 static int root_tree(struct view *v) {
         const struct plan *plan = v->plan;
 
-        if (plan->whole_tree)
+        if (plan->files_brokered)
                 return view_mount_copy(v->old_root, host_path(plan->root ?: "/"), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
         if (plan->n_nodes > 0 && plan->nodes[0].kind == NODE_BIND && str_equal(plan->nodes[0].path, "/"))
                 return view_mount_copy(v->old_root, host_path(plan->nodes[0].source), view_attributes(plan->nodes[0].rights));

@@ -141,7 +141,7 @@ static int change_directory(const struct launch_options *o) {
 
         if (chdir(o->chdir ?: "/") < 0)
                 return -errno;
-        if (!o->plan->whole_tree || !o->plan->matcher)
+        if (!o->plan->files_brokered || !o->plan->matcher)
                 return 0;
         if (!getcwd(cwd, sizeof(cwd)))
                 return -errno;

@@ -110,7 +110,7 @@ static bool path_below(const char *path, const char *folder) {
 
 /* Whether the parent of this path will be a directory of the host in the sandbox: then a link there is the host's, and stays. */
 static bool shown_by_grant(const struct compiler *c, const char *path) {
-        if (c->policy->files.unnamed == FILES_READ || c->request->whole_tree)
+        if (c->policy->files.unnamed == FILES_READ || c->plan->files_brokered)
                 return true;
         for (size_t i = 0; i < c->policy->files.n_rules; i++) {
                 const struct file_rule *rule = c->policy->files.rules + i;
@@ -472,7 +472,6 @@ int plan_compile(const struct policy *policy, const struct plan_request *request
         };
 
         plan->policy = policy;
-        plan->whole_tree = request->whole_tree;
         plan->matcher = &storage->matcher;
         plan->files_brokered = needs_broker(policy);
         int r = compile(&c);

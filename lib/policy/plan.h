@@ -77,16 +77,16 @@ struct plan {
         char *root; /* --rootfs: the host folder from which the view is taken; NULL: the host's own tree */
         struct node *nodes;
         size_t n_nodes;
-        bool whole_tree; /* FOR TESTS (-Dwhole_tree_view): the host's tree is the root, read-write, and the broker alone holds */
         struct matcher *matcher;
-        bool files_brokered; /* every path call goes to the broker */
+        /* Every path call goes to the broker, which alone holds: the root is the host's whole tree, read-write, and the view has only what makes
+         * content of its own. */
+        bool files_brokered;
         uint16_t *low_ports; /* ports below 1024 that a bind rule names, for the owner's CAP_NET_BIND_SERVICE */
         size_t n_low_ports;
 };
 
 struct plan_request {
         const char *root; /* as plan.root */
-        bool whole_tree;
         const char *home; /* for the built-in list of what stays out; NULL: none */
         uid_t uid;
         gid_t gid;

@@ -192,7 +192,7 @@ static int make_content(struct compiler *c, const struct tree_node *node, const 
 
 /* The place's own rule is a grant; whether a mount is needed for it. */
 static bool needs_bind(const struct compiler *c, const struct tree_node *node, const struct shows *above) {
-        if (c->plan->whole_tree || node->type == HOST_ABSENT || node->type == HOST_LINK || !node->host)
+        if (c->plan->files_brokered || node->type == HOST_ABSENT || node->type == HOST_LINK || !node->host)
                 return false;
         return above->kind != SHOWS_BIND || above->rights != node->rights;
 }
@@ -210,7 +210,7 @@ static int make_grant(struct compiler *c, const struct tree_node *node, const st
 static int make_way(struct compiler *c, const struct tree_node *node, const struct shows *above) {
         struct node *n;
 
-        if (c->plan->whole_tree || above->covered || (above->kind != SHOWS_FRESH && above->kind != SHOWS_PRIVATE))
+        if (c->plan->files_brokered || above->covered || (above->kind != SHOWS_FRESH && above->kind != SHOWS_PRIVATE))
                 return 0;
         if (node->link_shown && node->type == HOST_LINK && node->content == CONTENT_NONE) {
                 n = add(c, NODE_LINK, node);
@@ -248,7 +248,7 @@ static int make(struct compiler *c, const struct tree_node *node, const struct s
                 return make_own(c, node, here);
         if (node->content == CONTENT_DEVICE)
                 return 0;
-        if (!c->plan->whole_tree && (node->hide || node->deny || stays_out)) {
+        if (!c->plan->files_brokered && (node->hide || node->deny || stays_out)) {
                 int r = 0;
                 if (node->hide)
                         r = make_hidden(c, node, above);
@@ -369,7 +369,7 @@ static int protect(struct compiler *c, size_t n, size_t i, const char *source) {
                 return -ENOMEM;
         node->rights = matcher_match(c->matcher, inside.text).rights & ~(unsigned) (RIGHT_WRITE | RIGHT_APPEND);
         node->grant = bind->rule;
-        if (c->plan->whole_tree)
+        if (c->plan->files_brokered)
                 return 0;
         if (*rest == 0) {
                 c->plan->nodes[i].rights = node->rights;
@@ -411,12 +411,12 @@ int view_make(struct compiler *c) {
         struct shows nothing = { .kind = SHOWS_FRESH };
         int r;
 
-        if (c->plan->whole_tree || c->matcher->read_unnamed) {
+        if (c->plan->files_brokered || c->matcher->read_unnamed) {
                 struct node *n = add(c, NODE_BIND, c->matcher->root);
                 if (!n)
                         return -ENOMEM;
                 n->source = c->matcher->root->host;
-                n->rights = c->plan->whole_tree ? RIGHTS_WRITE | RIGHT_EXEC : RIGHT_READ;
+                n->rights = c->plan->files_brokered ? RIGHTS_WRITE | RIGHT_EXEC : RIGHT_READ;
                 nothing = (struct shows) { .kind = SHOWS_BIND, .rights = n->rights, .node = c->matcher->root };
         }
         r = make_tree(c, c->matcher->root, &nothing);

@@ -1,16 +1,12 @@
 # What the attacks share, on top of the live tests' lib.bash: a folder with what the sandbox may reach and what it may not, a policy for it,
 # and the builds that make an attack worth something.
 #
-#   SANDBOXCTL               the program as it is
-#   SANDBOXCTL_UNSAFE        single protections can be switched off, by SANDBOXD_UNSAFE
-#   SANDBOXCTL_WHOLE         the view is the host's whole tree: the broker alone holds
-#   SANDBOXCTL_WHOLE_UNSAFE  both
+#   SANDBOXCTL         the program as it is
+#   SANDBOXCTL_UNSAFE  single protections can be switched off, by SANDBOXD_UNSAFE
 
 load ../live/lib
 
 : "${SANDBOXCTL_UNSAFE:=$SANDBOXD_SOURCE/build-unsafe/ctl/sandboxctl}"
-: "${SANDBOXCTL_WHOLE:=$SANDBOXD_SOURCE/build-whole/ctl/sandboxctl}"
-: "${SANDBOXCTL_WHOLE_UNSAFE:=$SANDBOXD_SOURCE/build-whole-unsafe/ctl/sandboxctl}"
 
 # The programs run from a copy beside the playground: where the checkout lies below /tmp, a sandbox that is the whole tree but for a private
 # /tmp wouldn't have them.

@@ -203,7 +203,7 @@ int main(int argc, char **argv) {
                 if (str_equal(name, "none"))
                         policy.network.mode = NETWORK_NONE;
                 else if (str_equal(name, "tree"))
-                        plan.whole_tree = true;
+                        plan.files_brokered = true;
                 else if (str_equal(name, "group"))
                         group = true;
                 else if (str_equal(name, "notify"))

@@ -82,7 +82,7 @@ static const struct {
         { "files: { read: [/home/me] }\n", "dir /home\nbind /home/me r\nmask /home/me/.ssh stays out\n" },
         { "files: { read: [/home/me, /home/me/.ssh] }\n", "dir /home\nbind /home/me r\n" },
         { "files: { read: [/home/me/.ssh] }\n", "dir /home\ndir /home/me\nbind /home/me/.ssh r\n" },
-        { "files: { append: [/srv/data/a/b] }\n", "dir /srv\ndir /srv/data\ndir /srv/data/a\nbind /srv/data/a/b a\n" },
+        { "files: { append: [/srv/data/a/b] }\n", "bind / rawx\n" },
         { "files: { read: [/bin/sh] }\n", "link /bin usr/bin\ndir /usr\ndir /usr/bin\nbind /usr/bin/sh r\n" },
 };
 
@@ -176,9 +176,8 @@ Test(plan, policies_stay_read_only) {
 Test(plan, whole_tree) {
         FIXTURE;
         make_root(&f);
-        f.plan_request.whole_tree = true;
         cr_assert_loads(&f,
-                        compile_text(&f, "files: { read: [/srv], write: [/srv/data], deny: [/srv/data/a], hide: [/home], private: [/tmp],"
+                        compile_text(&f, "files: { enforce: broker, read: [/srv], write: [/srv/data], deny: [/srv/data/a], hide: [/home], private: [/tmp],"
                                          " replace: { /etc/app/conf: { content: x } } }\n"));
         _cleanup_free_ char *text = view_text(&f);
         cr_expect_str_eq(text, "bind / rawx\nfile /etc/app/conf\ntmpfs /tmp raw\n");

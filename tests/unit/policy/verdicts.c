@@ -90,9 +90,7 @@ Test(verdicts, rules_and_paths) {
                 FIXTURE;
                 char text[512], out[8];
                 make_root(&f);
-                snprintf(text, sizeof(text), "files: { %s }\n", tables[i].rules);
-                /* Some of these have no view yet; the matcher alone is asked then. */
-                f.plan_request.whole_tree = true;
+                snprintf(text, sizeof(text), "files: { enforce: broker, %s }\n", tables[i].rules);
                 cr_assert_loads(&f, compile_text(&f, text));
                 for (const struct asked *a = tables[i].paths; a->path; a++) {
                         const char *says = verdict(plan_match(f.plan, a->path), out);
