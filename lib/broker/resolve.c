@@ -90,13 +90,17 @@ int locate(struct receiver *r, int fd, char *path, uint64_t *ret_mount_id) {
 
 /* ---- the plan ---- */
 
-static bool parent_denied(const struct plan *plan, char *path) {
+struct match call_match(struct call *call, const char *path) {
+        return plan_match(call->plan, path);
+}
+
+static bool parent_denied(struct call *call, char *path) {
         char *slash = strrchr(path, '/');
 
         if (!slash || slash == path)
-                return plan_match(plan, "/").state == MATCH_DENIED;
+                return call_match(call, "/").state == MATCH_DENIED;
         *slash = 0;
-        bool denied = plan_match(plan, path).state == MATCH_DENIED;
+        bool denied = call_match(call, path).state == MATCH_DENIED;
         *slash = '/';
         return denied;
 }
@@ -122,12 +126,12 @@ int pin_match(struct call *call, struct pin *pin, enum where where, unsigned fla
                 if (e < 0)
                         return e;
         }
-        pin->match = plan_match(call->plan, pin->path);
+        pin->match = call_match(call, pin->path);
         if (pin->match.state == MATCH_HIDDEN) {
                 pin->fd = fd_close(pin->fd);
                 return flags & RESOLVE_PARENT && pin->parent >= 0 ? 0 : -ENOENT;
         }
-        if (pin->match.state == MATCH_DENIED && !pin->magic && pin->path[1] && parent_denied(call->plan, pin->path))
+        if (pin->match.state == MATCH_DENIED && !pin->magic && pin->path[1] && parent_denied(call, pin->path))
                 return -EACCES;
         return 0;
 }

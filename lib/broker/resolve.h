@@ -47,6 +47,9 @@ void pin_done(struct pin *pin);
  * Nothing is reached from a directory that lies on no mount of the sandbox's (-EACCES), nor anything of the worker's own in a procfs. Call between target_act and target_act_done is not needed: it acts by itself. */
 int resolve(struct call *call, int dirfd, const char *path, unsigned flags, struct pin *ret);
 
+/* What the rules say of a path (absolute, resolved, as the sandbox sees it) for this caller: plan_match(), with what rules for its program take away. */
+struct match call_match(struct call *call, const char *path);
+
 /* A new, CLOEXEC fd of the pinned object with these open(2) flags, as the caller (its umask doesn't matter: nothing is created). May block
  * where the object is a FIFO or device: see target_block_begin. -EOPNOTSUPP for O_TMPFILE, which makes a file: that takes a mode and target_act,
  * and goes through pin_link. O_NOFOLLOW, O_EXCL and O_CREAT are left out, O_NOCTTY is added. */

@@ -80,7 +80,7 @@ static int fail(struct walk *w, const char *name, size_t length, int error) {
                 length = 0;
         if (path_append(pin->path, name, length) < 0)
                 return error;
-        pin->match = plan_match(w->call->plan, pin->path);
+        pin->match = call_match(w->call, pin->path);
         return pin->match.state == MATCH_HIDDEN ? -ENOENT : error;
 }
 
@@ -94,7 +94,7 @@ static int check_through(struct walk *w) {
         }
         if (w->where == WHERE_DELETED)
                 return 0; /* every name in it is absent, and `..` leads back */
-        struct match match = plan_match(w->call->plan, w->path);
+        struct match match = call_match(w->call, w->path);
         if (match.state != MATCH_HIDDEN && match.state != MATCH_DENIED)
                 return 0;
         strcpy(w->pin->path, w->path);

@@ -116,6 +116,15 @@ struct match plan_match(const struct plan *plan, const char *path) {
         return matcher_match(plan->matcher, path);
 }
 
+bool plan_same_below(const struct plan *plan, const char *from, const char *to) {
+        const struct tree_node *node = plan->matcher->root;
+
+        (void) to;
+        for (const char *p = from; node && *(p += strspn(p, "/")); p += strcspn(p, "/"))
+                node = tree_child(node, p, strcspn(p, "/"));
+        return (!node || node->n_children == 0) && plan->matcher->n_globs == 0;
+}
+
 static bool mark(struct compiler *c, struct tree_node *node) {
         bool below = false;
 

@@ -107,6 +107,10 @@ static inline void plan_freep(struct plan **plan) {
  * it. Pure and thread-safe: no system calls, no allocation. */
 struct match plan_match(const struct plan *plan, const char *path);
 
+/* Whether a directory may be renamed from one path to the other, as far as what lies below it is concerned: no name there would get more rights than
+ * it has, and none that is hidden or denied would show. Pure, as plan_match. */
+bool plan_same_below(const struct plan *plan, const char *from, const char *to);
+
 /* Decides on an address (any family; `size` as the caller gave it, at most sizeof(struct sockaddr_storage)). For AF_UNIX path addresses
  * `resolved` is the resolved path inside, and `own` says that the socket lies on a file system of the sandbox's own. Pure. */
 struct net_match plan_match_address(const struct plan *plan, enum net_use use, enum net_protocol protocol, const struct sockaddr *address,
