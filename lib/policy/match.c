@@ -19,7 +19,7 @@ struct walk {
 };
 
 static bool content_is_own(enum content content) {
-        return content != CONTENT_NONE && content != CONTENT_BIND && content != CONTENT_REPLACE;
+        return content != CONTENT_NONE && content != CONTENT_BIND && content != CONTENT_REPLACE && content != CONTENT_OVERLAY;
 }
 
 static void walk_enter(struct walk *w, const struct tree_node *node, size_t length) {
@@ -82,8 +82,10 @@ static struct match walk_result(const struct walk *w, const struct tree_node *no
         }
         if (node && node->link_shown && !w->rights)
                 return (struct match) { .state = MATCH_GRANTED, .rights = RIGHT_READ, .rule = node->link };
-        if (w->rights)
-                return (struct match) { .state = MATCH_GRANTED, .rights = w->rights, .own = w->own, .rule = w->rule };
+        if (w->rights) {
+                unsigned rights = node && node->protected ? w->rights & ~(unsigned) (RIGHT_WRITE | RIGHT_APPEND) : w->rights;
+                return (struct match) { .state = rights ? MATCH_GRANTED : MATCH_DENIED, .rights = rights, .own = w->own, .rule = w->rule };
+        }
         if ((node && node->visible_below) || above)
                 return (struct match) { .state = MATCH_ANCESTOR, .own = w->own };
         return (struct match) { .state = MATCH_HIDDEN };

@@ -9,20 +9,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fd.h"
 #include "str.h"
 #include "tree.h"
 
-#define REPLACE_MAX (16U << 20)
-
-/* The path of a rule, escaped, for a message; free it. */
-static char *shown(const char *path) {
+char *shown(const char *path) {
         char *text = str_escape(path);
 
         return text ? text : strdup("?");
 }
 
-static unsigned rule_rights(const struct file_rule *rule) {
+unsigned rule_rights(const struct file_rule *rule) {
         switch (rule->kind) {
         case FILE_READ:
         case FILE_REPLACE: return RIGHT_READ;
@@ -52,6 +48,14 @@ void grant_add(struct tree_node *node, const struct file_rule *rule, unsigned ri
 void grant_link(struct tree_node *node, void *rule) {
         node->link_shown = true;
         node->link = rule;
+}
+
+bool path_below(const char *path, const char *folder) {
+        size_t n = strlen(folder);
+
+        if (n == 1)
+                return path[1] != 0;
+        return strncmp(path, folder, n) == 0 && path[n] == '/';
 }
 
 /* ---- The sandbox's own: /proc and /dev ---- */
@@ -92,79 +96,9 @@ static int add_built_in(struct compiler *c) {
         return ok ? 0 : -ENOMEM;
 }
 
-/* Whether the path is /proc, /dev, or below. */
-static bool built_in(const char *path) {
+bool built_in(const char *path) {
         return (str_starts(path, "/proc") || str_starts(path, "/dev/") || strcmp(path, "/dev") == 0) &&
                (path[1] == 'd' || path[5] == 0 || path[5] == '/');
-}
-
-/* ---- What makes content: binds, private, replace ---- */
-
-static bool path_below(const char *path, const char *folder) {
-        size_t n = strlen(folder);
-
-        if (n == 1)
-                return path[1] != 0;
-        return strncmp(path, folder, n) == 0 && path[n] == '/';
-}
-
-/* Whether the parent of this path will be a directory of the host in the sandbox: then a link there is the host's, and stays. */
-static bool shown_by_grant(const struct compiler *c, const char *path) {
-        if (c->policy->files.unnamed == FILES_READ || c->plan->files_brokered)
-                return true;
-        for (size_t i = 0; i < c->policy->files.n_rules; i++) {
-                const struct file_rule *rule = c->policy->files.rules + i;
-                bool grants = rule->kind == FILE_READ || rule->kind == FILE_APPEND || rule->kind == FILE_WRITE || rule->kind == FILE_EXEC ||
-                              rule->kind == FILE_BIND;
-                if (grants && rule->path && path_below(path, rule->path))
-                        return true;
-        }
-        return false;
-}
-
-static int set_bind(struct compiler *c, struct tree_node *node, const struct file_rule *rule) {
-        char real[PATH_MAX];
-        struct stat st;
-
-        if (!realpath(rule->from, real) || lstat(real, &st) < 0) {
-                _cleanup_free_ char *from = shown(rule->from);
-                return PLAN_ERROR(c, rule->place, "%s can't be bound: %s", from, strerror(errno));
-        }
-        node->host = arena_strdup(c->arena, real);
-        if (!node->host)
-                return -ENOMEM;
-        node->type = S_ISDIR(st.st_mode) ? HOST_DIRECTORY : HOST_FILE;
-        node->content = CONTENT_BIND;
-        return 0;
-}
-
-static int place_content(struct compiler *c, const struct file_rule *rule) {
-        _cleanup_free_ char *path = shown(rule->path);
-        bool shm = strcmp(rule->path, "/dev/shm") == 0 || strcmp(rule->path, "/dev/mqueue") == 0;
-
-        if (built_in(rule->path) && !(rule->kind == FILE_PRIVATE && shm))
-                return PLAN_ERROR(c, rule->place, "%s can't be put there: /proc and /dev are the sandbox's own (`devices` names devices)",
-                                  path);
-        struct tree_node *node = tree_resolve(c, rule->path, shown_by_grant(c, rule->path), grant_link, (void *) rule);
-        if (!node)
-                return c->no_memory ? -ENOMEM : PLAN_ERROR(c, rule->place, "%s can't be resolved: too many symbolic links", path);
-        if (!node->parent)
-                return PLAN_ERROR(c, rule->place, "%s leads to /, and nothing can stand in for that", path);
-        if (node->content_rule)
-                return PLAN_ERROR(c, rule->place, "%s is the same place as %s (%s:%u): what is there can come from one rule only", path,
-                                  node->content_rule->pattern, node->content_rule->place.file, node->content_rule->place.line);
-        tree_look(c, node);
-        int r = 0;
-        if (rule->kind == FILE_BIND)
-                r = set_bind(c, node, rule);
-        else
-                node->content = rule->kind == FILE_PRIVATE ? CONTENT_PRIVATE : CONTENT_REPLACE;
-        if (r < 0)
-                return r;
-        node->content_rule = rule;
-        node->rights = rule_rights(rule);
-        node->reopens = !rule_is_flag(rule);
-        return 0;
 }
 
 /* ---- Grants ---- */
@@ -338,8 +272,6 @@ static int refuse_unbuilt(struct compiler *c) {
                 const struct file_rule *rule = c->policy->files.rules + i;
                 if (!rule->path)
                         result = refuse_glob(c, rule);
-                else if (rule->kind == FILE_OVERLAY)
-                        result = PLAN_ERROR(c, rule->place, "`overlay` isn't built yet");
         }
         if (c->policy->files.unnamed == FILES_DENY)
                 result = PLAN_ERROR(c, ((struct place) { .file = c->policy->name }), "files: `default: deny` isn't built yet");
@@ -357,8 +289,11 @@ static int place_rules(struct compiler *c) {
                 unsigned kinds;
         } steps[] = {
                 /* Binds first: what lies below one resolves in what is bound. */
-                { place_binds, KIND(FILE_BIND) }, { place_content, KIND(FILE_PRIVATE) | KIND(FILE_REPLACE) }, { place_grant, GRANTS },
-                { check_missing, GRANTS },        { place_refusal, KIND(FILE_HIDE) | KIND(FILE_DENY) },
+                { place_binds, KIND(FILE_BIND) },
+                { place_content, KIND(FILE_PRIVATE) | KIND(FILE_OVERLAY) | KIND(FILE_REPLACE) },
+                { place_grant, GRANTS },
+                { check_missing, GRANTS },
+                { place_refusal, KIND(FILE_HIDE) | KIND(FILE_DENY) },
         };
 
         if (add_built_in(c) < 0)

@@ -30,12 +30,13 @@ enum node_kind {
         NODE_MASK, /* deny: an empty object of mode 0, directory or file as `directory` says, over what a bind shows there */
         NODE_PROC, /* a procfs of the sandbox's pid namespace, its dangerous parts read-only or masked */
         NODE_DEV,  /* the minimal /dev: the nodes that policy->devices names, pts, ptmx, shm, fd, stdin, stdout, stderr */
+        NODE_OVERLAY, /* overlay: the host's directory at `source`, with a layer above it that takes what is changed; `rights` as for NODE_BIND */
 };
 
 struct node {
         enum node_kind kind;
         char *path;      /* inside, absolute, no symlink in it but as the last component of NODE_LINK */
-        char *source;    /* NODE_BIND: on the host (below the request's root where one is given) */
+        char *source;    /* NODE_BIND, NODE_OVERLAY: on the host (below the request's root where one is given) */
         bool directory;  /* NODE_BIND, NODE_MASK: the object is a directory */
         bool stays_out;  /* NODE_MASK: because of the built-in list (~/.ssh, …), not of a rule */
         unsigned rights; /* RIGHT_* */
@@ -90,6 +91,8 @@ struct plan_request {
         const char *home; /* for the built-in list of what stays out; NULL: none */
         uid_t uid;
         gid_t gid;
+        /* --overlay, --dry-run: every directory of the host that could be changed inside becomes a NODE_OVERLAY, and a file that could is an error. */
+        bool overlay_writes;
 };
 
 /* Compiles a policy: resolves rule paths against the host (or the root) once, orders the view, compiles the matchers. The policy must

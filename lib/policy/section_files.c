@@ -101,6 +101,13 @@ static int private_rule(struct loader *l, const struct yaml_node *item) {
         return r < 0 ? r : files_add(l, &rule);
 }
 
+static int overlay_rule(struct loader *l, const struct yaml_node *item) {
+        struct file_rule rule = { .place = item->place, .kind = FILE_OVERLAY };
+        int r = literal_pattern(l, item, "overlay", &rule);
+
+        return r < 0 ? r : files_add(l, &rule);
+}
+
 static int replace_make(struct loader *l, const struct yaml_node *make, struct file_rule *rule) {
         static const char *const words[] = { "passwd", "group" };
         size_t which;
@@ -209,6 +216,10 @@ static int private_list(struct loader *l, const struct yaml_node *node) {
         return value_list(l, node, "private", private_rule);
 }
 
+static int overlay_list(struct loader *l, const struct yaml_node *node) {
+        return value_list(l, node, "overlay", overlay_rule);
+}
+
 static int replace_map(struct loader *l, const struct yaml_node *node) {
         return path_map(l, node, "replace", replace_rule);
 }
@@ -229,10 +240,9 @@ static int read_enforce(struct loader *l, const struct yaml_node *node) {
 
 int section_files(struct loader *l, const struct yaml_node *node) {
         static const struct key keys[] = {
-                { "default", read_default }, { "read", read_list },       { "append", append_list },
-                { "write", write_list },     { "exec", exec_list },       { "deny", deny_list },
-                { "hide", hide_list },       { "private", private_list }, { "overlay", NULL, "use `binds` on a copy, or `private`" },
-                { "replace", replace_map },  { "binds", binds_map },      { "enforce", read_enforce },
+                { "default", read_default }, { "read", read_list },      { "append", append_list }, { "write", write_list },
+                { "exec", exec_list },       { "deny", deny_list },      { "hide", hide_list },     { "private", private_list },
+                { "overlay", overlay_list }, { "replace", replace_map }, { "binds", binds_map },    { "enforce", read_enforce },
         };
 
         return value_map(l, node, "files", keys, ELEMENTSOF(keys));
@@ -247,7 +257,7 @@ static void warn_sockets(struct loader *l, const struct file_rule *rule) {
         static const char *const folders[] = { "/run", "/var/run", "/run/user", "/run/dbus", "/run/systemd", "/tmp/.X11-unix" };
         const char *path = rule->kind == FILE_BIND ? rule->from : rule->path;
         bool grants = rule->kind == FILE_READ || rule->kind == FILE_APPEND || rule->kind == FILE_WRITE || rule->kind == FILE_EXEC ||
-                      rule->kind == FILE_BIND;
+                      rule->kind == FILE_OVERLAY || rule->kind == FILE_BIND;
 
         if (!path || !grants)
                 return;

@@ -18,6 +18,7 @@ enum content {
         CONTENT_PRIVATE,
         CONTENT_REPLACE,
         CONTENT_BIND,
+        CONTENT_OVERLAY,
         CONTENT_PROC,
         CONTENT_DEV,
         CONTENT_DEVICE, /* a node or link below /dev */
@@ -39,6 +40,7 @@ struct tree_node {
         enum content content;
         const struct file_rule *content_rule;
         unsigned rights; /* of grants and content; 0: none */
+        bool protected;  /* a file of the policy's own: never writable */
         const struct file_rule *grant;
         bool reopens; /* a grant of the policy (not of the command line) or a bind, which lifts a hide or deny of a directory above */
         const struct file_rule *hide, *deny;
@@ -105,13 +107,27 @@ struct tree_node *tree_place(struct compiler *c, const char *path);
 /* The nearest node at or above this one with content or rights of its own, or NULL. */
 const struct tree_node *tree_giver(const struct tree_node *node);
 
+/* ---- plan.c ---- */
+
+/* The path of a rule, escaped, for a message; free it. */
+char *shown(const char *path);
+unsigned rule_rights(const struct file_rule *rule);
+bool path_below(const char *path, const char *folder);
+/* Whether the path is /proc, /dev, or below. */
+bool built_in(const char *path);
+/* Adds a grant at a node. */
+void grant_add(struct tree_node *node, const struct file_rule *rule, unsigned rights);
+void grant_link(struct tree_node *node, void *rule);
+
+/* ---- plan_content.c ---- */
+
+/* Puts the content that a rule makes into the tree. */
+int place_content(struct compiler *c, const struct file_rule *rule);
+
 /* ---- plan_exec.c ---- */
 
 /* Grants the interpreters and loaders of what exec rules name. */
 int exec_close(struct compiler *c);
-/* Adds a grant at a node. */
-void grant_add(struct tree_node *node, const struct file_rule *rule, unsigned rights);
-void grant_link(struct tree_node *node, void *rule);
 
 /* ---- match.c ---- */
 

@@ -6,8 +6,8 @@
 #include "support.h"
 
 static const char *const kinds[] = {
-        [NODE_DIR] = "dir",   [NODE_LINK] = "link", [NODE_BIND] = "bind", [NODE_TMPFS] = "tmpfs",
-        [NODE_FILE] = "file", [NODE_MASK] = "mask", [NODE_PROC] = "proc", [NODE_DEV] = "dev",
+        [NODE_DIR] = "dir",   [NODE_LINK] = "link", [NODE_BIND] = "bind", [NODE_TMPFS] = "tmpfs",     [NODE_FILE] = "file",
+        [NODE_MASK] = "mask", [NODE_PROC] = "proc", [NODE_DEV] = "dev",   [NODE_OVERLAY] = "overlay",
 };
 
 /* "kind path rights" of each, but /proc and /dev, which are in every view. */
@@ -21,7 +21,7 @@ static char *view_text(const struct fixture *f) {
                 strbuf_printf(&b, "%s %s", kinds[n->kind], n->path);
                 if (n->kind == NODE_LINK)
                         strbuf_printf(&b, " %s", n->text);
-                if (n->kind == NODE_BIND || n->kind == NODE_TMPFS)
+                if (n->kind == NODE_BIND || n->kind == NODE_OVERLAY || n->kind == NODE_TMPFS)
                         strbuf_printf(&b, " %s%s%s%s", n->rights & RIGHT_READ ? "r" : "", n->rights & RIGHT_APPEND ? "a" : "",
                                       n->rights & RIGHT_WRITE ? "w" : "", n->rights & RIGHT_EXEC ? "x" : "");
                 if (n->stays_out)
@@ -83,6 +83,17 @@ static const struct {
         { "files: { read: [/home/me, /home/me/.ssh] }\n", "dir /home\nbind /home/me r\n" },
         { "files: { read: [/home/me/.ssh] }\n", "dir /home\ndir /home/me\nbind /home/me/.ssh r\n" },
         { "files: { append: [/srv/data/a/b] }\n", "bind / rawx\n" },
+        { "files: { overlay: [/srv] }\n", "overlay /srv raw\n" },
+        { "files: { overlay: [/srv/data], read: [/srv], exec: [/srv/data] }\n", "bind /srv r\noverlay /srv/data rawx\n" },
+        /* What is named below shows the host's own again. */
+        { "files: { overlay: [/srv], write: [/srv/data], read: [/srv/data/a] }\n",
+          "overlay /srv raw\nbind /srv/data raw\nbind /srv/data/a r\n" },
+        { "files: { overlay: [/srv], deny: [/srv/data] }\n", "overlay /srv raw\nmask /srv/data\n" },
+        { "files: { overlay: [/home/me] }\n", "dir /home\noverlay /home/me raw\nmask /home/me/.ssh stays out\n" },
+        { "files: { enforce: broker, overlay: [/srv], read: [/etc/app], write: [/srv/data/a] }\n",
+          "bind / rawx\noverlay /srv raw\nbind /srv/data/a raw\n" },
+        { "files: { enforce: broker, private: [/tmp], read: [/tmp/inner], replace: { /tmp/a/b: { content: x } } }\n",
+          "bind / rawx\ntmpfs /tmp raw\ndir /tmp/a\nfile /tmp/a/b\nbind /tmp/inner r\n" },
         { "files: { read: [/bin/sh] }\n", "link /bin usr/bin\ndir /usr\ndir /usr/bin\nbind /usr/bin/sh r\n" },
 };
 
@@ -100,6 +111,48 @@ Test(plan, views) {
                         cr_expect(strncmp(f.plan->nodes[k].path, f.plan->nodes[k + 1].path, n) != 0 || f.plan->nodes[k].path[n] != '/',
                                   "%s comes after what is below it", f.plan->nodes[k + 1].path);
                 }
+        }
+}
+
+/* --overlay, --dry-run: nothing of the host can be changed. */
+static const struct {
+        const char *text, *view;
+} overlaid[] = {
+        { "files: { write: [/srv], read: [/etc/app] }\n", "dir /etc\nbind /etc/app r\noverlay /srv raw\n" },
+        { "files: { write: [/srv, /srv/data, /srv/data/a/b] }\n", "overlay /srv raw\n" },
+        { "files: { write: [/srv, /srv/data/a], read: [/srv/data] }\n", "overlay /srv raw\nbind /srv/data r\noverlay /srv/data/a raw\n" },
+        { "files: { private: [/tmp], write: [/tmp/inner] }\n", "tmpfs /tmp raw\noverlay /tmp/inner raw\n" },
+        { "files: { binds: { /data: { from: /usr, write: true } } }\n", "overlay /data raw\n" },
+        { "files: { enforce: broker, write: [/srv, /srv/data], read: [/etc/app] }\n", "bind / rawx\noverlay /srv raw\n" },
+        { "files: { append: [/srv/data], read: [/etc/app] }\n", "bind / rawx\noverlay /srv/data a\n" },
+        { "files: { overlay: [/srv], write: [/srv/data] }\n", "overlay /srv raw\n" },
+};
+
+Test(plan, writes_are_overlaid) {
+        for (size_t i = 0; i < ELEMENTSOF(overlaid); i++) {
+                FIXTURE;
+                make_root(&f);
+                f.plan_request.overlay_writes = true;
+                cr_assert_loads(&f, compile_text(&f, overlaid[i].text));
+                _cleanup_free_ char *text = view_text(&f);
+                cr_expect(strcmp(text, overlaid[i].view) == 0, "%s gives\n%snot\n%s", overlaid[i].text, text, overlaid[i].view);
+        }
+}
+
+Test(plan, a_file_cannot_be_overlaid) {
+        static const char *const texts[] = {
+                "files: { write: [/srv/data/a/b] }\n",
+                "files: { append: [/srv/data/a/b] }\n",
+                "files: { write: [/srv/data/a/b], read: [/srv] }\n",
+                "files: { binds: { /x: { from: /etc/passwd, write: true } } }\n",
+        };
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                FIXTURE;
+                make_root(&f);
+                f.plan_request.overlay_writes = true;
+                cr_expect(compile_text(&f, texts[i]) == -EINVAL, "%s", texts[i]);
+                cr_assert(f.report.n == 1);
+                cr_expect(strstr(f.report.messages[0].text, "name the one that it lies in"), "%s", f.report.messages[0].text);
         }
 }
 
@@ -176,9 +229,12 @@ Test(plan, policies_stay_read_only) {
 Test(plan, whole_tree) {
         FIXTURE;
         make_root(&f);
-        cr_assert_loads(&f,
-                        compile_text(&f, "files: { enforce: broker, read: [/srv], write: [/srv/data], deny: [/srv/data/a], hide: [/home], private: [/tmp],"
-                                         " replace: { /etc/app/conf: { content: x } } }\n"));
+        cr_assert_loads(
+                &f,
+                compile_text(
+                        &f,
+                        "files: { enforce: broker, read: [/srv], write: [/srv/data], deny: [/srv/data/a], hide: [/home], private: [/tmp],"
+                        " replace: { /etc/app/conf: { content: x } } }\n"));
         _cleanup_free_ char *text = view_text(&f);
         cr_expect_str_eq(text, "bind / rawx\nfile /etc/app/conf\ntmpfs /tmp raw\n");
         cr_expect(plan_match(f.plan, "/etc/app").state == MATCH_ANCESTOR);
