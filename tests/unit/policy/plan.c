@@ -310,6 +310,8 @@ static const struct {
         { "deny: [/dev/pts]", "devices in it", 17 },
         { "hide: [/proc]", "/proc", 17 },
         { "deny: [/proc/sys]", NULL },
+        { "read: [/srv] }\nrules: [{ when: { exe: /etc/app/conf }, files: { hide: [/srv/data] } }]\nnetwork: {",
+          "the same for all programs", 24 },
 };
 
 Test(plan, brokered) {
