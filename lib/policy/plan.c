@@ -307,6 +307,8 @@ static int place_rules(struct compiler *c) {
         r = exec_close(c);
         if (r >= 0)
                 r = add_stays_out(c);
+        if (r >= 0)
+                globs_warn(c);
         return r < 0 ? r : result;
 }
 

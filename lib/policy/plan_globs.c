@@ -110,6 +110,26 @@ int glob_place(struct compiler *c, struct glob_list *list, const struct file_rul
         return r;
 }
 
+/* What stays out is opened by a literal path alone, and a pattern that begins below it grants nothing. */
+void globs_warn(struct compiler *c) {
+        for (size_t i = 0; i < c->matcher->globs.n; i++) {
+                const struct glob_rule *g = c->matcher->globs.list + i;
+                const struct tree_node *node = c->matcher->root, *out = NULL;
+                size_t length = glob_literal_length(g->pattern);
+                for (const char *p = g->pattern; g->rights && node && p < g->pattern + length;) {
+                        size_t n = strcspn(++p, "/");
+                        node = tree_child(node, p, n);
+                        out = node && node->stays_out ? node : node && node->rights ? NULL : out;
+                        p += n;
+                }
+                if (!out)
+                        continue;
+                _cleanup_free_ char *path = shown(out->path);
+                policy_report_add(c->report, true, g->rule->place,
+                                  "%s stays out unless it, or something below it, is named without wildcards", path);
+        }
+}
+
 /* Grants that came over links last: what they would take away has to be known. */
 static int sort_globs(struct compiler *c) {
         struct glob_list *globs = &c->matcher->globs;

@@ -138,6 +138,8 @@ int place_content(struct compiler *c, const struct file_rule *rule);
 
 /* Compiles the rules with patterns. */
 int globs_place(struct compiler *c);
+/* Warns of patterns that grant nothing. */
+void globs_warn(struct compiler *c);
 /* Compiles one rule, with a pattern or without, into a list. */
 int glob_place(struct compiler *c, struct glob_list *list, const struct file_rule *rule);
 

@@ -331,6 +331,29 @@ Test(plan, brokered) {
         }
 }
 
+Test(plan, warns_of_patterns_that_grant_nothing) {
+        static const struct {
+                const char *rule;
+                size_t warnings;
+        } cases[] = {
+                { "read: [\"/home/me/.ssh/*.pub\"]", 1 },
+                { "read: [\"/home/me/.ssh/*.pub\", /home/me/.ssh]", 0 },
+                { "read: [\"/home/me/*\"]", 0 },
+                { "hide: [\"/home/me/.ssh/*\"]", 0 },
+                { "read: [\"/run/*\"]", 1 },
+                { "read: [\"/run/*/x\", \"/srv/*\"]", 1 },
+                { "read: [\"/run/a*\", \"/run/*.pid\"]", 0 },
+        };
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                FIXTURE;
+                char text[256];
+                make_root(&f);
+                snprintf(text, sizeof(text), "files: { %s }\n", cases[i].rule);
+                cr_assert_loads(&f, compile_text(&f, text));
+                cr_expect(f.report.n == cases[i].warnings && f.report.n_errors == 0, "%s: %zu", cases[i].rule, f.report.n);
+        }
+}
+
 Test(plan, warns_of_what_a_private_place_covers) {
         FIXTURE;
         make_root(&f);
