@@ -41,6 +41,6 @@ EOF
         line=$(swap $who "$SANDBOXCTL" $milliseconds) || :
         echo "$who: $line"
         [[ $line =~ ^wins\ 0\ tries\ ([0-9]+)$ ]]
-        [ "${BASH_REMATCH[1]}" -ge 100 ]
+        [ "${BASH_REMATCH[1]}" -ge 20 ]
     done
 }
