@@ -47,6 +47,10 @@ void pin_done(struct pin *pin);
  * Nothing is reached from a directory that lies on no mount of the sandbox's (-EACCES), nor anything of the worker's own in a procfs. Call between target_act and target_act_done is not needed: it acts by itself. */
 int resolve(struct call *call, int dirfd, const char *path, unsigned flags, struct pin *ret);
 
+/* The same for a descriptor that the worker holds, such as target_fd() gave: `ret->fd` is that descriptor, which is taken over even on error. -ENOENT
+ * with `ret->path` and a match of HIDDEN: it lies where the caller is shown nothing. */
+int resolve_copy(struct call *call, int fd, struct pin *ret);
+
 /* What the rules say of a path (absolute, resolved, as the sandbox sees it) for this caller: plan_match(), with what rules for its program take away. */
 struct match call_match(struct call *call, const char *path);
 
