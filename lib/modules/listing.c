@@ -100,7 +100,9 @@ static ssize_t give(struct listing *l, uint64_t address, size_t n, int64_t *at) 
                 return r;
         while (given < n) {
                 const struct entry *e = (const struct entry *) (l->buffer + given);
-                r = target_write(l->call, address + given, e, e->size);
+                /* Of now's, the kernel writes no further than the name goes. */
+                size_t size = l->old ? e->size : offsetof(struct entry, name) + strlen(e->name) + 1;
+                r = target_write(l->call, address + given, e, size);
                 if (r < 0)
                         break;
                 *at = e->next;
@@ -140,6 +142,9 @@ static ssize_t list_some(struct listing *l, uint64_t address, size_t room) {
         } else if (kept == 0)
                 kept = -EAGAIN;
         if (at != end && lseek(l->dir.fd, at, SEEK_SET) < 0 && kept >= 0)
+                return -errno;
+        /* Where a failed call leaves the position is the file system's affair. */
+        if (kept == -EINVAL && syscall(SYS_getdents64, l->dir.fd, l->buffer, room) < 0)
                 return -errno;
         return kept;
 }

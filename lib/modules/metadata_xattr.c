@@ -57,6 +57,18 @@ static int find(struct call *call, struct attribute *a) {
         return place_resolve_new(call, a->place.dirfd, a->place.path, a->place.flags, &a->pin);
 }
 
+/* The kernel takes the current directory for no path when it sets and gets, but not when it lists and removes. */
+static int find_not_cwd(struct call *call, struct attribute *a) {
+        char first = 0;
+
+        if ((a->place.flags & AT_EMPTY_PATH) && a->place.dirfd < 0) {
+                int r = a->place.path ? target_read(call, a->place.path, &first, 1) : 0;
+                if (r < 0 || !first)
+                        return r < 0 ? r : -EBADF;
+        }
+        return find(call, a);
+}
+
 /* The answer to a failed look-up. */
 static struct verdict failed(struct call *call, const struct attribute *a, int r) {
         return files_failed(call, &a->pin, r, false);
@@ -205,7 +217,7 @@ static struct verdict list(struct call *call, const struct meant *place, uint64_
 
         if (a.place.flags & ~PLACE_FLAGS)
                 return verdict_error(EINVAL);
-        r = find(call, &a);
+        r = find_not_cwd(call, &a);
         if (r < 0)
                 return failed(call, &a, r);
         r = make_room(&a, size, XATTR_LIST_MAX);
@@ -244,7 +256,7 @@ static struct verdict remove_attribute(struct call *call, const struct meant *pl
         r = read_name(call, name, &a);
         if (r < 0)
                 return verdict_from(r);
-        r = find(call, &a);
+        r = find_not_cwd(call, &a);
         if (r < 0)
                 return failed(call, &a, r);
         if (!pin_changeable(call, &a.pin, RIGHT_WRITE, EACCES, &verdict))

@@ -1,15 +1,17 @@
 #!/bin/sh
 # Holds what the probes see inside a sandbox, with all paths brokered, against what they see outside: every line must be the same.
 #
-# usage: compare.sh SANDBOXCTL PROBE_FILES PROBE_NETWORK
+# usage: compare.sh SANDBOXCTL PROBE_FILES PROBE_META PROBE_NETWORK
 set -eu
 
-sandboxctl=$1 probe_files=$2 probe_network=$3
-work=$(mktemp -d /var/tmp/probes.XXXXXX)
+sandboxctl=$1 probe_files=$2 probe_meta=$3 probe_network=$4
+# Not below /tmp or /var/tmp, which are private inside.
+work=$(mktemp -d "$PWD/probes.XXXXXX")
 trap 'chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
 cp "$probe_files" "$work/probe_files"
+cp "$probe_meta" "$work/probe_meta"
 cp "$probe_network" "$work/probe_network"
-mkdir "$work/w" "$work/w/x"
+mkdir "$work/w" "$work/w/x" "$work/w/m"
 
 policy() { # NAME ENFORCE NETWORK
     cat > "$work/$1.yaml" <<END
@@ -17,7 +19,7 @@ version: 1
 extends: [base]
 files:
   write: ["$work/w"]
-  exec: ["$work/w", "$work/probe_files", "$work/probe_network"]
+  exec: ["$work/w", "$work/probe_files", "$work/probe_meta", "$work/probe_network"]
 $2
 $3
 END
@@ -41,6 +43,12 @@ for part in look open; do
     "$work/probe_files" "$work/w/x" $part > "$work/outside"
     "$sandboxctl" exec --quiet --policy "$work/brokered.yaml" --chdir / -- "$work/probe_files" "$work/w/x" $part > "$work/inside"
     same "files, $part" "$work/outside" "$work/inside"
+done
+"$work/probe_meta" "$work/w/m" make
+for part in change attributes list; do
+    "$work/probe_meta" "$work/w/m" $part > "$work/outside"
+    "$sandboxctl" exec --quiet --policy "$work/brokered.yaml" --chdir / -- "$work/probe_meta" "$work/w/m" $part > "$work/inside"
+    same "metadata, $part" "$work/outside" "$work/inside"
 done
 "$work/probe_network" > "$work/outside"
 for name in brokered view host; do
