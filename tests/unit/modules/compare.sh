@@ -9,9 +9,10 @@ sandboxctl=$1 probe_files=$2 probe_meta=$3 probe_network=$4
 work=$(mktemp -d "$PWD/probes.XXXXXX")
 trap 'chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
 cp "$probe_files" "$work/probe_files"
-cp "$probe_meta" "$work/probe_meta"
 cp "$probe_network" "$work/probe_network"
 mkdir "$work/w" "$work/w/x" "$work/w/m"
+# Where it may be written, so that it is the kernel that refuses to truncate it.
+cp "$probe_meta" "$work/w/probe_meta"
 
 policy() { # NAME ENFORCE NETWORK
     cat > "$work/$1.yaml" <<END
@@ -19,7 +20,7 @@ version: 1
 extends: [base]
 files:
   write: ["$work/w"]
-  exec: ["$work/w", "$work/probe_files", "$work/probe_meta", "$work/probe_network"]
+  exec: ["$work/w", "$work/probe_files", "$work/probe_network"]
 $2
 $3
 END
@@ -44,10 +45,10 @@ for part in look open; do
     "$sandboxctl" exec --quiet --policy "$work/brokered.yaml" --chdir / -- "$work/probe_files" "$work/w/x" $part > "$work/inside"
     same "files, $part" "$work/outside" "$work/inside"
 done
-"$work/probe_meta" "$work/w/m" make
+"$work/w/probe_meta" "$work/w/m" make
 for part in change attributes list; do
-    "$work/probe_meta" "$work/w/m" $part > "$work/outside"
-    "$sandboxctl" exec --quiet --policy "$work/brokered.yaml" --chdir / -- "$work/probe_meta" "$work/w/m" $part > "$work/inside"
+    "$work/w/probe_meta" "$work/w/m" $part > "$work/outside"
+    "$sandboxctl" exec --quiet --policy "$work/brokered.yaml" --chdir / -- "$work/w/probe_meta" "$work/w/m" $part > "$work/inside"
     same "metadata, $part" "$work/outside" "$work/inside"
 done
 "$work/probe_network" > "$work/outside"
