@@ -118,9 +118,9 @@ static bool parent_denied(struct call *call, char *path) {
         char *slash = strrchr(path, '/');
 
         if (!slash || slash == path)
-                return call_match(call, "/").state == MATCH_DENIED;
+                return match_closes(call_match(call, "/"));
         *slash = 0;
-        bool denied = call_match(call, path).state == MATCH_DENIED;
+        bool denied = match_closes(call_match(call, path));
         *slash = '/';
         return denied;
 }
