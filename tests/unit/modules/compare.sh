@@ -11,7 +11,7 @@ trap 'chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
 cp "$probe_files" "$work/probe_files"
 cp "$probe_names" "$work/probe_names"
 cp "$probe_network" "$work/probe_network"
-mkdir "$work/w" "$work/w/x" "$work/w/m" "$work/w/names"
+mkdir "$work/w" "$work/w/x" "$work/w/m"
 # Where it may be written, so that it is the kernel that refuses to truncate it.
 cp "$probe_meta" "$work/w/probe_meta"
 
@@ -46,15 +46,30 @@ for part in look open; do
     "$sandboxctl" exec --quiet --policy "$work/brokered.yaml" --chdir / -- "$work/probe_files" "$work/w/x" $part > "$work/inside"
     same "files, $part" "$work/outside" "$work/inside"
 done
-"$work/probe_names" "$work/w/names" > "$work/outside"
-"$sandboxctl" exec --quiet --policy "$work/brokered.yaml" --chdir / -- "$work/probe_names" "$work/w/names" > "$work/inside"
-same names "$work/outside" "$work/inside"
 "$work/w/probe_meta" "$work/w/m" make
 for part in change attributes list; do
     "$work/w/probe_meta" "$work/w/m" $part > "$work/outside"
     "$sandboxctl" exec --quiet --policy "$work/brokered.yaml" --chdir / -- "$work/w/probe_meta" "$work/w/m" $part > "$work/inside"
     same "metadata, $part" "$work/outside" "$work/inside"
 done
+
+# names WHO COMMAND…: as whom to run.
+names() {
+    who=$1
+    shift
+    "$@" "$work/probe_names" "$work/w/$who" > "$work/outside"
+    "$@" "$sandboxctl" exec --quiet --policy "$work/brokered.yaml" --chdir / -- "$work/probe_names" "$work/w/$who" > "$work/inside"
+    same "names, $who" "$work/outside" "$work/inside"
+}
+mkdir "$work/w/caller" "$work/w/other"
+names caller env
+other="setpriv --reuid=65532 --regid=65532 --clear-groups --inh-caps=-all -- env HOME=$work/w/other"
+chmod 755 "$work"
+# shellcheck disable=SC2086
+if [ "$(id -u)" -eq 0 ] && $other test -x "$sandboxctl" && $other test -x "$work/probe_names"; then
+    chown 65532:65532 "$work/w/other"
+    names other $other
+fi
 "$work/probe_network" > "$work/outside"
 for name in brokered view host; do
     "$sandboxctl" exec --quiet --policy "$work/$name.yaml" --chdir / -- "$work/probe_network" > "$work/inside"
