@@ -195,9 +195,11 @@ static void open_fds(void) {
 static void show_fd(int fd) {
         struct stat st;
 
+        /* The kernel doesn't set a new socket's times: they are those of another one before it. */
         if (fd >= 0 && fstat(fd, &st) >= 0)
                 printf(" %o %d:%d %lld", st.st_mode & 07777, st.st_uid, st.st_gid,
-                       st.st_mtim.tv_sec < 1000000000 ? (long long) st.st_mtim.tv_sec : -1LL);
+                       (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) && st.st_mtim.tv_sec < 1000000000 ? (long long) st.st_mtim.tv_sec
+                                                                                                      : -1LL);
         printf("\n");
         repair();
 }
