@@ -4,6 +4,8 @@
  */
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/magic.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -84,6 +86,15 @@ static struct verdict handle_ftruncate(struct call *call) {
         return syscall(SYS_ftruncate, pin.fd, size) < 0 ? verdict_error(errno) : verdict_value(0);
 }
 
+/* Does this kind of allocation make the file larger? The limit is on its size, not on the space it takes; tmpfs asks for both. */
+static bool enlarges(const struct pin *pin, int mode) {
+        struct statfs fs;
+
+        if (fstatfs(pin->fd, &fs) >= 0 && fs.f_type == TMPFS_MAGIC)
+                return !(mode & ~FALLOC_FL_KEEP_SIZE);
+        return !(mode & ~FALLOC_FL_ZERO_RANGE);
+}
+
 static struct verdict handle_fallocate(struct call *call) {
         _cleanup_(pin_done) struct pin pin = PIN_INIT;
         int64_t offset = CALL_ARG(call, 2), length = CALL_ARG(call, 3), end;
@@ -95,9 +106,7 @@ static struct verdict handle_fallocate(struct call *call) {
                 return verdict_registers();
         if (!changeable(call, CALL_INT(call, 0), &pin, &verdict))
                 return verdict;
-        /* The limit is on the size that the file gets, not on the space it takes. */
-        if (!(mode & ~(FALLOC_FL_ZERO_RANGE | FALLOC_FL_UNSHARE_RANGE)) && offset >= 0 && length > 0 && writable(&pin) &&
-            !__builtin_add_overflow(offset, length, &end))
+        if (enlarges(&pin, mode) && offset >= 0 && length > 0 && writable(&pin) && !__builtin_add_overflow(offset, length, &end))
                 r = size_check(call, &pin.st, end);
         if (r < 0)
                 return r == -EFBIG ? size_exceeded(call) : verdict_from(r);

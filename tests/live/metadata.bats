@@ -127,6 +127,30 @@ watches() {
 @test "watches take the right to read: user" { watches user; }
 @test "watches take the right to read: root" { watches root; }
 
+attributes() {
+    local file
+    folder "$1"
+    tree=$work/$1/t
+    mkdir "$tree/r/denied"
+    touch "$tree/r/denied/file"
+    give "$1" "$tree/r/denied"
+    for file in r/file p/file b/file r/denied r/denied/file; do
+        /usr/bin/python3 -c 'import os, sys; os.setxattr(sys.argv[1], "user.x", b"value")' "$tree/$file"
+    done
+    run_inside "$1" attributes "$tree/r/file" "$tree/p/file" "$tree/b/file" "$tree/r/denied" "$tree/r/denied/file" > seen
+    # user.* are content, and the rest is what stat tells.
+    diff - seen << 'END'
+r/file ok ENODATA ok ok ok
+p/file EACCES ENODATA ok ok ok
+b/file ENOENT ENOENT ENOENT ENOENT ENOENT
+r/denied EACCES ENODATA ok ok ok
+denied/file EACCES EACCES EACCES EACCES EACCES
+END
+}
+
+@test "attributes are read where stat is, and the users' where the file is: user" { attributes user; }
+@test "attributes are read where stat is, and the users' where the file is: root" { attributes root; }
+
 swapped() {
     local line
     folder "$1"

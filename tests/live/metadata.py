@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What metadata.bats runs, mostly inside: changing what is only to be read, listings, leases, watches, a directory that is swapped.
 
-usage: metadata.py changes|snapshot|list|dents|lease|watch|chdir …
+usage: metadata.py changes|snapshot|list|lease|watch|attributes|chdir …
 """
 
 import ctypes
@@ -19,7 +19,7 @@ AT_FDCWD, AT_EMPTY_PATH = -100, 0x1000
 NUMBERS = {"fchmodat2": 452, "fchownat": 260, "utimensat": 280, "futimesat": 261, "setxattrat": 463, "removexattrat": 466, "file_setattr": 469,
            "fchmod": 91, "fchown": 93, "fsetxattr": 190, "fremovexattr": 199, "ftruncate": 77, "fallocate": 285, "truncate": 76, "chmod": 90,
            "chown": 92, "utime": 132, "utimes": 235, "setxattr": 188, "lsetxattr": 189, "removexattr": 197, "lchown": 94, "getdents": 78,
-           "getdents64": 217, "inotify_add_watch": 254, "ioctl": 16, "chdir": 80}
+           "getdents64": 217, "inotify_add_watch": 254, "ioctl": 16, "chdir": 80, "getxattr": 191, "listxattr": 194, "statfs": 137, "file_getattr": 468}
 
 
 def syscall(name, *arguments):
@@ -172,6 +172,18 @@ def watch(*paths):
         print(os.path.basename(path), syscall("inotify_add_watch", fd, path.encode(), 0xFFF))
 
 
+# ---- Reading attributes ----
+
+
+def attributes(*paths):
+    buffer = ctypes.create_string_buffer(64)
+    for path in paths:
+        name = path.encode()
+        print("/".join(path.split("/")[-2:]), syscall("getxattr", name, b"user.x", buffer, 64), syscall("getxattr", name, b"system.posix_acl_access", buffer, 64),
+              syscall("listxattr", name, buffer, 64), syscall("statfs", name, ctypes.create_string_buffer(256)),
+              syscall("file_getattr", AT_FDCWD, name, ctypes.create_string_buffer(64), 24, 0))
+
+
 # ---- A directory that is swapped ----
 
 
@@ -214,4 +226,4 @@ def chdir(allowed, hidden, seconds):
     print(f"entered {entered} seen {seen} tries {tries}")
 
 
-{"changes": changes, "snapshot": snapshot, "list": listing, "lease": lease, "watch": watch, "chdir": chdir}[sys.argv[1]](*sys.argv[2:])
+{"changes": changes, "snapshot": snapshot, "list": listing, "lease": lease, "watch": watch, "attributes": attributes, "chdir": chdir}[sys.argv[1]](*sys.argv[2:])

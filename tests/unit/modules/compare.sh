@@ -11,7 +11,7 @@ trap 'chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
 cp "$probe_files" "$work/probe_files"
 cp "$probe_names" "$work/probe_names"
 cp "$probe_network" "$work/probe_network"
-mkdir "$work/w" "$work/w/x" "$work/w/m"
+mkdir "$work/p" "$work/w" "$work/w/x" "$work/w/m"
 # Where it may be written, so that it is the kernel that refuses to truncate it.
 cp "$probe_meta" "$work/w/probe_meta"
 
@@ -27,6 +27,7 @@ $3
 END
 }
 policy brokered '  enforce: broker' ''
+policy append "  append: [\"$work/p\"]" ''
 policy view '' ''
 policy host '' 'network: { mode: host, connect: [any], bind: [any] }'
 
@@ -52,6 +53,10 @@ for part in change attributes list; do
     "$sandboxctl" exec --quiet --policy "$work/brokered.yaml" --chdir / -- "$work/w/probe_meta" "$work/w/m" $part > "$work/inside"
     same "metadata, $part" "$work/outside" "$work/inside"
 done
+# With the calls that are only brokered where something may only be appended to.
+"$work/w/probe_meta" "$work/w/m" change > "$work/outside"
+"$sandboxctl" exec --quiet --policy "$work/append.yaml" --chdir / -- "$work/w/probe_meta" "$work/w/m" change > "$work/inside"
+same "metadata, with append" "$work/outside" "$work/inside"
 
 # names WHO COMMAND…: as whom to run.
 names() {

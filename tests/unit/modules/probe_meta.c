@@ -5,6 +5,7 @@
  * `make` fills an empty directory; the other parts put back what they change.
  */
 #include <dirent.h>
+#include <linux/falloc.h>
 #include <linux/fs.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -195,9 +196,11 @@ static void open_fds(void) {
 static void show_fd(int fd) {
         struct stat st;
 
+        /* The kernel doesn't set a new socket's times: they are those of another one before it. */
         if (fd >= 0 && fstat(fd, &st) >= 0)
                 printf(" %o %d:%d %lld", st.st_mode & 07777, st.st_uid, st.st_gid,
-                       st.st_mtim.tv_sec < 1000000000 ? (long long) st.st_mtim.tv_sec : -1LL);
+                       (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) && st.st_mtim.tv_sec < 1000000000 ? (long long) st.st_mtim.tv_sec
+                                                                                                      : -1LL);
         printf("\n");
         repair();
 }
@@ -333,6 +336,39 @@ static void on_signal(int signal) {
         signals++;
 }
 
+/* Making files larger and smaller by a descriptor. */
+static void spaces(const char *name, int fd) {
+        static const int kinds[] = { 0,
+                                     FALLOC_FL_KEEP_SIZE,
+                                     FALLOC_FL_ZERO_RANGE,
+                                     FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                     FALLOC_FL_PUNCH_HOLE,
+                                     FALLOC_FL_COLLAPSE_RANGE,
+                                     0x1000 };
+        static const long at[][2] = {
+                { 0, 3 }, { 4, 4096 }, { LIMIT - 2, 1 }, { LIMIT - 2, 4 }, { -1, 4 }, { 1, 0 }, { 1L << 62, 1L << 62 }
+        };
+        static const long lengths[] = { 0, 9, LIMIT, LIMIT + 1, -1 };
+
+        for (size_t n = 0; n < N(lengths); n++) {
+                signals = 0;
+                int r = syscall(SYS_ftruncate, fd, lengths[n]);
+                printf("ftruncate of %s %ld: %s %d", name, lengths[n], SHOW(r), (int) signals);
+                show_fd(fd);
+        }
+        for (size_t k = 0; k < N(kinds); k++)
+                for (size_t n = 0; n < N(at); n++) {
+                        signals = 0;
+                        int r = syscall(SYS_fallocate, fd, kinds[k], at[n][0], at[n][1]);
+                        printf("fallocate of %s %x %ld %ld: %s %d", name, kinds[k], at[n][0], at[n][1], SHOW(r), (int) signals);
+                        show_fd(fd);
+                        if (r >= 0)
+                                (void) !ftruncate(fd, 8);
+                }
+        int flags = fcntl(fd, F_GETFL);
+        printf("fcntl of %s: %s %o\n", name, SHOW(fcntl(fd, F_SETFL, flags & ~O_APPEND)), fcntl(fd, F_GETFL) & ~O_NOFOLLOW);
+}
+
 static void sizes(void) {
         static const long lengths[] = { 0, 3, 8, 100, -1, LIMIT - 1, LIMIT, LIMIT + 1, 1L << 62 };
         struct rlimit limit = { LIMIT, RLIM_INFINITY }, old;
@@ -358,6 +394,8 @@ static void sizes(void) {
                         printf(" %s", SHOW(syscall(SYS_ftruncate, fds[i].fd, 2)));
                         show_fd(fds[i].fd);
                 }
+                for (size_t i = 0; i < n_fds; i++)
+                        spaces(fds[i].name, fds[i].fd);
                 printf("%s", SHOW(syscall(SYS_truncate, BAD, 2)));
                 printf(" %s", SHOW(syscall(SYS_truncate, BAD, -2)));
                 printf(" %s\n", SHOW(syscall(SYS_truncate, "/proc/self/exe", 5)));
