@@ -263,6 +263,7 @@ static int start(struct run *run, struct launched *ret) {
                 .directories = run->environment.private,
                 .n_directories = run->environment.n_private,
                 .cgroup = run->cgroup ? cgroup_path(run->cgroup) : NULL,
+                .layers = -1,
                 .uid = run->request.uid,
                 .gid = run->request.gid,
                 .worker = worker_main,
