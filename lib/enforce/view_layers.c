@@ -123,12 +123,15 @@ static int make_layer(const struct view *v, const char *number, int lower) {
                 return -errno;
         if (mkdirat(layer, "work", 0700) < 0 && errno != EEXIST)
                 return -errno;
-        if (mkdirat(layer, "upper", 0700) < 0)
-                return errno == EEXIST ? 0 : -errno;
-        _cleanup_close_ int upper = openat(layer, "upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (upper < 0)
+        bool made = mkdirat(layer, "upper", 0700) >= 0;
+        if (!made && errno != EEXIST)
                 return -errno;
-        return make_top(v, lower, upper);
+        /* A kept folder may have links in their place, which mount would follow. */
+        _cleanup_close_ int work = openat(layer, "work", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        _cleanup_close_ int upper = openat(layer, "upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (work < 0 || upper < 0)
+                return -errno;
+        return made ? make_top(v, lower, upper) : 0;
 }
 
 /* The directory below is pinned, and named as the current one: so its path needs no quoting, and can't be made a link meanwhile. */
