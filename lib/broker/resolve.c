@@ -127,6 +127,8 @@ int pin_match(struct call *call, struct pin *pin, enum where where, unsigned fla
                         return e;
         }
         pin->match = call_match(call, pin->path);
+        if (pin->fd >= 0)
+                pin->match = match_object(pin->match, S_ISDIR(pin->st.st_mode));
         if (pin->match.state == MATCH_HIDDEN) {
                 pin->fd = fd_close(pin->fd);
                 return flags & RESOLVE_PARENT && pin->parent >= 0 ? 0 : -ENOENT;
@@ -177,7 +179,8 @@ static int resolve_fast(struct call *call, int start, const char *path, unsigned
                               RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | resolve_flags(flags));
         if (ret->fd < 0) {
                 e = -errno;
-                if (!absolute || e == -ELOOP || e == -EAGAIN || (e == -ENOENT && (flags & RESOLVE_PARENT)))
+                /* Not a directory on the way: whether that may be told depends on what it is. */
+                if (!absolute || e == -ELOOP || e == -EAGAIN || e == -ENOTDIR || (e == -ENOENT && (flags & RESOLVE_PARENT)))
                         return -ELOOP;
                 strcpy(ret->path, "/");
                 if (path_append(ret->path, path, strlen(path)) < 0)

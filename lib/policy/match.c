@@ -8,26 +8,37 @@ bool rule_is_flag(const struct file_rule *rule) {
         return rule && rule->place.line == 0 && rule->place.file && str_starts(rule->place.file, "--");
 }
 
-/* What is known at a point of the walk. */
-struct walk {
-        unsigned rights;
-        const struct file_rule *rule;
-        bool own;
-        size_t rank; /* the length of the literal pattern that gives the rights */
-        const struct file_rule *hide, *deny;
-        bool stays_out;
-};
-
 static bool content_is_own(enum content content) {
         return content != CONTENT_NONE && content != CONTENT_BIND && content != CONTENT_REPLACE && content != CONTENT_OVERLAY;
 }
 
-static void walk_enter(struct walk *w, const struct tree_node *node, size_t length) {
+/* What a pattern can grant below a node. */
+static unsigned room_below(const struct tree_node *node, unsigned room) {
+        switch (node->content) {
+        case CONTENT_PROC:
+        case CONTENT_DEV:
+        case CONTENT_DEVICE: return 0;
+        case CONTENT_REPLACE: return RIGHT_READ;
+        case CONTENT_BIND: return node->content_rule->write ? RIGHTS_WRITE : RIGHT_READ;
+        case CONTENT_PRIVATE:
+        case CONTENT_OVERLAY: return RIGHTS_WRITE;
+        case CONTENT_NONE: break;
+        }
+        /* A literal grant has a mount of its own where it needs one. */
+        return room ? room | node->rights : 0;
+}
+
+void walk_begin(struct walk *w, const struct matcher *matcher) {
+        *w = (struct walk) { .rights = matcher->unnamed == FILES_READ ? RIGHT_READ : 0, .room = RIGHTS_WRITE };
+}
+
+void walk_enter(struct walk *w, const struct tree_node *node, size_t length) {
         if (node->rights || node->content == CONTENT_DEV) {
                 w->rights = node->rights;
                 w->rule = node->content_rule ? node->content_rule : node->grant;
                 w->own = content_is_own(node->content);
                 w->rank = length;
+                w->room = room_below(node, w->room);
                 w->stays_out = false;
                 if (node->reopens)
                         w->hide = w->deny = NULL;
@@ -43,13 +54,15 @@ static void walk_enter(struct walk *w, const struct tree_node *node, size_t leng
 /* Globs that hide or deny always do; a glob that grants does where it is more specific than the literal rule. */
 static void walk_globs(const struct matcher *matcher, const char *path, struct walk *w, bool *above) {
         struct glob_rank best = { .prefix = w->rank, .length = w->rank };
+        const char *pattern = NULL;
         bool found = w->rights != 0;
 
         for (size_t i = 0; i < matcher->n_globs; i++) {
                 const struct glob_rule *g = matcher->globs + i;
-                unsigned m = glob_match(g->glob, path);
-                if (g->rights && (m & GLOB_ABOVE))
-                        *above = true;
+                unsigned m = glob_match(g->glob, path), rights = g->rights & w->room;
+                if (m == 0 || (g->rights && !rights))
+                        continue;
+                *above |= rights != 0;
                 if (!(m & GLOB_MATCHES))
                         continue;
                 if (g->rights == 0) {
@@ -59,48 +72,60 @@ static void walk_globs(const struct matcher *matcher, const char *path, struct w
                                 w->deny = g->rule;
                         continue;
                 }
+                /* Nobody named what a link leads to: that takes nothing from a wider rule. */
+                if (g->by_link && (rights & ~w->rights) == 0)
+                        continue;
                 int order = found ? glob_rank_compare(&g->rank, &best) : 1;
-                if (order == 0 && w->rule && strcmp(w->rule->pattern, g->rule->pattern) == 0)
-                        w->rights |= g->rights;
+                if (order == 0 && pattern && strcmp(pattern, g->pattern) == 0)
+                        w->rights |= rights;
                 else if (order > 0) {
-                        w->rights = g->rights;
+                        w->rights = rights;
                         w->rule = g->rule;
                         best = g->rank;
+                        pattern = g->pattern;
                         found = true;
                 }
         }
 }
 
-static struct match walk_result(const struct walk *w, const struct tree_node *node, bool above) {
+static struct match granted(const struct walk *w, const struct tree_node *node) {
+        struct match match = { .state = MATCH_GRANTED, .rights = w->rights, .own = w->own, .rule = w->rule };
+
+        if (node && node->protected) {
+                match.rights &= ~(unsigned) (RIGHT_WRITE | RIGHT_APPEND);
+                if (!match.rights)
+                        match.state = MATCH_DENIED;
+        }
+        return match;
+}
+
+struct match walk_result(const struct matcher *matcher, const struct walk *w, const struct tree_node *node, bool above) {
         const struct file_rule *refused = w->hide ? w->hide : w->deny;
+        bool shows = matcher->unnamed == FILES_DENY;
 
         /* What stays out shows as a name only where a grant would show it. */
-        if (refused || (w->stays_out && w->rights)) {
+        if (refused || (w->stays_out && (w->rights || shows))) {
+                enum match_state state = w->hide ? MATCH_HIDDEN : MATCH_DENIED;
                 if (node && node->visible_below)
-                        return (struct match) { .state = MATCH_ANCESTOR, .rule = refused };
-                return (struct match) { .state = w->hide ? MATCH_HIDDEN : MATCH_DENIED, .rule = refused };
+                        return (struct match) { .state = MATCH_ANCESTOR, .otherwise = state, .rule = refused };
+                return (struct match) { .state = state, .rule = refused };
         }
         if (node && node->link_shown && !w->rights)
                 return (struct match) { .state = MATCH_GRANTED, .rights = RIGHT_READ, .rule = node->link };
-        if (w->rights) {
-                unsigned rights = node && node->protected ? w->rights & ~(unsigned) (RIGHT_WRITE | RIGHT_APPEND) : w->rights;
-                return (struct match) { .state = rights ? MATCH_GRANTED : MATCH_DENIED, .rights = rights, .own = w->own, .rule = w->rule };
-        }
-        if ((node && node->visible_below) || above)
-                return (struct match) { .state = MATCH_ANCESTOR, .own = w->own };
+        if (w->rights)
+                return granted(w, node);
+        if ((node && node->visible_below) || above || shows)
+                return (struct match) { .state = MATCH_ANCESTOR, .otherwise = shows ? MATCH_DENIED : MATCH_HIDDEN, .own = w->own };
         return (struct match) { .state = MATCH_HIDDEN };
 }
 
 struct match matcher_match(const struct matcher *matcher, const char *path) {
         const struct tree_node *node = matcher->root;
-        struct walk w = {};
+        struct walk w;
         bool above = false;
         const char *p = path;
 
-        if (matcher->read_unnamed) {
-                w.rights = RIGHT_READ;
-                w.rank = 0;
-        }
+        walk_begin(&w, matcher);
         walk_enter(&w, node, 1);
         while (node && *(p += strspn(p, "/"))) {
                 size_t n = strcspn(p, "/");
@@ -111,20 +136,11 @@ struct match matcher_match(const struct matcher *matcher, const char *path) {
         }
         if (matcher->n_globs)
                 walk_globs(matcher, path, &w, &above);
-        return walk_result(&w, node, above);
+        return walk_result(matcher, &w, node, above);
 }
 
 struct match plan_match(const struct plan *plan, const char *path) {
         return matcher_match(plan->matcher, path);
-}
-
-bool plan_same_below(const struct plan *plan, const char *from, const char *to) {
-        const struct tree_node *node = plan->matcher->root;
-
-        (void) to;
-        for (const char *p = from; node && *(p += strspn(p, "/")); p += strcspn(p, "/"))
-                node = tree_child(node, p, strcspn(p, "/"));
-        return (!node || node->n_children == 0) && plan->matcher->n_globs == 0;
 }
 
 static bool mark(struct compiler *c, struct tree_node *node) {

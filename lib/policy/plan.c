@@ -162,18 +162,29 @@ static int place_grant(struct compiler *c, const struct file_rule *rule) {
         return 0;
 }
 
+/* What the other rules grant there: what lies above, and patterns. */
+static bool granted_without(struct compiler *c, struct tree_node *node) {
+        const struct tree_node *giver = tree_giver(node->parent);
+        unsigned rights = node->rights;
+
+        if (giver && giver->content != CONTENT_NONE && giver->content != CONTENT_BIND)
+                return false;
+        node->rights = 0;
+        struct match match = matcher_match(c->matcher, node->path);
+        node->rights = rights;
+        return (giver && !(rights & ~giver->rights)) ||
+               (match.state == MATCH_GRANTED && match.rule && !match.rule->path && !(rights & ~match.rights));
+}
+
 /* A grant that a link leads to adds to what is granted there, and takes nothing away from a wider rule: nobody named the target. */
-static void drop_narrower(struct tree_node *node) {
-        if (node->by_link && node->content == CONTENT_NONE && node->parent) {
-                const struct tree_node *giver = tree_giver(node->parent);
-                if (giver && (giver->content == CONTENT_NONE || giver->content == CONTENT_BIND) && (node->rights & ~giver->rights) == 0) {
-                        node->rights = 0;
-                        node->grant = NULL;
-                        node->reopens = false;
-                }
+static void drop_narrower(struct compiler *c, struct tree_node *node) {
+        if (node->by_link && node->content == CONTENT_NONE && node->parent && granted_without(c, node)) {
+                node->rights = 0;
+                node->grant = NULL;
+                node->reopens = false;
         }
         for (size_t i = 0; i < node->n_children; i++)
-                drop_narrower(node->children[i]);
+                drop_narrower(c, node->children[i]);
 }
 
 static int check_missing(struct compiler *c, const struct file_rule *rule) {
@@ -237,15 +248,6 @@ static int add_stays_out(struct compiler *c) {
         return 0;
 }
 
-/* ---- Globs ---- */
-
-/* The matcher knows globs; the view can't enforce one, and not all calls that change names are brokered yet. */
-static int refuse_glob(struct compiler *c, const struct file_rule *rule) {
-        _cleanup_free_ char *pattern = shown(rule->pattern);
-
-        return PLAN_ERROR(c, rule->place, "patterns in file rules can't be enforced yet: name the paths that `%s` stands for", pattern);
-}
-
 static int each_rule(struct compiler *c, int (*place)(struct compiler *c, const struct file_rule *rule), unsigned kinds) {
         int result = 0;
 
@@ -265,25 +267,12 @@ static int each_rule(struct compiler *c, int (*place)(struct compiler *c, const 
 #define KIND(k) (1U << (k))
 #define GRANTS (KIND(FILE_READ) | KIND(FILE_APPEND) | KIND(FILE_WRITE) | KIND(FILE_EXEC))
 
-static int refuse_unbuilt(struct compiler *c) {
-        int result = 0;
-
-        for (size_t i = 0; i < c->policy->files.n_rules; i++) {
-                const struct file_rule *rule = c->policy->files.rules + i;
-                if (!rule->path)
-                        result = refuse_glob(c, rule);
-        }
-        if (c->policy->files.unnamed == FILES_DENY)
-                result = PLAN_ERROR(c, ((struct place) { .file = c->policy->name }), "files: `default: deny` isn't built yet");
-        return result;
-}
-
 static int place_binds(struct compiler *c, const struct file_rule *rule) {
         return rule->kind == FILE_BIND ? place_content(c, rule) : 0;
 }
 
 static int place_rules(struct compiler *c) {
-        int r, result = refuse_unbuilt(c);
+        int r, result = 0;
         static const struct {
                 int (*place)(struct compiler *c, const struct file_rule *rule);
                 unsigned kinds;
@@ -305,9 +294,13 @@ static int place_rules(struct compiler *c) {
                 if (r < 0)
                         result = r;
         }
-        if (c->policy->files.unnamed == FILES_READ)
-                c->matcher->read_unnamed = true;
-        drop_narrower(c->matcher->root);
+        c->matcher->unnamed = c->policy->files.unnamed;
+        r = globs_place(c);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                result = r;
+        drop_narrower(c, c->matcher->root);
         r = exec_close(c);
         if (r >= 0)
                 r = add_stays_out(c);
@@ -344,14 +337,21 @@ static int collect_low_ports(struct compiler *c) {
         return 0;
 }
 
-/* An append rule is exact only where opening goes to the broker. */
-static bool needs_broker(const struct policy *policy) {
-        if (policy->files.enforce_broker)
-                return true;
-        for (size_t i = 0; i < policy->files.n_rules; i++)
-                if (policy->files.rules[i].kind == FILE_APPEND)
-                        return true;
-        return false;
+/* What only the broker can hold, as far as the rules alone say so; plan_view.c finds the rest. */
+static void needs_broker(const struct policy *policy, const char **ret_why, struct place *ret_at) {
+        const struct policy_files *files = &policy->files;
+
+        for (size_t i = 0; i < files->n_rules && !*ret_why; i++) {
+                const struct file_rule *rule = files->rules + i;
+                *ret_why = rule->kind == FILE_APPEND ? "a mount can't tell appending from writing"
+                           : !rule->path             ? "a mount can't stand for a pattern"
+                                                     : NULL;
+                *ret_at = *ret_why ? rule->place : (struct place) {};
+        }
+        if (!*ret_why && files->unnamed == FILES_DENY) {
+                *ret_why = "a mount can't show a name and nothing else (`default: deny`)";
+                *ret_at = (struct place) { .file = policy->name };
+        }
 }
 
 static int set_root(struct compiler *c) {
@@ -391,7 +391,9 @@ static int compile(struct compiler *c) {
         return result < 0 ? result : collect_low_ports(c);
 }
 
-int plan_compile(const struct policy *policy, const struct plan_request *request, struct plan **ret, struct policy_report *report) {
+/* `why`: the broker is to hold the rules, since mounts can't. Where it is only found on the way that they can't, *ret_why is set. */
+static int compile_once(const struct policy *policy, const struct plan_request *request, struct plan **ret, struct policy_report *report,
+                        const char **why, struct place *at) {
         struct plan_storage *storage = calloc(1, sizeof(*storage));
 
         if (!storage)
@@ -408,12 +410,36 @@ int plan_compile(const struct policy *policy, const struct plan_request *request
 
         plan->policy = policy;
         plan->matcher = &storage->matcher;
-        plan->files_brokered = needs_broker(policy);
+        plan->files_brokered = policy->files.enforce_broker || *why;
+        plan->brokered_why = *why;
+        plan->brokered_at = *at;
         int r = compile(&c);
+        *why = c.broker_why;
+        *at = c.broker_at;
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(plan);
         return 0;
+}
+
+int plan_compile(const struct policy *policy, const struct plan_request *request, struct plan **ret, struct policy_report *report) {
+        const char *why = NULL;
+        struct place at = {};
+        size_t messages = report->n;
+
+        if (!policy->files.enforce_broker)
+                needs_broker(policy, &why, &at);
+        bool tried = policy->files.enforce_broker || why;
+        _cleanup_(plan_freep) struct plan *plan = NULL;
+        int r = compile_once(policy, request, &plan, report, &why, &at);
+        if (!tried && why && r != -ENOMEM) {
+                policy_report_cut(report, messages);
+                plan = plan_free(plan);
+                r = compile_once(policy, request, &plan, report, &why, &at);
+        }
+        if (r >= 0)
+                *ret = TAKE_PTR(plan);
+        return r;
 }
 
 struct plan *plan_free(struct plan *plan) {

@@ -58,9 +58,17 @@ enum match_state {
 struct match {
         enum match_state state;
         unsigned rights;              /* MATCH_GRANTED: RIGHT_* */
+        enum match_state otherwise;   /* MATCH_ANCESTOR: what an object there is that is no directory: HIDDEN or DENIED */
         bool own;                     /* on a private tmpfs or another file system that only this sandbox has */
         const struct file_rule *rule; /* the rule that decided, or NULL: the default, or what is built in */
 };
+
+/* What a match comes to for an object: only a directory can be above something. */
+static inline struct match match_object(struct match match, bool directory) {
+        if (match.state == MATCH_ANCESTOR && !directory)
+                match.state = match.otherwise;
+        return match;
+}
 
 enum net_use { NET_CONNECT, NET_BIND };
 enum net_protocol { PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_OTHER };
@@ -82,7 +90,9 @@ struct plan {
         /* Every path call goes to the broker, which alone holds: the root is the host's whole tree, read-write, and the view has only what makes
          * content of its own. */
         bool files_brokered;
-        uint16_t *low_ports; /* ports below 1024 that a bind rule names, for the owner's CAP_NET_BIND_SERVICE */
+        const char *brokered_why; /* static text: what mounts can't enforce; NULL: nothing, or `enforce: broker` asks for it */
+        struct place brokered_at; /* the rule's */
+        uint16_t *low_ports;      /* ports below 1024 that a bind rule names, for the owner's CAP_NET_BIND_SERVICE */
         size_t n_low_ports;
 };
 

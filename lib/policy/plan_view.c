@@ -38,6 +38,15 @@ static char *escaped_path(const struct tree_node *node) {
         return text ? text : strdup("?");
 }
 
+/* No view holds this rule exactly: the plan will be compiled again, for the broker. */
+static int leave_to_broker(struct compiler *c, const struct file_rule *rule, const char *why) {
+        if (!c->broker_why) {
+                c->broker_why = why;
+                c->broker_at = rule->place;
+        }
+        return 0;
+}
+
 /* ---- hide and deny ---- */
 
 static int add_mask(struct compiler *c, const struct tree_node *node, const struct file_rule *rule) {
@@ -53,12 +62,7 @@ static int add_mask(struct compiler *c, const struct tree_node *node, const stru
 static int make_hidden(struct compiler *c, const struct tree_node *node, const struct shows *above) {
         if (above->kind == SHOWS_FRESH || above->covered)
                 return 0;
-        _cleanup_free_ char *path = escaped_path(node), *from = escaped_path(above->node);
-        return PLAN_ERROR(
-                c, node->hide->place,
-                "%s can't be hidden yet: %s is shown as a whole, and its listing would have to be filtered; use `deny`, which leaves the "
-                "name, or name what is needed in %s one by one",
-                path, from, from);
+        return leave_to_broker(c, node->hide, "a mount can't take a name out of the listing of its directory");
 }
 
 /* Where a grant would show the name, the name stays: on the fresh root there has to be something to mask. */
@@ -77,21 +81,18 @@ static int make_denied(struct compiler *c, const struct tree_node *node, const s
                 return 0;
         if (above->kind == SHOWS_FRESH)
                 return make_denied_fresh(c, node);
-        _cleanup_free_ char *path = escaped_path(node);
         if (node->visible_below)
-                return PLAN_ERROR(c, node->deny->place,
-                                  "%s can't be denied here: a rule opens something below it again, which isn't built yet", path);
+                return leave_to_broker(c, node->deny, "a mount can't refuse a directory and open something below it");
         if (above->kind == SHOWS_OWN && above->node->content == CONTENT_PROC)
                 return add_mask(c, node, node->deny);
         if (node->type == HOST_DIRECTORY || node->type == HOST_FILE)
                 return above->kind == SHOWS_BIND || above->kind == SHOWS_OVERLAY
                                ? add_mask(c, node, node->deny)
-                               : PLAN_ERROR(c, node->deny->place, "%s lies in a private place, where nothing is to be denied", path);
+                               : leave_to_broker(c, node->deny, "what is made in a private place can't be covered by a mount");
         /* A link's target is denied as well; an absent name below what can't be written stays absent. */
         if (node->type == HOST_LINK || !(above->rights & RIGHT_WRITE))
                 return 0;
-        return PLAN_ERROR(c, node->deny->place, "%s doesn't exist, and can't be kept from being made yet: deny a folder, or make it first",
-                          path);
+        return leave_to_broker(c, node->deny, "a mount can't keep a name from being made");
 }
 
 /* ---- What makes content ---- */
@@ -235,6 +236,19 @@ static int make_grant(struct compiler *c, const struct tree_node *node, const st
         return make_bind(c, node, node->grant, overlaid(c, node));
 }
 
+/* The directory in which a pattern grants changes, with --overlay or --dry-run. */
+static int make_layer(struct compiler *c, const struct tree_node *node, struct shows *here) {
+        struct node *n = add(c, NODE_OVERLAY, node);
+
+        if (!n)
+                return -ENOMEM;
+        n->source = node->host;
+        n->rights = node->rights | rule_rights(node->layer);
+        n->rule = node->layer;
+        *here = (struct shows) { .kind = SHOWS_OVERLAY, .rights = n->rights, .node = node };
+        return 0;
+}
+
 /* What has no rule of its own, but lies above something that has. */
 static int make_way(struct compiler *c, const struct tree_node *node, const struct shows *above) {
         struct node *n;
@@ -271,9 +285,11 @@ static int make_own(struct compiler *c, const struct tree_node *node, struct sho
 
 static int make(struct compiler *c, const struct tree_node *node, const struct shows *above, struct shows *here) {
         struct match match = matcher_match(c->matcher, node->path);
-        bool stays_out = node->stays_out && !node->rights;
+        bool stays_out = node->stays_out && !node->rights, own = node->content == CONTENT_PROC || node->content == CONTENT_DEV;
 
-        if (node->content == CONTENT_PROC || node->content == CONTENT_DEV)
+        if (!c->plan->files_brokered && (own || node->content == CONTENT_DEVICE) && (node->hide || node->deny))
+                return leave_to_broker(c, node->hide ? node->hide : node->deny, "no mount covers /proc, /dev and the devices in it");
+        if (own)
                 return make_own(c, node, here);
         if (node->content == CONTENT_DEVICE)
                 return 0;
@@ -303,6 +319,8 @@ static int make(struct compiler *c, const struct tree_node *node, const struct s
                                          .node = node };
                 return make_content(c, node, above);
         }
+        if (node->layer && above->kind == SHOWS_BIND)
+                return make_layer(c, node, here);
         if (match.state == MATCH_GRANTED && node->rights)
                 return make_grant(c, node, above, here);
         return make_way(c, node, above);
@@ -445,7 +463,7 @@ int view_make(struct compiler *c) {
         struct shows nothing = { .kind = SHOWS_FRESH };
         int r;
 
-        if (c->plan->files_brokered || c->matcher->read_unnamed) {
+        if (c->plan->files_brokered || c->matcher->unnamed == FILES_READ) {
                 struct node *n = add(c, NODE_BIND, c->matcher->root);
                 if (!n)
                         return -ENOMEM;

@@ -43,6 +43,8 @@ struct policy_report {
 void policy_report_done(struct policy_report *report);
 /* Adds an error (or a warning) at a place. The place's file name is copied. */
 void policy_report_add(struct policy_report *report, bool warning, struct place place, const char *format, ...) _printf_(4, 5);
+/* Forgets all but the first n messages. */
+void policy_report_cut(struct policy_report *report, size_t n);
 /* Keeps the content of a file, so that messages about it show the line. */
 void policy_report_keep(struct policy_report *report, const char *file, const char *text, size_t size);
 /* Writes all messages, as "file:line:column: error: text", with the source line and a caret below it. */

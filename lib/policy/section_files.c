@@ -176,15 +176,13 @@ static int path_map(struct loader *l, const struct yaml_node *node, const char *
 }
 
 static int read_default(struct loader *l, const struct yaml_node *node) {
-        static const char *const words[] = { "hide", "deny", "read" };
+        static const char *const words[] = { [FILES_HIDE] = "hide", [FILES_DENY] = "deny", [FILES_READ] = "read" };
         size_t which;
         int r = value_word(l, node, "files: default", words, ELEMENTSOF(words), &which);
 
         if (r < 0)
                 return r;
-        if (which == 1)
-                return ERROR(l, node->place, "`default: deny` isn't built yet: only `hide` and `read` are");
-        l->policy->files.unnamed = which == 0 ? FILES_HIDE : FILES_READ;
+        l->policy->files.unnamed = which;
         return 0;
 }
 

@@ -48,21 +48,24 @@ struct tree_node {
         bool by_link;                 /* the grants here came over a link only */
         const struct file_rule *link; /* HOST_LINK on the way of this grant */
         bool link_shown;
-        bool visible_below; /* something below is visible */
+        bool visible_below;            /* something below is visible */
+        const struct file_rule *layer; /* overlay_writes: patterns grant to change something below */
 };
 
 struct glob_rule {
         const struct file_rule *rule;
+        const char *pattern; /* without { }, the literal beginning resolved */
         const struct glob *glob;
         struct glob_rank rank;
         unsigned rights; /* 0: hide or deny */
+        bool by_link;    /* the grant came over a link */
 };
 
 struct matcher {
         struct tree_node *root;
-        struct glob_rule *globs;
+        struct glob_rule *globs; /* grants that came over links last */
         size_t n_globs;
-        bool read_unnamed; /* default: read */
+        enum files_default unnamed;
 };
 
 struct plan_storage {
@@ -81,6 +84,8 @@ struct compiler {
         struct matcher *matcher;
         const char *root; /* prefix of host paths, "" for the host's own tree */
         bool no_memory;
+        const char *broker_why; /* what no mount can do, where something was met; plan.h */
+        struct place broker_at;
 };
 
 /* Reports an error at a place; its value is -EINVAL. */
@@ -124,12 +129,34 @@ void grant_link(struct tree_node *node, void *rule);
 /* Puts the content that a rule makes into the tree. */
 int place_content(struct compiler *c, const struct file_rule *rule);
 
+/* ---- plan_globs.c ---- */
+
+/* Compiles the rules with patterns. */
+int globs_place(struct compiler *c);
+
 /* ---- plan_exec.c ---- */
 
 /* Grants the interpreters and loaders of what exec rules name. */
 int exec_close(struct compiler *c);
 
 /* ---- match.c ---- */
+
+/* What is known at a point of the walk down the tree. */
+struct walk {
+        unsigned rights;
+        const struct file_rule *rule;
+        bool own;
+        size_t rank;   /* the length of the literal pattern that gives the rights */
+        unsigned room; /* what patterns can grant here at most: a mount is the bound */
+        const struct file_rule *hide, *deny;
+        bool stays_out;
+};
+
+void walk_begin(struct walk *w, const struct matcher *matcher);
+/* `length`: of the node's path. */
+void walk_enter(struct walk *w, const struct tree_node *node, size_t length);
+/* What the walk comes to at a node (NULL: below all nodes); `above`: a pattern can match something below. */
+struct match walk_result(const struct matcher *matcher, const struct walk *w, const struct tree_node *node, bool above);
 
 /* Marks the ancestors of what is visible. */
 void matcher_finish(struct compiler *c);

@@ -126,6 +126,8 @@ static const struct {
         { "files: { enforce: broker, write: [/srv, /srv/data], read: [/etc/app] }\n", "bind / rawx\noverlay /srv raw\n" },
         { "files: { append: [/srv/data], read: [/etc/app] }\n", "bind / rawx\noverlay /srv/data a\n" },
         { "files: { overlay: [/srv], write: [/srv/data] }\n", "overlay /srv raw\n" },
+        { "files: { write: [\"/srv/data/*\", /srv/data/a], read: [\"/etc/*\"] }\n", "bind / rawx\noverlay /srv/data raw\n" },
+        { "files: { write: [\"/{srv,etc}/*\", \"/missing/*\"] }\n", "bind / rawx\noverlay /etc raw\noverlay /srv raw\n" },
 };
 
 Test(plan, writes_are_overlaid) {
@@ -282,15 +284,49 @@ Test(plan, low_ports) {
         cr_expect(f.plan->n_low_ports == 0);
 }
 
+/* What mounts can't hold goes to the broker, and the plan says why. */
+static const struct {
+        const char *rules, *why;
+        unsigned column;
+} brokered[] = {
+        { "read: [/srv]", NULL },
+        { "enforce: broker, hide: [\"/srv/*\"]", "", 0 },
+        { "append: [/srv/data/a/b]", "appending", 19 },
+        { "read: [\"/srv/*\"]", "pattern", 17 },
+        { "default: deny", "default: deny", 0 },
+        { "read: [/srv], hide: [/srv/data]", "listing", 31 },
+        { "read: [/srv], hide: [/srv/missing]", "listing", 31 },
+        { "default: read, hide: [/srv]", "listing", 32 },
+        { "private: [/tmp], hide: [/tmp/x]", "listing", 34 },
+        { "overlay: [/srv], hide: [/srv/data]", "listing", 34 },
+        { "read: [/etc/app], hide: [/srv]", NULL },
+        { "write: [/srv], deny: [/srv/missing]", "from being made", 32 },
+        { "overlay: [/srv], deny: [/srv/missing]", "from being made", 34 },
+        { "read: [/srv], deny: [/srv/missing]", NULL },
+        { "read: [/srv], deny: [/srv/data]", NULL },
+        { "read: [/srv, /srv/data/a], deny: [/srv/data]", "open something below", 44 },
+        { "private: [/tmp], deny: [/tmp/x]", "from being made", 34 },
+        { "private: [/tmp], deny: [/tmp/inner]", "private place", 34 },
+        { "deny: [/dev/pts]", "devices in it", 17 },
+        { "hide: [/proc]", "/proc", 17 },
+        { "deny: [/proc/sys]", NULL },
+};
+
 Test(plan, brokered) {
-        FIXTURE;
-        make_root(&f);
-        cr_assert_loads(&f, compile_text(&f, "files: { read: [/srv] }\n"));
-        cr_expect(!f.plan->files_brokered);
-        cr_assert_loads(&f, compile_text(&f, "files: { enforce: broker }\n"));
-        cr_expect(f.plan->files_brokered);
-        cr_assert_loads(&f, compile_text(&f, "files: { append: [/srv/data/a/b] }\n"));
-        cr_expect(f.plan->files_brokered, "only the broker holds an append rule");
+        for (size_t i = 0; i < ELEMENTSOF(brokered); i++) {
+                FIXTURE;
+                char text[256];
+                make_root(&f);
+                snprintf(text, sizeof(text), "files: { %s }\n", brokered[i].rules);
+                cr_assert_loads(&f, compile_text(&f, text));
+                const char *why = f.plan->brokered_why;
+                cr_expect(f.plan->files_brokered == (brokered[i].why != NULL), "%s", brokered[i].rules);
+                cr_expect(!brokered[i].why || !*brokered[i].why ? !why : why && strstr(why, brokered[i].why), "%s: %s", brokered[i].rules,
+                          why);
+                cr_expect(f.plan->brokered_at.column == brokered[i].column, "%s: %u", brokered[i].rules, f.plan->brokered_at.column);
+                if (f.plan->files_brokered)
+                        cr_expect_str_eq(f.plan->nodes[0].path, "/");
+        }
 }
 
 Test(plan, warns_of_what_a_private_place_covers) {
