@@ -13,6 +13,7 @@
 
 #include "fd.h"
 #include "str.h"
+#include "sys.h"
 
 static const char conflict[] = "it was changed there since the layer was made";
 
@@ -50,7 +51,7 @@ static struct change *change_new(struct walk *w, const char *path) {
 }
 
 static bool newer(const struct stat *st, const struct timespec *since) {
-        if (since->tv_sec == 0)
+        if (since->tv_sec == 0 || sys_unsafe("overlay-conflict"))
                 return false;
         /* Of some file systems the clock has only seconds. */
         if (st->st_ctim.tv_nsec == 0)
@@ -118,6 +119,13 @@ static int judge_lower(struct walk *w, struct change *change) {
         if (newer(&change->lower, &since))
                 change->left_out = conflict;
         return 0;
+}
+
+int changes_judge_again(const struct layers *layers, struct change *change) {
+        struct walk w = { .layers = layers, .layer = &layers->list[change->layer], .index = change->layer };
+
+        change->lower_size = 0;
+        return judge_lower(&w, change);
 }
 
 static void judge_owner(struct change *change) {

@@ -32,6 +32,8 @@ struct changes {
 /* Compares all layers with what is below. Negative errno only where nothing can be said at all. */
 int changes_find(const struct layers *layers, struct changes *ret);
 void changes_done(struct changes *changes);
+/* Looks once more whether what goes with a directory below has changed. Sets left_out; negative errno. */
+int changes_judge_again(const struct layers *layers, struct change *change);
 
 /* changes_compare.c */
 

@@ -58,7 +58,7 @@ static void add_sizes(struct strbuf *b, const struct change *change) {
                 strbuf_printf(b, "  %s → %s", before, now);
         else if (S_ISREG(u->st_mode))
                 strbuf_printf(b, "  %s", now);
-        if (!S_ISLNK(u->st_mode) && !S_ISLNK(l->st_mode) && (u->st_mode & 07777) != (l->st_mode & 07777))
+        if ((u->st_mode & S_IFMT) == (l->st_mode & S_IFMT) && !S_ISLNK(u->st_mode) && (u->st_mode & 07777) != (l->st_mode & 07777))
                 strbuf_printf(b, "  mode %03o → %03o", l->st_mode & 07777, u->st_mode & 07777);
         if (u->st_uid != l->st_uid || u->st_gid != l->st_gid)
                 strbuf_printf(b, "  owner %u:%u → %u:%u", l->st_uid, l->st_gid, u->st_uid, u->st_gid);

@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <limits.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "commit.h"
@@ -40,10 +41,8 @@ static void print_help(void) {
 }
 
 static bool at_or_below(const char *path, const char *top) {
-        size_t n = strlen(top);
+        size_t n = str_equal(top, "/") ? 0 : strlen(top);
 
-        if (n == 1)
-                return true;
         return strncmp(path, top, n) == 0 && (path[n] == 0 || path[n] == '/');
 }
 
@@ -84,7 +83,9 @@ static bool interrupted(void) {
         return sigpending(&set) >= 0 && (sigismember(&set, SIGINT) || sigismember(&set, SIGTERM) || sigismember(&set, SIGHUP));
 }
 
-static void block_signals(void) {
+/* Signals wait for the end of a change; deep directories are removed with a descriptor for each level. */
+static void set_process(void) {
+        struct rlimit files;
         sigset_t set;
 
         sigemptyset(&set);
@@ -93,6 +94,10 @@ static void block_signals(void) {
         sigaddset(&set, SIGHUP);
         sigprocmask(SIG_BLOCK, &set, NULL);
         signal(SIGXFSZ, SIG_IGN);
+        if (getrlimit(RLIMIT_NOFILE, &files) >= 0) {
+                files.rlim_cur = files.rlim_max;
+                (void) setrlimit(RLIMIT_NOFILE, &files);
+        }
 }
 
 /* Directories come before what is in them; their modes, and their leaving the layer, after. Returns how many were left out, and how many not. */
@@ -103,7 +108,6 @@ static size_t apply_all(struct commit *c, size_t *ret_applied) {
         *ret_applied = 0;
         for (size_t i = 0; i < n; i++) {
                 struct change *change = &c->changes.list[i];
-                const struct layer *layer = &c->layers.list[change->layer];
                 if (interrupted()) {
                         end = i;
                         break;
@@ -117,7 +121,7 @@ static size_t apply_all(struct commit *c, size_t *ret_applied) {
                         change->kind = change->kind ?: CHANGE_MODIFIED;
                 }
                 if (change->kind != CHANGE_NONE && !change->left_out && !c->dry_run)
-                        commit_apply(layer, change);
+                        commit_apply(&c->layers, change);
                 if (change->left_out && change->kind != CHANGE_DELETED)
                         failed = change;
                 if (change->kind == CHANGE_NONE && !change->left_out)
@@ -184,7 +188,7 @@ static int run(struct commit *c, char **words, size_t n) {
 
         if (code != 0)
                 return code;
-        block_signals();
+        set_process();
         if (layers_open(words[0], !c->dry_run, &c->layers) < 0)
                 return EXIT_OURS;
         code = commit_all(c);

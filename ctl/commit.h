@@ -10,7 +10,7 @@
 int commit_unhide(const struct layers *layers);
 
 /* Applies one change, or sets `left_out`: all of it or nothing. Directories that are new have no mode and times yet. */
-void commit_apply(const struct layer *layer, struct change *change);
+void commit_apply(const struct layers *layers, struct change *change);
 /* Gives a directory that stays or was made its mode, owner, attributes and times. To be called when what is in it is done. */
 void commit_finish_directory(const struct layer *layer, struct change *change);
 /* Takes an entry out of the layer, a directory only if it is empty. To be called when all is applied and finished, since it changes times. */

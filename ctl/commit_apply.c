@@ -55,50 +55,72 @@ static int remove_tree(int parent, const char *name) {
         return unlinkat(parent, name, AT_REMOVEDIR) < 0 ? -errno : 0;
 }
 
+/* Moves a name to a free one. Where the file system can't do both at once (EINVAL), a name that comes up in between is lost. */
+static int move_aside(int parent, const char *from, const char *to) {
+        struct stat st;
+
+        if (renameat2(parent, from, parent, to, RENAME_NOREPLACE) >= 0)
+                return 0;
+        if (errno != EINVAL)
+                return -errno;
+        if (fstatat(parent, to, &st, AT_SYMLINK_NOFOLLOW) >= 0)
+                return -EEXIST;
+        return renameat(parent, from, parent, to) < 0 ? -errno : 0;
+}
+
+static int check_taken(int parent, const char *name, struct change *change) {
+        struct stat st;
+
+        if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return -errno;
+        if (same_object(&st, &change->lower))
+                return 0;
+        change->left_out = changed;
+        return -ESTALE;
+}
+
 /* Removes the object of this name if it still is the one that was compared. */
 static int take_away(int parent, const char *name, struct change *change) {
         char temporary[COMMIT_NAME];
-        struct stat st;
 
         commit_temporary_name(temporary);
-        if (renameat2(parent, name, parent, temporary, RENAME_NOREPLACE) < 0)
-                return -errno;
-        int r = fstatat(parent, temporary, &st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
-        if (r >= 0 && !same_object(&st, &change->lower)) {
-                change->left_out = changed;
-                r = -ESTALE;
-        }
+        int r = move_aside(parent, name, temporary);
+        if (r < 0)
+                return r;
+        r = check_taken(parent, temporary, change);
         if (r >= 0)
                 r = remove_tree(parent, temporary);
         /* What is left of a directory that can't be removed as a whole keeps its name. */
         if (r < 0)
-                (void) renameat2(parent, temporary, parent, name, RENAME_NOREPLACE);
+                (void) move_aside(parent, temporary, name);
+        return r;
+}
+
+static int replace(int parent, const char *temporary, const char *name, struct change *change) {
+        int r;
+
+        if (renameat2(parent, temporary, parent, name, RENAME_EXCHANGE) < 0) {
+                if (errno != EINVAL || S_ISDIR(change->lower.st_mode) || S_ISDIR(change->upper.st_mode))
+                        return -errno;
+                /* The file system has no exchange: what changes from here on is lost. */
+                r = check_taken(parent, name, change);
+                return r < 0 ? r : renameat(parent, temporary, parent, name) < 0 ? -errno : 0;
+        }
+        r = check_taken(parent, temporary, change);
+        if (r >= 0)
+                r = remove_tree(parent, temporary);
+        if (r < 0)
+                (void) renameat2(parent, temporary, parent, name, RENAME_EXCHANGE);
         return r;
 }
 
 /* Gives what was made its name. */
 static int put_in_place(int parent, const char *temporary, const char *name, struct change *change) {
-        struct stat st;
-        int r;
-
-        if (!change->lower.st_mode) {
-                if (renameat2(parent, temporary, parent, name, RENAME_NOREPLACE) >= 0)
-                        return 0;
-                if (errno == EEXIST)
-                        change->left_out = "something of this name was made there meanwhile";
-                return -errno;
-        }
-        if (renameat2(parent, temporary, parent, name, RENAME_EXCHANGE) < 0)
-                return -errno;
-        r = fstatat(parent, temporary, &st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
-        if (r >= 0 && !same_object(&st, &change->lower)) {
-                change->left_out = changed;
-                r = -ESTALE;
-        }
-        if (r >= 0)
-                r = remove_tree(parent, temporary);
-        if (r < 0)
-                (void) renameat2(parent, temporary, parent, name, RENAME_EXCHANGE);
+        if (change->lower.st_mode)
+                return replace(parent, temporary, name, change);
+        int r = move_aside(parent, temporary, name);
+        if (r == -EEXIST)
+                change->left_out = "something of this name was made there meanwhile";
         return r;
 }
 
@@ -133,9 +155,14 @@ static int pin_upper(const struct layer *layer, const struct change *change) {
         return TAKE_FD(upper);
 }
 
-static int apply(const struct layer *layer, struct change *change) {
+static int apply(const struct layers *layers, const struct layer *layer, struct change *change) {
         const char *name;
 
+        if (S_ISDIR(change->lower.st_mode)) {
+                int r = changes_judge_again(layers, change);
+                if (r < 0 || change->left_out)
+                        return r < 0 ? r : -ESTALE;
+        }
         _cleanup_close_ int parent = open_parent(layer->lower, change->path, &name);
         if (parent < 0)
                 return parent;
@@ -152,7 +179,7 @@ static void conclude(struct change *change, int r) {
         change->left_out = r == -ELOOP || r == -ENOTDIR ? "a symbolic link stands in its way"
                            : r == -EXDEV                ? "another file system is mounted there"
                            : r == -EBUSY                ? "something is mounted there"
-                           : r == -EINVAL               ? "the file system there can't replace a name at once"
+                           : r == -EINVAL               ? "the file system there can't put a directory in its place at once"
                                                         : strerrordesc_np(-r);
 }
 
@@ -160,13 +187,15 @@ static bool stays_directory(const struct change *change) {
         return S_ISDIR(change->upper.st_mode) && S_ISDIR(change->lower.st_mode);
 }
 
-void commit_apply(const struct layer *layer, struct change *change) {
+void commit_apply(const struct layers *layers, struct change *change) {
+        const struct layer *layer = &layers->list[change->layer];
+
         /* A directory that is there already only gets its mode and the like, at the end. */
         if (change->kind != CHANGE_DELETED && stays_directory(change)) {
                 change->applied = true;
                 return;
         }
-        conclude(change, apply(layer, change));
+        conclude(change, apply(layers, layer, change));
 }
 
 void commit_finish_directory(const struct layer *layer, struct change *change) {

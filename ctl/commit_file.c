@@ -12,6 +12,7 @@
 #include "commit.h"
 #include "fd.h"
 #include "str.h"
+#include "sys.h"
 
 void commit_temporary_name(char *temporary) {
         uint64_t number = 0;
@@ -107,7 +108,8 @@ int commit_copy_attributes(int upper, int to, bool times) {
         if (u.st_gid != t.st_gid && fchown(to, (uid_t) -1, u.st_gid) < 0)
                 return -errno;
         /* A file's set-ID bits are never given; a directory's means but the group of what is made in it. */
-        if (fchmod(to, u.st_mode & (S_ISDIR(u.st_mode) ? 03777 : 01777)) < 0)
+        mode_t given = S_ISDIR(u.st_mode) ? 03777 : sys_unsafe("overlay-refuse") ? 07777 : 01777;
+        if (fchmod(to, u.st_mode & given) < 0)
                 return -errno;
         int r = copy_extended(upper, to);
         if (r < 0 || !times)

@@ -95,7 +95,8 @@ static int default_policy(struct run *run) {
                              cwd, str_equal(run->cwd, "/") ? "the whole machine" : "your home or above it");
                 return -EINVAL;
         }
-        int r = exec_options_flag(o, FLAG_READ, run->cwd);
+        /* In a layer it does no harm to change it. */
+        int r = exec_options_flag(o, o->overlay || o->dry_run ? FLAG_WRITE : FLAG_READ, run->cwd);
         return r < 0 ? r : exec_options_flag(o, FLAG_EXEC, run->cwd);
 }
 
