@@ -51,8 +51,8 @@ ssize_t compare_get_attribute(int fd, const char *name, char **ret);
 
 /* changes_print.c */
 
-/* A line for each change, and for what would be left out, why. Returns how many lines. */
-size_t changes_print(const struct layers *layers, const struct changes *changes, FILE *to);
+/* A line for each change; where the layers are kept, also why it would be left out. */
+void changes_print(const struct layers *layers, const struct changes *changes, FILE *to);
 void change_print(const struct layers *layers, const struct change *change, FILE *to);
 /* "1 added, 2 modified, 1 deleted"; the caller frees it. */
 char *changes_count(const struct changes *changes);

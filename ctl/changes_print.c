@@ -74,22 +74,17 @@ void change_print(const struct layers *layers, const struct change *change, FILE
         if (S_ISDIR(shown(change)->st_mode) && !str_equal(path, "/"))
                 strbuf_puts(&b, "/");
         add_sizes(&b, change);
-        if (change->left_out)
+        if (change->left_out && layers->path)
                 strbuf_printf(&b, "  (commit leaves it out: %s)", change->left_out);
         _cleanup_free_ char *text = strbuf_take(&b);
         if (text)
                 fprintf(to, "%s\n", text);
 }
 
-size_t changes_print(const struct layers *layers, const struct changes *changes, FILE *to) {
-        size_t n = 0;
-
+void changes_print(const struct layers *layers, const struct changes *changes, FILE *to) {
         for (size_t i = 0; i < changes->n; i++)
-                if (changes->list[i].kind != CHANGE_NONE) {
+                if (changes->list[i].kind != CHANGE_NONE)
                         change_print(layers, &changes->list[i], to);
-                        n++;
-                }
-        return n;
 }
 
 static void count(const struct changes *changes, size_t n[4]) {
@@ -134,7 +129,7 @@ static struct json_object *change_json(const struct layers *layers, const struct
                 if (!S_ISLNK(l->st_mode))
                         add_number(o, "old_mode", l->st_mode & 07777);
         }
-        if (change->left_out)
+        if (change->left_out && layers->path)
                 add_text(o, "left_out", change->left_out);
         return o;
 }
