@@ -90,8 +90,28 @@ int locate(struct receiver *r, int fd, char *path, uint64_t *ret_mount_id) {
 
 /* ---- the plan ---- */
 
+/* Which conditions hold for the program that the caller runs: it can't become another while its call waits. A caller that can't be looked at has
+ * everything taken away. */
+static uint64_t active_conditions(struct call *call) {
+        const struct plan *plan = call->plan;
+        struct receiver *r = call_receiver(call);
+        uint64_t active = 0;
+        struct stat st;
+
+        if (r->conditions_known)
+                return r->conditions;
+        _cleanup_close_ int exe = target_open_proc(call, "exe", O_PATH);
+        bool seen = exe >= 0 && fstat(exe, &st) >= 0;
+        for (size_t i = 0; i < plan->n_conditions; i++)
+                if (!seen || (plan->conditions[i].dev == st.st_dev && plan->conditions[i].ino == st.st_ino))
+                        active |= UINT64_C(1) << i;
+        r->conditions = active;
+        r->conditions_known = true;
+        return active;
+}
+
 struct match call_match(struct call *call, const char *path) {
-        return plan_match(call->plan, path);
+        return call->plan->n_conditions ? plan_match_when(call->plan, active_conditions(call), path) : plan_match(call->plan, path);
 }
 
 static bool parent_denied(struct call *call, char *path) {

@@ -57,8 +57,8 @@ static void walk_globs(const struct matcher *matcher, const char *path, struct w
         const char *pattern = NULL;
         bool found = w->rights != 0;
 
-        for (size_t i = 0; i < matcher->n_globs; i++) {
-                const struct glob_rule *g = matcher->globs + i;
+        for (size_t i = 0; i < matcher->globs.n; i++) {
+                const struct glob_rule *g = matcher->globs.list + i;
                 unsigned m = glob_match(g->glob, path), rights = g->rights & w->room;
                 if (m == 0 || (g->rights && !rights))
                         continue;
@@ -134,13 +134,32 @@ struct match matcher_match(const struct matcher *matcher, const char *path) {
                 if (node)
                         walk_enter(&w, node, p - path);
         }
-        if (matcher->n_globs)
+        if (matcher->globs.n)
                 walk_globs(matcher, path, &w, &above);
         return walk_result(matcher, &w, node, above);
 }
 
 struct match plan_match(const struct plan *plan, const char *path) {
         return matcher_match(plan->matcher, path);
+}
+
+/* What the rules of one condition say: nothing lifts them. */
+static struct match take_away(const struct glob_list *rules, const char *path, struct match match) {
+        for (size_t i = 0; i < rules->n && match.state != MATCH_HIDDEN; i++) {
+                const struct glob_rule *g = rules->list + i;
+                bool hides = g->rule->kind == FILE_HIDE;
+                if ((hides || match.state != MATCH_DENIED) && (glob_match(g->glob, path) & GLOB_MATCHES))
+                        match = (struct match) { .state = hides ? MATCH_HIDDEN : MATCH_DENIED, .rule = g->rule };
+        }
+        return match;
+}
+
+struct match plan_match_when(const struct plan *plan, uint64_t active, const char *path) {
+        struct match match = plan_match(plan, path);
+
+        for (; active && match.state != MATCH_HIDDEN; active &= active - 1)
+                match = take_away(plan->matcher->whens + __builtin_ctzll(active), path, match);
+        return match;
 }
 
 static bool mark(struct compiler *c, struct tree_node *node) {

@@ -111,8 +111,8 @@ static bool compare(const struct matcher *m, const struct patterns *p, const str
 /* Collects what patterns grant; false where one that hides or denies could match less below `to` than below `from`. */
 static bool collect(const struct matcher *m, const char *from, const char *to, struct patterns *ret) {
         *ret = (struct patterns) { .same_grants = true, .least = ~0U };
-        for (size_t i = 0; i < m->n_globs; i++) {
-                const struct glob_rule *g = m->globs + i;
+        for (size_t i = 0; i < m->globs.n; i++) {
+                const struct glob_rule *g = m->globs.list + i;
                 uint64_t here = glob_states(g->glob, from), there = glob_states(g->glob, to);
                 if (!g->rights) {
                         if (here & ~there)
@@ -130,10 +130,21 @@ static bool collect(const struct matcher *m, const char *from, const char *to, s
         return true;
 }
 
+/* A rule of a condition that takes nothing less away below `to` than below `from`: it holds for some, whoever renames. */
+static bool whens_no_less(const struct plan *plan, const char *from, const char *to) {
+        for (size_t i = 0; i < plan->n_conditions; i++)
+                for (size_t k = 0; k < plan->matcher->whens[i].n; k++) {
+                        const struct glob *glob = plan->matcher->whens[i].list[k].glob;
+                        if (glob_states(glob, from) & ~glob_states(glob, to))
+                                return false;
+                }
+        return true;
+}
+
 bool plan_same_below(const struct plan *plan, const char *from, const char *to) {
         const struct matcher *m = plan->matcher;
         struct side from_side = find(m, from), to_side = find(m, to);
         struct patterns patterns;
 
-        return collect(m, from, to, &patterns) && compare(m, &patterns, &to_side, &from_side, true);
+        return whens_no_less(plan, from, to) && collect(m, from, to, &patterns) && compare(m, &patterns, &to_side, &from_side, true);
 }

@@ -295,15 +295,20 @@ static int place_rules(struct compiler *c) {
                         result = r;
         }
         c->matcher->unnamed = c->policy->files.unnamed;
-        r = globs_place(c);
-        if (r == -ENOMEM)
-                return r;
-        if (r < 0)
-                result = r;
+        int (*const more[])(struct compiler * c) = { globs_place, whens_place };
+        for (size_t i = 0; i < ELEMENTSOF(more); i++) {
+                r = more[i](c);
+                if (r == -ENOMEM)
+                        return r;
+                if (r < 0)
+                        result = r;
+        }
         drop_narrower(c, c->matcher->root);
         r = exec_close(c);
         if (r >= 0)
                 r = add_stays_out(c);
+        if (r >= 0)
+                globs_warn(c);
         return r < 0 ? r : result;
 }
 
@@ -352,6 +357,10 @@ static void needs_broker(const struct policy *policy, const char **ret_why, stru
                 *ret_why = "a mount can't show a name and nothing else (`default: deny`)";
                 *ret_at = (struct place) { .file = policy->name };
         }
+        if (!*ret_why && policy->n_whens > 0) {
+                *ret_why = "a mount is the same for all programs (`when`)";
+                *ret_at = policy->whens[0].place;
+        }
 }
 
 static int set_root(struct compiler *c) {
@@ -388,6 +397,8 @@ static int compile(struct compiler *c) {
                 return -ENOMEM;
         if (r < 0)
                 result = r;
+        if (result >= 0)
+                result = whens_check(c);
         return result < 0 ? result : collect_low_ports(c);
 }
 

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #include "policy.h"
 
@@ -79,6 +80,12 @@ struct net_match {
         const char *why;             /* static text for people: "no rule names it", "metadata address", … */
 };
 
+/* A condition of `rules: when:`. */
+struct plan_condition {
+        dev_t dev; /* of the program */
+        ino_t ino;
+};
+
 struct matcher; /* compiled patterns; private to lib/policy */
 
 struct plan {
@@ -90,9 +97,11 @@ struct plan {
         /* Every path call goes to the broker, which alone holds: the root is the host's whole tree, read-write, and the view has only what makes
          * content of its own. */
         bool files_brokered;
-        const char *brokered_why; /* static text: what mounts can't enforce; NULL: nothing, or `enforce: broker` asks for it */
-        struct place brokered_at; /* the rule's */
-        uint16_t *low_ports;      /* ports below 1024 that a bind rule names, for the owner's CAP_NET_BIND_SERVICE */
+        const char *brokered_why;          /* static text: what mounts can't enforce; NULL: nothing, or `enforce: broker` asks for it */
+        struct place brokered_at;          /* the rule's */
+        struct plan_condition *conditions; /* beside policy->whens */
+        size_t n_conditions;
+        uint16_t *low_ports; /* ports below 1024 that a bind rule names, for the owner's CAP_NET_BIND_SERVICE */
         size_t n_low_ports;
 };
 
@@ -120,8 +129,11 @@ static inline void plan_freep(struct plan **plan) {
  * it. Pure and thread-safe: no system calls, no allocation. */
 struct match plan_match(const struct plan *plan, const char *path);
 
+/* The same for a caller for whom some conditions hold (bit i: plan->conditions[i]): what their rules take away is taken away. */
+struct match plan_match_when(const struct plan *plan, uint64_t active, const char *path);
+
 /* Whether a directory may be renamed from one path to the other, as far as what lies below it is concerned: no name there would get more rights than
- * it has, and none that is hidden or denied would show. Pure, as plan_match. */
+ * it has, and none that is hidden or denied would show, not even to one program. Pure, as plan_match. */
 bool plan_same_below(const struct plan *plan, const char *from, const char *to);
 
 /* Decides on an address (any family; `size` as the caller gave it, at most sizeof(struct sockaddr_storage)). For AF_UNIX path addresses

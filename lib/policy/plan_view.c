@@ -344,8 +344,7 @@ static int make_tree(struct compiler *c, const struct tree_node *node, const str
 
 /* ---- The policy's own files ---- */
 
-/* Which of the first n objects of the view shows this path: the nearest at or above it. */
-static size_t shown_by(const struct plan *plan, size_t n, const char *path) {
+size_t view_shown_by(const struct plan *plan, size_t n, const char *path) {
         size_t best = SIZE_MAX, length = 0;
 
         for (size_t i = 0; i < n; i++) {
@@ -415,7 +414,7 @@ static int protect(struct compiler *c, size_t n, size_t i, const char *source) {
         strbuf_puts(&inside, rest);
         if (inside.failed)
                 return -ENOMEM;
-        if (shown_by(c->plan, n, inside.text) != i)
+        if (view_shown_by(c->plan, n, inside.text) != i)
                 return 0;
         struct tree_node *node = tree_place(c, inside.text);
         if (!node)

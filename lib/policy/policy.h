@@ -77,6 +77,19 @@ struct policy_files {
         size_t n_rules;
 };
 
+/* ---- rules: when ---- */
+
+#define CONDITIONS_MAX 64
+
+/* What is taken away from callers that run a program. */
+struct policy_when {
+        struct place place;      /* of `exe` */
+        char *exe;               /* the program's path, as the sandbox sees it */
+        char *pattern;           /* the same, escaped */
+        struct file_rule *rules; /* FILE_HIDE and FILE_DENY */
+        size_t n_rules;
+};
+
 /* ---- network ---- */
 
 enum network_mode { NETWORK_NONE, NETWORK_HOST };
@@ -164,6 +177,8 @@ struct policy {
         char *name; /* the name or file it was asked for by */
         char *description;
         struct policy_files files;
+        struct policy_when *whens; /* at most CONDITIONS_MAX */
+        size_t n_whens;
         struct policy_network network;
         struct policy_environment environment;
         struct policy_kernel kernel;

@@ -250,13 +250,25 @@ static bool makes_content(const struct file_rule *rule) {
         return rule->kind == FILE_PRIVATE || rule->kind == FILE_OVERLAY || rule->kind == FILE_REPLACE || rule->kind == FILE_BIND;
 }
 
+/* The folder of a pattern that begins with everything that is in one, as /run/ and a star; NULL where it doesn't. Free it. */
+static char *folder_of_all(const char *pattern) {
+        size_t length = strchr(pattern, '{') ? 0 : glob_literal_length(pattern);
+        const char *rest = pattern + length;
+        size_t stars = *rest ? strspn(rest + 1, "*") : 0;
+
+        return length > 0 && stars > 0 && (rest[stars + 1] == 0 || rest[stars + 1] == '/') ? strndup(pattern, length) : NULL;
+}
+
 /* Folders whose sockets lead out of the sandbox: a file rule shows them, though connecting still needs a `unix:` rule. */
 static void warn_sockets(struct loader *l, const struct file_rule *rule) {
+        _cleanup_free_ char *all = NULL;
         static const char *const folders[] = { "/run", "/var/run", "/run/user", "/run/dbus", "/run/systemd", "/tmp/.X11-unix" };
         const char *path = rule->kind == FILE_BIND ? rule->from : rule->path;
         bool grants = rule->kind == FILE_READ || rule->kind == FILE_APPEND || rule->kind == FILE_WRITE || rule->kind == FILE_EXEC ||
                       rule->kind == FILE_OVERLAY || rule->kind == FILE_BIND;
 
+        if (!path)
+                path = all = folder_of_all(rule->pattern);
         if (!path || !grants)
                 return;
         for (size_t i = 0; i < ELEMENTSOF(folders); i++)

@@ -61,10 +61,15 @@ struct glob_rule {
         bool by_link;    /* the grant came over a link */
 };
 
+struct glob_list {
+        struct glob_rule *list;
+        size_t n;
+};
+
 struct matcher {
         struct tree_node *root;
-        struct glob_rule *globs; /* grants that came over links last */
-        size_t n_globs;
+        struct glob_list globs;  /* grants that came over links last */
+        struct glob_list *whens; /* of each condition of the plan: literal paths as well */
         enum files_default unnamed;
 };
 
@@ -133,6 +138,16 @@ int place_content(struct compiler *c, const struct file_rule *rule);
 
 /* Compiles the rules with patterns. */
 int globs_place(struct compiler *c);
+/* Warns of patterns that grant nothing. */
+void globs_warn(struct compiler *c);
+/* Compiles one rule, with a pattern or without, into a list. */
+int glob_place(struct compiler *c, struct glob_list *list, const struct file_rule *rule);
+
+/* ---- plan_when.c ---- */
+
+/* Compiles the rules that depend on the program; and checks, after the view is made, that it shows the programs as they are. */
+int whens_place(struct compiler *c);
+int whens_check(struct compiler *c);
 
 /* ---- plan_exec.c ---- */
 
@@ -165,5 +180,7 @@ bool rule_is_flag(const struct file_rule *rule);
 
 /* ---- plan_view.c ---- */
 
+/* Which of the first n objects of the view shows this path: the nearest at or above it; SIZE_MAX: none. */
+size_t view_shown_by(const struct plan *plan, size_t n, const char *path);
 /* Reads the view off the finished tree into plan->nodes. */
 int view_make(struct compiler *c);

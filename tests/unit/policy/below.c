@@ -67,6 +67,12 @@ static const struct {
         { "hide: [/w/a/s], read: [\"/w/*/s/*\"]", "/w/a", "/w/b", false },
         { "write: [/w], hide: [/w/a/s], read: [\"/w/*/s/*\"]", "/w/a", "/w/b", false },
         { "default: deny, write: [/w], deny: [/w/a/s]", "/w/a", "/w/b", false },
+        /* What a condition takes away it takes away whoever renames. */
+        { "write: [/w] }\nrules: [{ when: { exe: /w/b/x/y }, files: { hide: [\"/w/**/*.key\"] } }]\nnetwork: {", "/w/a", "/w/b", true },
+        { "write: [/w] }\nrules: [{ when: { exe: /w/b/x/y }, files: { hide: [/w/a/h] } }]\nnetwork: {", "/w/a", "/w/b", false },
+        { "write: [/w] }\nrules: [{ when: { exe: /w/b/x/y }, files: { deny: [/w/a] } }]\nnetwork: {", "/w/a", "/w/b", false },
+        { "write: [/w] }\nrules: [{ when: { exe: /w/b/x/y }, files: { deny: [/w/a] } }]\nnetwork: {", "/w/b", "/w/a", true },
+        { "write: [/w] }\nrules: [{ when: { exe: /w/b/x/y }, files: { deny: [/w/a] } }]\nnetwork: {", "/w/b/h", "/w/c", true },
         /* What stays out of a home. */
         { "write: [/home]", "/home/me", "/home/you", false },
         { "write: [/home]", "/home/you", "/home/me", true },

@@ -310,6 +310,8 @@ static const struct {
         { "deny: [/dev/pts]", "devices in it", 17 },
         { "hide: [/proc]", "/proc", 17 },
         { "deny: [/proc/sys]", NULL },
+        { "read: [/srv] }\nrules: [{ when: { exe: /etc/app/conf }, files: { hide: [/srv/data] } }]\nnetwork: {",
+          "the same for all programs", 24 },
 };
 
 Test(plan, brokered) {
@@ -326,6 +328,29 @@ Test(plan, brokered) {
                 cr_expect(f.plan->brokered_at.column == brokered[i].column, "%s: %u", brokered[i].rules, f.plan->brokered_at.column);
                 if (f.plan->files_brokered)
                         cr_expect_str_eq(f.plan->nodes[0].path, "/");
+        }
+}
+
+Test(plan, warns_of_patterns_that_grant_nothing) {
+        static const struct {
+                const char *rule;
+                size_t warnings;
+        } cases[] = {
+                { "read: [\"/home/me/.ssh/*.pub\"]", 1 },
+                { "read: [\"/home/me/.ssh/*.pub\", /home/me/.ssh]", 0 },
+                { "read: [\"/home/me/*\"]", 0 },
+                { "hide: [\"/home/me/.ssh/*\"]", 0 },
+                { "read: [\"/run/*\"]", 1 },
+                { "read: [\"/run/*/x\", \"/srv/*\"]", 1 },
+                { "read: [\"/run/a*\", \"/run/*.pid\"]", 0 },
+        };
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                FIXTURE;
+                char text[256];
+                make_root(&f);
+                snprintf(text, sizeof(text), "files: { %s }\n", cases[i].rule);
+                cr_assert_loads(&f, compile_text(&f, text));
+                cr_expect(f.report.n == cases[i].warnings && f.report.n_errors == 0, "%s: %zu", cases[i].rule, f.report.n);
         }
 }
 

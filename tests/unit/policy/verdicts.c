@@ -225,3 +225,33 @@ Test(verdicts, policies_and_patterns) {
         snprintf(path, sizeof(path), "%s/policy.yaml", f.folder);
         cr_expect(plan_match(f.plan, path).state == MATCH_DENIED);
 }
+
+/* What holds for one program: bits of the conditions, a path, and what is said. */
+Test(verdicts, programs) {
+        static const struct {
+                uint64_t active;
+                const char *path, *says;
+        } asked[] = {
+                { 0, "/a/x", "raw" }, { 1, "/a/x", "-" },   { 1, "/a/x/y", "-" },   { 2, "/a/x", "!" },   { 3, "/a/x", "-" },
+                { 2, "/a/b/c", "!" }, { 2, "/a/b", "raw" }, { 1, "/a/b/c", "raw" }, { 4, "/a/b/c", "-" }, { 4, "/link/c", "-" },
+                { 7, "/q", "-" },     { 1, "/a", "raw" },   { 2, "/a/d/e/c", "!" }, { 1, "/home", "-" },
+        };
+        FIXTURE;
+        char out[8];
+        make_root(&f);
+        cr_assert_loads(&f, compile_text(&f, "files: { write: [/a, /a/x/y] }\n"
+                                             "rules:\n"
+                                             "  - { when: { exe: /link/c }, files: { hide: [/a/x] } }\n"
+                                             "  - { when: { exe: /a/b/c }, files: { deny: [\"/a/**/c\", /a/x] } }\n"
+                                             "  - { when: { exe: /home/me/.ssh/id }, files: { hide: [/link] } }\n"));
+        cr_assert(f.plan->n_conditions == 3);
+        cr_expect(f.plan->conditions[0].ino == f.plan->conditions[1].ino && f.plan->conditions[0].dev == f.plan->conditions[1].dev);
+        cr_expect(f.plan->conditions[0].ino != f.plan->conditions[2].ino);
+        for (size_t i = 0; i < ELEMENTSOF(asked); i++) {
+                const char *says = verdict(plan_match_when(f.plan, asked[i].active, asked[i].path), out);
+                cr_expect(strcmp(says, asked[i].says) == 0, "%s for %x is %s, not %s", asked[i].path, (unsigned) asked[i].active, says,
+                          asked[i].says);
+        }
+        struct match m = plan_match_when(f.plan, 2, "/a/x");
+        cr_expect(m.rule && m.rule->kind == FILE_DENY && m.rule->place.line == 4);
+}
