@@ -138,7 +138,7 @@ static bool exec_by_directory(const struct tree_node *node, bool given) {
 }
 
 bool plan_exec_by_directory(const struct plan *plan) {
-        return plan->matcher->n_globs == 0 && exec_by_directory(plan->matcher->root, false);
+        return plan->matcher && plan->matcher->n_globs == 0 && exec_by_directory(plan->matcher->root, false);
 }
 
 static bool mark(struct compiler *c, struct tree_node *node) {
