@@ -205,8 +205,8 @@ static int create_in_parent(struct call *call, const struct opening *o, const st
 
         if (r < 0)
                 return r;
-        /* O_EXCL: the name is created here and now, or the round begins anew with what somebody else has put there. */
-        int fd = openat(pin->parent, pin->name, o->flags | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, o->mode);
+        /* O_EXCL: the name is created here and now (a link is not followed), or the round begins anew with what somebody else has put there. */
+        int fd = openat(pin->parent, pin->name, o->flags | O_CREAT | O_EXCL | O_NOCTTY | O_CLOEXEC, o->mode);
         r = fd < 0 ? -errno : fd;
         target_act_done(call);
         return r;
