@@ -47,6 +47,10 @@ int target_act(struct call *call);
 int target_act_ids(struct call *call);
 void target_act_done(struct call *call);
 
+/* Seizes the caller, so that what it executes can be looked at before it runs; to be followed by verdict_proceed_checked(). -EPERM: somebody else
+ * traces it, or nobody can. */
+int exec_event_begin(struct call *call);
+
 /* Says that the thread may now block for long in the caller's name. Another receiver takes over (threads.h), and from here until
  * target_block_end a system call of this thread ends with EINTR when the caller dies or has a signal to take. -EAGAIN: the bound on threads
  * is reached. To be used as: r = target_block_begin(call); fd = open(…); r = target_block_end(call); where end returns -ESRCH, -ERESTART

@@ -52,6 +52,8 @@ struct verdict files_failed(struct call *call, const struct pin *pin, int r, boo
         /* Where the view alone decides on paths, what it doesn't show is simply not there. */
         if (r == -ENOENT && hidden && call->plan->files_brokered && !target_absent_outside(call, pin->path))
                 return files_refuse(call, &pin->match, creating ? EACCES : ENOENT, creating ? "write" : "read");
+        if (r == -EACCES && pin->path[0] && pin->match.state == MATCH_DENIED && !pin->outside && call->plan->files_brokered)
+                return files_refuse(call, &pin->match, EACCES, creating ? "write" : "read");
         return verdict_from(r);
 }
 

@@ -125,6 +125,22 @@ bool plan_same_below(const struct plan *plan, const char *from, const char *to) 
         return (!node || node->n_children == 0) && plan->matcher->n_globs == 0;
 }
 
+/* `given`: a directory above may be executed from. */
+static bool exec_by_directory(const struct tree_node *node, bool given) {
+        bool exec = node->rights & RIGHT_EXEC;
+
+        if (given && (node->hide || node->deny || node->stays_out || (node->rights && !exec)))
+                return false;
+        for (size_t i = 0; i < node->n_children; i++)
+                if (!exec_by_directory(node->children[i], given || exec))
+                        return false;
+        return true;
+}
+
+bool plan_exec_by_directory(const struct plan *plan) {
+        return plan->matcher && plan->matcher->n_globs == 0 && exec_by_directory(plan->matcher->root, false);
+}
+
 static bool mark(struct compiler *c, struct tree_node *node) {
         bool below = false;
 

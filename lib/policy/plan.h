@@ -111,6 +111,9 @@ struct match plan_match(const struct plan *plan, const char *path);
  * it has, and none that is hidden or denied would show. Pure, as plan_match. */
 bool plan_same_below(const struct plan *plan, const char *from, const char *to);
 
+/* Whether what may be executed is whole directories and single files, with nothing below a directory taken away again: what Landlock can say. */
+bool plan_exec_by_directory(const struct plan *plan);
+
 /* Decides on an address (any family; `size` as the caller gave it, at most sizeof(struct sockaddr_storage)). For AF_UNIX path addresses
  * `resolved` is the resolved path inside, and `own` says that the socket lies on a file system of the sandbox's own. Pure. */
 struct net_match plan_match_address(const struct plan *plan, enum net_use use, enum net_protocol protocol, const struct sockaddr *address,
