@@ -117,6 +117,7 @@ int pin_match(struct call *call, struct pin *pin, enum where where, unsigned fla
         if (where != WHERE_INSIDE) {
                 /* No rule can name it. */
                 pin->outside = true;
+                pin->deleted = where == WHERE_DELETED;
                 pin->match = (struct match) { .state = MATCH_DENIED };
                 return 0;
         }
@@ -209,7 +210,7 @@ int resolve(struct call *call, int dirfd, const char *path, unsigned flags, stru
 
         ret->fd = ret->parent = -1;
         ret->name[0] = ret->path[0] = 0;
-        ret->magic = ret->outside = false;
+        ret->magic = ret->outside = ret->deleted = false;
         ret->match = (struct match) {};
 
         if (path[0] == 0 && !(flags & RESOLVE_EMPTY))

@@ -19,6 +19,7 @@ enum {
         RESOLVE_EMPTY = 1 << 1,       /* AT_EMPTY_PATH: "" means the dirfd itself */
         RESOLVE_PARENT = 1 << 2,      /* for creating, removing, renaming: pin the parent even where the name doesn't exist */
         RESOLVE_WANT_PARENT = 1 << 3, /* pin the parent as well where the name exists */
+        RESOLVE_CREATE = 1 << 9,      /* O_CREAT: a last component with a slash after it, be it a link's content, is -EISDIR */
         /* openat2(2)'s, to be checked on the way: */
         RESOLVE_IN_BENEATH = 1 << 4,
         RESOLVE_IN_ROOTED = 1 << 5,
@@ -34,6 +35,7 @@ struct pin {
         struct stat st;          /* of the object */
         bool magic;              /* reached through a magic link (/proc/self/fd/N, …): `path` is what the kernel says of it */
         bool outside; /* no path below the root names it (pipe:[…], a deleted file, an fd from elsewhere); `match` is DENIED then */
+        bool deleted; /* that is outside because it was removed, on a mount of the sandbox's */
         struct match
                 match; /* what the plan says of `path`. HIDDEN comes with RESOLVE_PARENT only: the name is absent, and not to be made */
         char path[PATH_MAX + 1]; /* resolved, absolute in the caller's root; of the would-be object where it doesn't exist */
@@ -46,6 +48,9 @@ void pin_done(struct pin *pin);
  * name failed and whether a rule hid it, so that the record can. What lies below a denied directory is -EACCES; a denied object itself is found.
  * Nothing is reached from a directory that lies on no mount of the sandbox's (-EACCES), nor anything of the worker's own in a procfs. Call between target_act and target_act_done is not needed: it acts by itself. */
 int resolve(struct call *call, int dirfd, const char *path, unsigned flags, struct pin *ret);
+
+/* Is it the caller's own /proc/PID/fd? That lets its owner in whatever its mode and owner are. */
+bool pin_own_fds(struct call *call, const struct pin *pin);
 
 /* What the rules say of a path (absolute, resolved, as the sandbox sees it) for this caller: plan_match(), with what rules for its program take away. */
 struct match call_match(struct call *call, const char *path);

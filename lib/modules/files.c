@@ -10,8 +10,7 @@ int files_resolve(struct call *call, int dirfd, uint64_t address, unsigned flags
         ssize_t length;
         int r;
 
-        /* Since 6.11 a null pointer is as good as "" with AT_EMPTY_PATH. */
-        if (address == 0 && (flags & RESOLVE_EMPTY))
+        if (address == 0 && (flags & RESOLVE_EMPTY) && (flags & FILES_NULL))
                 call->path[0] = 0;
         else {
                 length = target_read_path(call, address, call->path);

@@ -49,7 +49,7 @@ static bool may_reopen_outside(struct call *call, const struct opening *o, const
             (pin->st.st_nlink == 0 && strncmp(pin->path, "/memfd:", 7) == 0))
                 return true;
         if (S_ISDIR(pin->st.st_mode))
-                return false; /* `..` would climb out */
+                return pin->deleted && pin->st.st_nlink == 0; /* there is nothing in it; from others `..` would climb out */
 
         /* The link's number is the descriptor's where the path ends in one; /dev/stdin and the like are 0 to 2. */
         size_t length = strlen(call->path), digits = 0;
@@ -212,37 +212,10 @@ static int create_in_parent(struct call *call, const struct opening *o, const st
         return r;
 }
 
-/* "name/" can't be created, whatever it is: the kernel says so once it has the parent, before it looks the name up. */
-static bool ends_in_slash(struct call *call, uint64_t address, struct verdict *ret_verdict) {
-        ssize_t length = target_read_path(call, address, call->path);
-
-        if (length < 0) {
-                *ret_verdict = verdict_from(length);
-                return true;
-        }
-        if (length < 2 || call->path[length - 1] != '/')
-                return false;
-        while (length > 1 && call->path[length - 1] == '/')
-                length--;
-        call->path[length] = 0;
-        const char *slash = strrchr(call->path, '/'), *name = slash ? slash + 1 : call->path;
-        return name[0] && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
-}
-
-static struct verdict refuse_slash(struct call *call, const struct opening *o) {
-        _cleanup_(pin_done) struct pin pin = PIN_INIT;
-        int r = resolve(call, o->dirfd, call->path, o->resolve | RESOLVE_PARENT | RESOLVE_WANT_PARENT, &pin);
-
-        return r < 0 ? files_failed(call, &pin, r, false) : verdict_error(EISDIR);
-}
-
 static struct verdict open_or_create(struct call *call, const struct opening *o) {
-        struct verdict verdict = { .kind = VERDICT_VALUE };
         bool exclusive = o->flags & O_EXCL;
-        unsigned flags = o->resolve | RESOLVE_PARENT | RESOLVE_WANT_PARENT | (exclusive || (o->flags & O_NOFOLLOW) ? 0 : RESOLVE_FOLLOW);
-
-        if (ends_in_slash(call, o->path, &verdict))
-                return verdict.kind == VERDICT_VALUE ? refuse_slash(call, o) : verdict;
+        unsigned flags = o->resolve | RESOLVE_PARENT | RESOLVE_WANT_PARENT | RESOLVE_CREATE |
+                         (exclusive || (o->flags & O_NOFOLLOW) ? 0 : RESOLVE_FOLLOW);
 
         for (unsigned round = 0; round < CREATE_ROUNDS; round++) {
                 _cleanup_(pin_done) struct pin pin = PIN_INIT;
@@ -253,6 +226,8 @@ static struct verdict open_or_create(struct call *call, const struct opening *o)
                         return files_failed(call, &pin, r, false);
                 if (pin.fd >= 0)
                         return open_existing(call, o, &pin);
+                if (pin.outside)
+                        return verdict_error(ENOENT); /* a directory that was removed: nothing is made in it */
                 struct verdict refused = may_create(call, o, &pin, &allowed);
                 if (!allowed)
                         return refused;
@@ -261,6 +236,19 @@ static struct verdict open_or_create(struct call *call, const struct opening *o)
                         return opened(o, fd);
         }
         return verdict_error(EEXIST);
+}
+
+/* What the rules say of where a removed directory was. The kernel still makes files without a name in it. */
+static struct match match_deleted(struct call *call, struct pin *pin) {
+        static const char mark[] = " (deleted)";
+        size_t n = strlen(pin->path);
+
+        if (!pin->deleted || n <= sizeof(mark) || strcmp(pin->path + n - sizeof(mark) + 1, mark) != 0)
+                return pin->match;
+        pin->path[n - sizeof(mark) + 1] = 0;
+        struct match match = call_match(call, pin->path);
+        pin->path[n - sizeof(mark) + 1] = ' ';
+        return match;
 }
 
 /* O_TMPFILE: a file without a name in a directory. */
@@ -272,7 +260,8 @@ static struct verdict open_tmpfile(struct call *call, const struct opening *o) {
                 return files_failed(call, &pin, r, false);
         if (!S_ISDIR(pin.st.st_mode))
                 return verdict_error(ENOTDIR);
-        if (pin.outside || pin.match.state != MATCH_GRANTED || !(pin.match.rights & RIGHT_WRITE))
+        struct match match = match_deleted(call, &pin);
+        if (match.state != MATCH_GRANTED || !(match.rights & RIGHT_WRITE))
                 return files_refuse(call, &pin.match, EACCES, "write");
         r = target_act(call);
         if (r < 0)
@@ -325,7 +314,6 @@ struct verdict handle_creat(struct call *call) {
 /* The kernel's copy_struct_from_user(): what a newer program sets beyond what we know must be zero. */
 static int read_how(struct call *call, uint64_t address, uint64_t size, struct open_how *ret) {
         char rest[256];
-        int r;
 
         if (size < sizeof(*ret) /* OPEN_HOW_SIZE_VER0 */)
                 return -EINVAL;
@@ -333,12 +321,15 @@ static int read_how(struct call *call, uint64_t address, uint64_t size, struct o
                 return -E2BIG;
         for (uint64_t at = sizeof(*ret); at < size; at += sizeof(rest)) {
                 size_t n = size - at < sizeof(rest) ? size - at : sizeof(rest);
-                r = target_read(call, address + at, rest, n);
-                if (r < 0)
-                        return r;
-                for (size_t i = 0; i < n; i++)
+                /* In order: a byte that is set is seen before memory that isn't there. */
+                ssize_t got = target_read_some(call, address + at, rest, n);
+                if (got < 0)
+                        return got;
+                for (ssize_t i = 0; i < got; i++)
                         if (rest[i])
                                 return -E2BIG;
+                if ((size_t) got < n)
+                        return -EFAULT;
         }
         return target_read(call, address, ret, sizeof(*ret));
 }

@@ -11,10 +11,14 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+/* The tree lies this deep below what is granted, so that no `..` of a sequence leads out of it. */
+#define LEVELS "v1/v2/v3/v4/v5/v6/v7/v8/v9/t"
 
 #define ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -192,6 +196,9 @@ void sequence_make(struct sequence *s, uint64_t seed, unsigned options, const ch
 void sequence_done(struct sequence *s);
 char *sequence_alloc(struct sequence *s, size_t size);
 
+/* Whether two tasks have one table of descriptors. While one waits in open(), the kernel keeps the number for it that the broker gives away. */
+bool share_files(const struct sequence *s, unsigned a, unsigned b);
+
 /* paths.c */
 void path_make(struct sequence *s, struct random *r, struct call *call, struct arg *arg);
 /* values.c */
@@ -292,6 +299,7 @@ struct prepared {
         uint64_t registers[ARGS_MAX];
         long result;
         unsigned signals; /* SIGXFSZ */
+        _Atomic bool running; /* it is being made at present */
 };
 void call_prepare(struct memory *m, const struct call *call, struct prepared *p);
 void call_make(const struct call *call, struct prepared *p);

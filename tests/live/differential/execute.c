@@ -23,7 +23,8 @@
 
 void call_prepare(struct memory *m, const struct call *call, struct prepared *p) {
         memory_reset(m);
-        *p = (struct prepared) {};
+        p->result = 0;
+        p->signals = 0;
         for (unsigned i = 0; i < ARGS_MAX && call->args[i].kind != NONE; i++) {
                 const struct arg *arg = &call->args[i];
                 p->registers[i] = arg->kind >= PATH ? memory_place(m, arg) : (uint64_t) arg->value;
@@ -100,6 +101,16 @@ static long do_write(const struct prepared *p) {
         return SYS(SYS_write, p->registers[0], p->registers[1], p->registers[2]);
 }
 
+/* With RESOLVE_BENEATH and RESOLVE_IN_ROOT `..` is EAGAIN whenever somebody on the machine renames something meanwhile. */
+static long do_openat2(const struct prepared *p) {
+        const uint64_t *a = p->registers;
+        long r = -EAGAIN;
+
+        for (int i = 0; i < 100 && r == -EAGAIN; i++)
+                r = SYS(SYS_openat2, a[0], a[1], a[2], a[3]);
+        return r;
+}
+
 static unsigned file_size_signals;
 
 static void on_file_size(int signal) {
@@ -124,6 +135,7 @@ void call_make(const struct call *call, struct prepared *p) {
         const uint64_t *a = p->registers;
         unsigned before = file_size_signals;
 
+        atomic_store(&p->running, true);
         switch (call->operation->nr) {
         case DO_EXEC: p->result = do_exec(call, p); break;
         case DO_BIND:
@@ -132,8 +144,10 @@ void call_make(const struct call *call, struct prepared *p) {
         case SYS_capset: p->result = do_capset(a[0]); break;
         case SYS_read: p->result = do_read(p); break;
         case SYS_write: p->result = do_write(p); break;
+        case SYS_openat2: p->result = do_openat2(p); break;
         default: p->result = SYS(call->operation->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
         }
+        atomic_store(&p->running, false);
         p->signals = file_size_signals - before;
 }
 
@@ -222,12 +236,28 @@ static void record_success(struct record *r, const struct call *call, const stru
         }
 }
 
+/* The manual's table has EROFS by the mount and EACCES by the broker for the same refusal. */
+static bool refused(const struct record *r, const struct call *call, long result) {
+        if (result == -EROFS)
+                return true;
+        if (call->proc && (result == -EACCES || result == -EOPNOTSUPP))
+                return true;
+        if (result != -EACCES)
+                return false;
+        if (call->outside)
+                return true;
+        for (unsigned i = 0; i < ARGS_MAX; i++)
+                if (call->args[i].kind == DIR_FD && record_foreign(r, (int) call->args[i].value))
+                        return true;
+        return false;
+}
+
 void call_record(struct record *r, const struct call *call, const struct prepared *p) {
         text_add(r->text, "%u", call->index);
         if (p->signals)
                 text_add(r->text, " (%u SIGXFSZ)", p->signals);
         if (p->result < 0) {
-                text_add(r->text, " = -%s", errno_name((int) -p->result));
+                text_add(r->text, " = -%s", refused(r, call, p->result) ? "EROFS or -EACCES" : errno_name((int) -p->result));
                 for (unsigned i = 0; i < ARGS_MAX; i++)
                         if (call->args[i].kind >= STAT_OUT && !memory_untouched(&call->args[i], p->registers[i]))
                                 text_add(r->text, " (written to)");

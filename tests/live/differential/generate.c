@@ -1,6 +1,7 @@
 /*
  * A sequence from its seed. All of it is made whatever is left out, so that what stays is the same.
  */
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,9 @@ static void call_make_one(struct sequence *s, struct random *r, const struct ope
                 call->args[i].kind = operation->args[i];
                 value_make(s, r, call, i);
         }
+        /* Where mounts begin is different there. */
+        if (call->outside && operation->args[2] == HOW)
+                call->args[2].bytes[16] &= ~RESOLVE_NO_XDEV;
         call->task = s->n_tasks > 1 ? random_below(r, s->n_tasks) : 0;
 }
 
@@ -58,6 +62,12 @@ static const struct operation *by_name(const char *name) {
         for (size_t i = 0;; i++)
                 if (strcmp(operations[i].name, name) == 0)
                         return &operations[i];
+}
+
+bool share_files(const struct sequence *s, unsigned a, unsigned b) {
+        static const bool with_first[] = { [OWN_BUT_FILES] = true, [THREAD] = true, [THREAD_BUT_FS] = true, [N_SHARINGS] = false };
+
+        return a == b || ((a == 0 || with_first[s->sharing[a]]) && (b == 0 || with_first[s->sharing[b]]));
 }
 
 /* Two tasks that open a FIFO's two ends, each waiting for the other. */
@@ -75,8 +85,6 @@ static void make_pair(struct sequence *s, struct random *r, struct call *first, 
                 call->outside = call->proc = false;
         }
         first->background = true;
-        if (first->task == second->task)
-                second->task = (first->task + 1) % s->n_tasks;
 }
 
 void sequence_make(struct sequence *s, uint64_t seed, unsigned options, const char *work, const bool *keep) {
@@ -87,7 +95,7 @@ void sequence_make(struct sequence *s, uint64_t seed, unsigned options, const ch
         *s = (struct sequence) { .seed = seed, .options = options, .work = work, .strings = strings ?: malloc(STRINGS), .n_tasks = 1 };
         if (!s->strings)
                 abort();
-        s->variant = (random_chance(&r, 85) ? VARIANT_FIFOS_OPEN : 0) | (random_chance(&r, 10) ? VARIANT_MANY : 0) |
+        s->variant = (random_chance(&r, 92) ? VARIANT_FIFOS_OPEN : 0) | (random_chance(&r, 10) ? VARIANT_MANY : 0) |
                      (random_chance(&r, 20) ? VARIANT_CHAIN : 0);
         if (random_chance(&r, 34))
                 s->n_tasks = 2 + random_below(&r, TASKS_MAX - 1);

@@ -21,9 +21,6 @@
 
 #include "differential.h"
 
-/* The tree lies this deep below what is granted, so that no `..` of a sequence leads out of it. */
-#define LEVELS "v1/v2/v3/v4/v5/v6/v7/v8/v9/t"
-
 #ifndef MOUNT_ATTR_RDONLY
 #include <linux/mount.h>
 #endif

@@ -182,6 +182,10 @@ void path_make(struct sequence *s, struct random *r, struct call *call, struct a
                 strcpy(path, RANDOM_PICK(r, outside));
                 call->outside = true;
         }
+        if (path[0] == '/' && strncmp(path, s->work, strlen(s->work)) != 0 && !call->proc)
+                call->outside = true;
+        if (strstr(path, "/exe"))
+                call->outside = true;
         /* Links of the tree lead there as well. */
         if (strstr(path, "lcwd") || strstr(path, "lfd") || strstr(path, "lroot"))
                 call->proc = true;

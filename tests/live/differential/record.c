@@ -234,8 +234,11 @@ void record_descriptor(struct record *r, const struct call *call, int fd) {
 
         /* What is opened through a pin can't have O_NOFOLLOW among its flags: the link to the pin must be followed. */
         text_add(r->text, " flags=%lo,%ld", flags & ~(long) O_NOFOLLOW, own);
-        if (SYS(SYS_fstat, fd, &st) < 0)
+        long r_stat = SYS(SYS_fstat, fd, &st);
+        if (r_stat < 0) {
+                text_add(r->text, " fstat -%s", errno_name((int) -r_stat));
                 return;
+        }
         if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))
                 text_add(r->text, " at=%ld", position);
         add_stat(r, call, &st);

@@ -27,7 +27,7 @@
 #define MILLISECOND 1000000L
 
 /* How long a call that may wait for somebody is left alone, before a signal interrupts it; and any other, before that is called a hang. */
-#define PATIENCE (60 * MILLISECOND)
+#define PATIENCE (100 * MILLISECOND)
 #define HANG (20000 * MILLISECOND)
 
 enum { IDLE, BEGIN, SPAWN, MAKE, MAKE_ONLY, RECORD };
@@ -152,7 +152,8 @@ static int wait_idle(struct slot *slot, bool blocks) {
                         return -ETIMEDOUT;
                 if (blocks && waited >= PATIENCE) {
                         step = 5 * MILLISECOND;
-                        SYS(SYS_tgkill, slot->tgid, slot->tid, SIGUSR1);
+                        if (atomic_load(&slot->prepared.running))
+                                SYS(SYS_tgkill, slot->tgid, slot->tid, SIGUSR1);
                 }
         }
 }
@@ -207,7 +208,7 @@ static int run_calls(const struct sequence *s, struct text *text) {
         for (size_t i = 0; r >= 0 && i < s->n; i++) {
                 const struct call *call = &s->calls[i];
                 struct slot *slot = &shared->slots[call->task];
-                if (call->background && i + 1 < s->n && s->calls[i + 1].task != call->task && background < 0) {
+                if (call->background && i + 1 < s->n && !share_files(s, s->calls[i + 1].task, call->task) && background < 0) {
                         slot->what = i;
                         set_state(slot, MAKE_ONLY);
                         background = i;

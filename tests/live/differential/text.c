@@ -31,7 +31,7 @@ static void add_byte(struct text *t, char c) {
 }
 
 void text_add_bytes(struct text *t, const char *bytes, size_t size, const char *work) {
-        size_t length = work ? strlen(work) : 0;
+        size_t length = work ? strlen(work) : 0, top = work ? length - strlen(LEVELS) - 1 : 0;
 
         add_byte(t, '"');
         for (size_t i = 0; i < size; i++) {
@@ -40,6 +40,11 @@ void text_add_bytes(struct text *t, const char *bytes, size_t size, const char *
                 if (length && size - i >= length && memcmp(bytes + i, work, length) == 0) {
                         text_add(t, "$W");
                         i += length - 1;
+                        continue;
+                }
+                if (top && size - i >= top && memcmp(bytes + i, work, top) == 0 && (size - i == top || bytes[i + top] == '/')) {
+                        text_add(t, "$TOP");
+                        i += top - 1;
                         continue;
                 }
                 while (i + same < size && bytes[i + same] == bytes[i])
