@@ -137,6 +137,7 @@ int pin_match(struct call *call, struct pin *pin, enum where where, unsigned fla
         if (where != WHERE_INSIDE) {
                 /* No rule can name it. */
                 pin->outside = true;
+                pin->deleted = where == WHERE_DELETED;
                 pin->match = (struct match) { .state = MATCH_DENIED };
                 return 0;
         }
@@ -168,7 +169,7 @@ void pin_done(struct pin *pin) {
 static void pin_init(struct pin *pin) {
         pin->fd = pin->parent = -1;
         pin->name[0] = pin->path[0] = 0;
-        pin->special = pin->magic = pin->outside = false;
+        pin->special = pin->magic = pin->outside = pin->deleted = false;
         pin->match = (struct match) {};
 }
 
