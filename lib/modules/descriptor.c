@@ -88,7 +88,7 @@ int place_resolve_new(struct call *call, int dirfd, uint64_t path, int flags, st
         }
         if (!first && dirfd >= 0)
                 return descriptor_pin(call, dirfd, pin);
-        return files_resolve(call, dirfd, path, (flags & AT_SYMLINK_NOFOLLOW ? 0 : RESOLVE_FOLLOW) | RESOLVE_EMPTY, pin);
+        return files_resolve(call, dirfd, path, (flags & AT_SYMLINK_NOFOLLOW ? 0 : RESOLVE_FOLLOW) | RESOLVE_EMPTY | FILES_NULL, pin);
 }
 
 int pin_enter(struct call *call, const struct pin *pin, char link[64]) {
