@@ -118,9 +118,9 @@ static bool parent_denied(struct call *call, char *path) {
         char *slash = strrchr(path, '/');
 
         if (!slash || slash == path)
-                return call_match(call, "/").state == MATCH_DENIED;
+                return match_closes(call_match(call, "/"));
         *slash = 0;
-        bool denied = call_match(call, path).state == MATCH_DENIED;
+        bool denied = match_closes(call_match(call, path));
         *slash = '/';
         return denied;
 }
@@ -137,6 +137,7 @@ int pin_match(struct call *call, struct pin *pin, enum where where, unsigned fla
         if (where != WHERE_INSIDE) {
                 /* No rule can name it. */
                 pin->outside = true;
+                pin->deleted = where == WHERE_DELETED;
                 pin->match = (struct match) { .state = MATCH_DENIED };
                 return 0;
         }
@@ -165,19 +166,46 @@ void pin_done(struct pin *pin) {
         pin->parent = fd_close(pin->parent);
 }
 
-/* AT_EMPTY_PATH: the descriptor itself, whatever it is. */
-static int resolve_descriptor(struct call *call, int start, struct pin *ret) {
-        struct receiver *r = call_receiver(call);
+static void pin_init(struct pin *pin) {
+        pin->fd = pin->parent = -1;
+        pin->name[0] = pin->path[0] = 0;
+        pin->special = pin->magic = pin->outside = pin->deleted = false;
+        pin->match = (struct match) {};
+}
+
+/* Where the descriptor, which becomes the pin's, lies. */
+static int pin_descriptor(struct call *call, int fd, struct pin *ret) {
         int where;
 
-        ret->fd = start;
+        ret->fd = fd;
         if (fstat(ret->fd, &ret->st) < 0)
                 return -errno;
-        where = locate(r, ret->fd, ret->path, NULL);
+        where = locate(call_receiver(call), ret->fd, ret->path, NULL);
         if (where < 0)
                 return where;
         ret->magic = true;
-        int e = pin_match(call, ret, where, 0);
+        return pin_match(call, ret, where, 0);
+}
+
+int resolve_copy(struct call *call, int fd, struct pin *ret) {
+        int e;
+
+        pin_init(ret);
+        e = credentials_follow(call);
+        if (e < 0) {
+                fd_close(fd);
+                return e;
+        }
+        e = pin_descriptor(call, fd, ret);
+        if (e < 0)
+                pin_done(ret);
+        return e;
+}
+
+/* AT_EMPTY_PATH: the descriptor itself, whatever it is. */
+static int resolve_descriptor(struct call *call, int start, struct pin *ret) {
+        int e = pin_descriptor(call, start, ret);
+
         if (e == -ENOENT) {
                 /* The caller has it open, so that it was allowed to once; what it may do with it by name, the rule decides. */
                 ret->path[0] = 0;
@@ -230,11 +258,7 @@ int resolve(struct call *call, int dirfd, const char *path, unsigned flags, stru
         _cleanup_close_ int start = -1;
         int e;
 
-        ret->fd = ret->parent = -1;
-        ret->name[0] = ret->path[0] = 0;
-        ret->magic = ret->outside = false;
-        ret->match = (struct match) {};
-
+        pin_init(ret);
         if (path[0] == 0 && !(flags & RESOLVE_EMPTY))
                 return -ENOENT;
         e = credentials_follow(call);

@@ -342,6 +342,10 @@ static int finish(struct walk *w, int fd, const char *name, bool slash) {
 static int step_last(struct walk *w, const char *name, bool slash) {
         struct stat st;
 
+        if (slash && (w->flags & RESOLVE_CREATE)) {
+                int e = step_stay(w);
+                return e < 0 ? e : fail(w, name, strlen(name), -EISDIR);
+        }
         _cleanup_close_ int fd = openat(w->at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0) {
                 if (errno == ENOENT && (w->flags & RESOLVE_PARENT))
@@ -374,7 +378,7 @@ static int step_down(struct walk *w, const char *name) {
 
 /* Returns 1 at the end of the path. */
 static int step(struct walk *w) {
-        char name[NAME_MAX + 1];
+        char name[PATH_MAX + 1]; /* one that is too long by itself is the file system's to refuse, after all that the kernel looks at first */
         int e;
 
         size_t skip = strspn(w->rest, "/");
@@ -390,7 +394,7 @@ static int step(struct walk *w) {
                 return e;
 
         size_t n = strcspn(w->rest, "/");
-        if (n > NAME_MAX)
+        if (n >= sizeof(name))
                 return -ENAMETOOLONG;
         memcpy(name, w->rest, n);
         name[n] = 0;
