@@ -115,6 +115,9 @@ struct receiver {
         int own_fds;                   /* O_PATH of the thread's own /proc/thread-self/fd: outlives the chroot */
         pid_t tgid_inside, tid_inside; /* 0: not asked yet; of this call */
 
+        uint64_t conditions; /* of the plan: which hold for the caller; of this call */
+        bool conditions_known;
+
         struct credentials credentials; /* the thread's own at present */
         mode_t umask;                   /* the thread's own at present */
 
@@ -147,6 +150,13 @@ int threads_start(struct worker *w);
 void threads_begin(struct receiver *r);
 /* Sets how many threads are to wait in NOTIF_RECV, and adds one where there are fewer. */
 void threads_want(struct worker *w, unsigned wanted);
+
+/* ---- exec_event.c; begun by exec_event_begin(), in target.h ---- */
+
+/* Lets the caller go, which has not been told to go on, or is gone. */
+void exec_event_cancel(struct call *call);
+/* Once the caller has been told to go on: waits for the end of execve. False: it would have run what it may not, and was killed. */
+bool exec_event_finish(struct call *call, const struct exec_check *check);
 
 /* ---- loop.c, reply.c ---- */
 

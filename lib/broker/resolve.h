@@ -67,6 +67,10 @@ static inline void names_unlockp(struct call **held) {
                 names_unlock(*held);
 }
 
+/* The same for a descriptor that the worker holds, such as target_fd() gave: `ret->fd` is that descriptor, which is taken over even on error. -ENOENT
+ * with `ret->path` and a match of HIDDEN: it lies where the caller is shown nothing. */
+int resolve_copy(struct call *call, int fd, struct pin *ret);
+
 /* What the rules say of a path (absolute, resolved, as the sandbox sees it) for this caller: plan_match(), with what rules for its program take away. */
 struct match call_match(struct call *call, const char *path);
 

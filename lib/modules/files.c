@@ -29,6 +29,26 @@ int files_resolve(struct call *call, int dirfd, uint64_t address, unsigned flags
         return r;
 }
 
+int files_read_struct(struct call *call, uint64_t address, uint64_t size, void *ret, size_t known) {
+        char rest[256];
+        int r;
+
+        if (size < known)
+                return -EINVAL;
+        if (size > 4096) /* PAGE_SIZE */
+                return -E2BIG;
+        for (uint64_t at = known; at < size; at += sizeof(rest)) {
+                size_t n = size - at < sizeof(rest) ? size - at : sizeof(rest);
+                r = target_read(call, address + at, rest, n);
+                if (r < 0)
+                        return r;
+                for (size_t i = 0; i < n; i++)
+                        if (rest[i])
+                                return -E2BIG;
+        }
+        return target_read(call, address, ret, known);
+}
+
 static const char *state_text(const struct match *match) {
         switch (match->state) {
         case MATCH_HIDDEN: return match->rule ? "hidden by a rule" : "no rule names it";
@@ -52,6 +72,8 @@ struct verdict files_failed(struct call *call, const struct pin *pin, int r, boo
         /* Where the view alone decides on paths, what it doesn't show is simply not there. */
         if (r == -ENOENT && hidden && call->plan->files_brokered && !target_absent_outside(call, pin->path))
                 return files_refuse(call, &pin->match, creating ? EACCES : ENOENT, creating ? "write" : "read");
+        if (r == -EACCES && pin->path[0] && pin->match.state == MATCH_DENIED && !pin->outside && call->plan->files_brokered)
+                return files_refuse(call, &pin->match, EACCES, creating ? "write" : "read");
         return verdict_from(r);
 }
 

@@ -40,12 +40,10 @@ static bool refused_in_sticky(const struct pin *pin) {
 
 /* ---- Opening what exists ---- */
 
-/* May the caller reopen what no path names? What came in as a descriptor may be reopened as it is open already; a memfd is the sandbox's
- * own; pipes and terminals give no more than the descriptor does. */
-static bool may_reopen_outside(struct call *call, const struct opening *o, const struct pin *pin) {
-        int access = o->flags & O_ACCMODE;
+bool files_reopenable(struct call *call, const struct pin *pin, int flags) {
+        int access = flags & O_ACCMODE;
 
-        if ((o->flags & O_PATH) || S_ISFIFO(pin->st.st_mode) || S_ISSOCK(pin->st.st_mode) ||
+        if ((flags & O_PATH) || S_ISFIFO(pin->st.st_mode) || S_ISSOCK(pin->st.st_mode) ||
             (pin->st.st_nlink == 0 && strncmp(pin->path, "/memfd:", 7) == 0))
                 return true;
         if (S_ISDIR(pin->st.st_mode))
@@ -63,7 +61,8 @@ static bool may_reopen_outside(struct call *call, const struct opening *o, const
                         continue;
                 int has = fcntl(fd, F_GETFL);
                 if (has >= 0 && !(has & O_PATH) && ((has & O_ACCMODE) == O_RDWR || (has & O_ACCMODE) == access) &&
-                    (!o->truncates || (has & O_ACCMODE) != O_RDONLY) && (!(has & O_APPEND) || o->appends || access == O_RDONLY))
+                    (!(flags & O_TRUNC) || (has & O_ACCMODE) != O_RDONLY) &&
+                    (!(has & O_APPEND) || (flags & O_APPEND) || access == O_RDONLY))
                         return true;
         }
         return false;
@@ -170,7 +169,7 @@ static struct verdict open_existing(struct call *call, const struct opening *o, 
         if (r < 0)
                 return verdict_from(r);
         if (pin->outside) {
-                if (!may_reopen_outside(call, o, pin))
+                if (!files_reopenable(call, pin, o->flags))
                         return files_refuse(call, &pin->match, EACCES, o->writes ? "write" : "read");
         } else if ((right = opening_missing(call, o, pin)))
                 return files_refuse(call, &pin->match, EACCES, right);
@@ -327,27 +326,6 @@ struct verdict handle_creat(struct call *call) {
         return legacy(call, AT_FDCWD, CALL_ARG(call, 0), O_CREAT | O_WRONLY | O_TRUNC, CALL_INT(call, 1));
 }
 
-/* The kernel's copy_struct_from_user(): what a newer program sets beyond what we know must be zero. */
-static int read_how(struct call *call, uint64_t address, uint64_t size, struct open_how *ret) {
-        char rest[256];
-        int r;
-
-        if (size < sizeof(*ret) /* OPEN_HOW_SIZE_VER0 */)
-                return -EINVAL;
-        if (size > 4096) /* PAGE_SIZE */
-                return -E2BIG;
-        for (uint64_t at = sizeof(*ret); at < size; at += sizeof(rest)) {
-                size_t n = size - at < sizeof(rest) ? size - at : sizeof(rest);
-                r = target_read(call, address + at, rest, n);
-                if (r < 0)
-                        return r;
-                for (size_t i = 0; i < n; i++)
-                        if (rest[i])
-                                return -E2BIG;
-        }
-        return target_read(call, address, ret, sizeof(*ret));
-}
-
 struct verdict handle_openat2(struct call *call) {
         struct opening o = { .dirfd = CALL_INT(call, 0), .path = CALL_ARG(call, 1) };
         struct open_how how;
@@ -356,7 +334,7 @@ struct verdict handle_openat2(struct call *call) {
         if (!call->plan->files_brokered)
                 /* proceed: no memory was looked at; the view decides. */
                 return verdict_registers();
-        r = read_how(call, CALL_ARG(call, 2), CALL_ARG(call, 3), &how);
+        r = files_read_struct(call, CALL_ARG(call, 2), CALL_ARG(call, 3), &how, sizeof(how));
         if (r < 0)
                 return verdict_from(r);
         r = opening_parse(&o, how.flags, how.mode, how.resolve);

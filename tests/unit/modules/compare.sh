@@ -1,17 +1,19 @@
 #!/bin/sh
 # Holds what the probes see inside a sandbox, with all paths brokered, against what they see outside: every line must be the same.
 #
-# usage: compare.sh SANDBOXCTL PROBE_FILES PROBE_NAMES PROBE_NETWORK
+# usage: compare.sh SANDBOXCTL PROBE_FILES PROBE_NAMES PROBE_META PROBE_NETWORK
 set -eu
 
-sandboxctl=$1 probe_files=$2 probe_names=$3 probe_network=$4
+sandboxctl=$1 probe_files=$2 probe_names=$3 probe_meta=$4 probe_network=$5
 # In the build folder: the policies have empty places of their own in /tmp and /var/tmp.
 work=$(mktemp -d "$PWD/probes.XXXXXX")
 trap 'chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
 cp "$probe_files" "$work/probe_files"
 cp "$probe_names" "$work/probe_names"
 cp "$probe_network" "$work/probe_network"
-mkdir "$work/w" "$work/w/x"
+mkdir "$work/w" "$work/w/x" "$work/w/m"
+# Where it may be written, so that it is the kernel that refuses to truncate it.
+cp "$probe_meta" "$work/w/probe_meta"
 
 policy() { # NAME ENFORCE NETWORK
     cat > "$work/$1.yaml" <<END
@@ -62,6 +64,12 @@ if [ "$(id -u)" -eq 0 ] && $other test -x "$sandboxctl" && $other test -x "$work
     chown 65532:65532 "$work/w/other"
     names other $other
 fi
+"$work/w/probe_meta" "$work/w/m" make
+for part in change attributes list; do
+    "$work/w/probe_meta" "$work/w/m" $part > "$work/outside"
+    "$sandboxctl" exec --quiet --policy "$work/brokered.yaml" --chdir / -- "$work/w/probe_meta" "$work/w/m" $part > "$work/inside"
+    same "metadata, $part" "$work/outside" "$work/inside"
+done
 "$work/probe_network" > "$work/outside"
 for name in brokered view host; do
     "$sandboxctl" exec --quiet --policy "$work/$name.yaml" --chdir / -- "$work/probe_network" > "$work/inside"
