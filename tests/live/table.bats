@@ -15,6 +15,7 @@ setup_test() {
             ln -s file "$work/$who/t/$rule/link"
             cp /bin/true "$work/$who/t/$rule/program"
         done
+        mkdir "$work/$who/t/bound" # where the whole tree shows, a bind needs something to lie on
         give $who "$work/$who/t"
         cat > "$work/$who/rules.part" << EOF
   read:    ["$work/$who/t/read", "$work/$who/t/within", "$work/$who/t/deny/opened"]
