@@ -90,17 +90,37 @@ int locate(struct receiver *r, int fd, char *path, uint64_t *ret_mount_id) {
 
 /* ---- the plan ---- */
 
+/* Which conditions hold for the program that the caller runs: it can't become another while its call waits. A caller that can't be looked at has
+ * everything taken away. */
+static uint64_t active_conditions(struct call *call) {
+        const struct plan *plan = call->plan;
+        struct receiver *r = call_receiver(call);
+        uint64_t active = 0;
+        struct stat st;
+
+        if (r->conditions_known)
+                return r->conditions;
+        _cleanup_close_ int exe = target_open_proc(call, "exe", O_PATH);
+        bool seen = exe >= 0 && fstat(exe, &st) >= 0;
+        for (size_t i = 0; i < plan->n_conditions; i++)
+                if (!seen || (plan->conditions[i].dev == st.st_dev && plan->conditions[i].ino == st.st_ino))
+                        active |= UINT64_C(1) << i;
+        r->conditions = active;
+        r->conditions_known = true;
+        return active;
+}
+
 struct match call_match(struct call *call, const char *path) {
-        return plan_match(call->plan, path);
+        return call->plan->n_conditions ? plan_match_when(call->plan, active_conditions(call), path) : plan_match(call->plan, path);
 }
 
 static bool parent_denied(struct call *call, char *path) {
         char *slash = strrchr(path, '/');
 
         if (!slash || slash == path)
-                return call_match(call, "/").state == MATCH_DENIED;
+                return match_closes(call_match(call, "/"));
         *slash = 0;
-        bool denied = call_match(call, path).state == MATCH_DENIED;
+        bool denied = match_closes(call_match(call, path));
         *slash = '/';
         return denied;
 }
@@ -128,6 +148,8 @@ int pin_match(struct call *call, struct pin *pin, enum where where, unsigned fla
                         return e;
         }
         pin->match = call_match(call, pin->path);
+        if (pin->fd >= 0)
+                pin->match = match_object(pin->match, S_ISDIR(pin->st.st_mode));
         if (pin->match.state == MATCH_HIDDEN) {
                 pin->fd = fd_close(pin->fd);
                 return flags & RESOLVE_PARENT && pin->parent >= 0 ? 0 : -ENOENT;
@@ -144,19 +166,46 @@ void pin_done(struct pin *pin) {
         pin->parent = fd_close(pin->parent);
 }
 
-/* AT_EMPTY_PATH: the descriptor itself, whatever it is. */
-static int resolve_descriptor(struct call *call, int start, struct pin *ret) {
-        struct receiver *r = call_receiver(call);
+static void pin_init(struct pin *pin) {
+        pin->fd = pin->parent = -1;
+        pin->name[0] = pin->path[0] = 0;
+        pin->special = pin->magic = pin->outside = pin->deleted = false;
+        pin->match = (struct match) {};
+}
+
+/* Where the descriptor, which becomes the pin's, lies. */
+static int pin_descriptor(struct call *call, int fd, struct pin *ret) {
         int where;
 
-        ret->fd = start;
+        ret->fd = fd;
         if (fstat(ret->fd, &ret->st) < 0)
                 return -errno;
-        where = locate(r, ret->fd, ret->path, NULL);
+        where = locate(call_receiver(call), ret->fd, ret->path, NULL);
         if (where < 0)
                 return where;
         ret->magic = true;
-        int e = pin_match(call, ret, where, 0);
+        return pin_match(call, ret, where, 0);
+}
+
+int resolve_copy(struct call *call, int fd, struct pin *ret) {
+        int e;
+
+        pin_init(ret);
+        e = credentials_follow(call);
+        if (e < 0) {
+                fd_close(fd);
+                return e;
+        }
+        e = pin_descriptor(call, fd, ret);
+        if (e < 0)
+                pin_done(ret);
+        return e;
+}
+
+/* AT_EMPTY_PATH: the descriptor itself, whatever it is. */
+static int resolve_descriptor(struct call *call, int start, struct pin *ret) {
+        int e = pin_descriptor(call, start, ret);
+
         if (e == -ENOENT) {
                 /* The caller has it open, so that it was allowed to once; what it may do with it by name, the rule decides. */
                 ret->path[0] = 0;
@@ -178,7 +227,9 @@ static int resolve_fast(struct call *call, int start, const char *path, unsigned
                               RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | resolve_flags(flags));
         if (ret->fd < 0) {
                 e = -errno;
-                if (!absolute || e == -ELOOP || e == -EAGAIN || e == -EACCES || (e == -ENOENT && (flags & RESOLVE_PARENT)))
+                /* Not a directory on the way: whether that may be told depends on what it is. No right on the way: to one's own descriptors in
+                 * /proc there is one all the same. */
+                if (!absolute || e == -ELOOP || e == -EAGAIN || e == -ENOTDIR || e == -EACCES || (e == -ENOENT && (flags & RESOLVE_PARENT)))
                         return -ELOOP;
                 strcpy(ret->path, "/");
                 if (path_append(ret->path, path, strlen(path)) < 0)
@@ -208,11 +259,7 @@ int resolve(struct call *call, int dirfd, const char *path, unsigned flags, stru
         _cleanup_close_ int start = -1;
         int e;
 
-        ret->fd = ret->parent = -1;
-        ret->name[0] = ret->path[0] = 0;
-        ret->magic = ret->outside = ret->deleted = false;
-        ret->match = (struct match) {};
-
+        pin_init(ret);
         if (path[0] == 0 && !(flags & RESOLVE_EMPTY))
                 return -ENOENT;
         e = flags & RESOLVE_REAL_IDS ? target_act_real_ids(call) : credentials_follow(call);

@@ -40,13 +40,11 @@ static bool refused_in_sticky(const struct pin *pin) {
 
 /* ---- Opening what exists ---- */
 
-/* May the caller reopen what no path names? What came in as a descriptor may be reopened as it is open already; a memfd is the sandbox's
- * own; pipes and terminals give no more than the descriptor does. */
-static bool may_reopen_outside(struct call *call, const struct opening *o, const struct pin *pin) {
-        int access = o->flags & O_ACCMODE;
+bool files_reopenable(struct call *call, const struct pin *pin, int flags) {
+        int access = flags & O_ACCMODE;
 
         /* No type: an epoll, inotify, … descriptor, which the kernel opens for nobody. */
-        if ((o->flags & O_PATH) || S_ISFIFO(pin->st.st_mode) || S_ISSOCK(pin->st.st_mode) || (pin->st.st_mode & S_IFMT) == 0 ||
+        if ((flags & O_PATH) || S_ISFIFO(pin->st.st_mode) || S_ISSOCK(pin->st.st_mode) || (pin->st.st_mode & S_IFMT) == 0 ||
             (pin->st.st_nlink == 0 && strncmp(pin->path, "/memfd:", 7) == 0))
                 return true;
         if (S_ISDIR(pin->st.st_mode))
@@ -64,7 +62,8 @@ static bool may_reopen_outside(struct call *call, const struct opening *o, const
                         continue;
                 int has = fcntl(fd, F_GETFL);
                 if (has >= 0 && !(has & O_PATH) && ((has & O_ACCMODE) == O_RDWR || (has & O_ACCMODE) == access) &&
-                    (!o->truncates || (has & O_ACCMODE) != O_RDONLY) && (!(has & O_APPEND) || o->appends || access == O_RDONLY))
+                    (!(flags & O_TRUNC) || (has & O_ACCMODE) != O_RDONLY) &&
+                    (!(has & O_APPEND) || (flags & O_APPEND) || access == O_RDONLY))
                         return true;
         }
         return false;
@@ -167,7 +166,7 @@ static struct verdict open_existing(struct call *call, const struct opening *o, 
         if (r < 0)
                 return verdict_from(r);
         if (pin->outside) {
-                if (!may_reopen_outside(call, o, pin))
+                if (!files_reopenable(call, pin, o->flags))
                         return files_refuse(call, &pin->match, EACCES, o->writes ? "write" : "read");
         } else if ((right = opening_missing(call, o, pin)))
                 return files_refuse(call, &pin->match, EACCES, right);
@@ -215,14 +214,19 @@ static struct verdict open_or_create(struct call *call, const struct opening *o)
                          (exclusive || (o->flags & O_NOFOLLOW) ? 0 : RESOLVE_FOLLOW);
 
         for (unsigned round = 0; round < CREATE_ROUNDS; round++) {
+                _cleanup_(names_unlockp) struct call *held = names_lock(call, false);
                 _cleanup_(pin_done) struct pin pin = PIN_INIT;
                 bool allowed;
                 int r = files_resolve(call, o->dirfd, o->path, flags, &pin);
 
                 if (r < 0)
                         return files_failed(call, &pin, r, false);
-                if (pin.fd >= 0)
+                if (pin.fd >= 0) {
+                        /* May wait, and needs no lock: what is pinned stays what the rules were asked of. */
+                        names_unlockp(&held);
+                        held = NULL;
                         return open_existing(call, o, &pin);
+                }
                 if (pin.outside)
                         return verdict_error(ENOENT); /* a directory that was removed: nothing is made in it */
                 struct verdict refused = may_create(call, o, &pin, &allowed);
@@ -308,29 +312,6 @@ struct verdict handle_creat(struct call *call) {
         return legacy(call, AT_FDCWD, CALL_ARG(call, 0), O_CREAT | O_WRONLY | O_TRUNC, CALL_INT(call, 1));
 }
 
-/* The kernel's copy_struct_from_user(): what a newer program sets beyond what we know must be zero. */
-static int read_how(struct call *call, uint64_t address, uint64_t size, struct open_how *ret) {
-        char rest[256];
-
-        if (size < sizeof(*ret) /* OPEN_HOW_SIZE_VER0 */)
-                return -EINVAL;
-        if (size > 4096) /* PAGE_SIZE */
-                return -E2BIG;
-        for (uint64_t at = sizeof(*ret); at < size; at += sizeof(rest)) {
-                size_t n = size - at < sizeof(rest) ? size - at : sizeof(rest);
-                /* In order: a byte that is set is seen before memory that isn't there. */
-                ssize_t got = target_read_some(call, address + at, rest, n);
-                if (got < 0)
-                        return got;
-                for (ssize_t i = 0; i < got; i++)
-                        if (rest[i])
-                                return -E2BIG;
-                if ((size_t) got < n)
-                        return -EFAULT;
-        }
-        return target_read(call, address, ret, sizeof(*ret));
-}
-
 struct verdict handle_openat2(struct call *call) {
         struct opening o = { .dirfd = CALL_INT(call, 0), .path = CALL_ARG(call, 1) };
         struct open_how how;
@@ -339,7 +320,7 @@ struct verdict handle_openat2(struct call *call) {
         if (!call->plan->files_brokered)
                 /* proceed: no memory was looked at; the view decides. */
                 return verdict_registers();
-        r = read_how(call, CALL_ARG(call, 2), CALL_ARG(call, 3), &how);
+        r = files_read_struct(call, CALL_ARG(call, 2), CALL_ARG(call, 3), &how, sizeof(how));
         if (r < 0)
                 return verdict_from(r);
         r = opening_parse(&o, how.flags, how.mode, how.resolve);
