@@ -227,8 +227,9 @@ static int resolve_fast(struct call *call, int start, const char *path, unsigned
                               RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | resolve_flags(flags));
         if (ret->fd < 0) {
                 e = -errno;
-                /* Not a directory on the way: whether that may be told depends on what it is. */
-                if (!absolute || e == -ELOOP || e == -EAGAIN || e == -ENOTDIR || (e == -ENOENT && (flags & RESOLVE_PARENT)))
+                /* Not a directory on the way: whether that may be told depends on what it is. No right on the way: to one's own descriptors in
+                 * /proc there is one all the same. */
+                if (!absolute || e == -ELOOP || e == -EAGAIN || e == -ENOTDIR || e == -EACCES || (e == -ENOENT && (flags & RESOLVE_PARENT)))
                         return -ELOOP;
                 strcpy(ret->path, "/");
                 if (path_append(ret->path, path, strlen(path)) < 0)
@@ -261,7 +262,7 @@ int resolve(struct call *call, int dirfd, const char *path, unsigned flags, stru
         pin_init(ret);
         if (path[0] == 0 && !(flags & RESOLVE_EMPTY))
                 return -ENOENT;
-        e = credentials_follow(call);
+        e = flags & RESOLVE_REAL_IDS ? target_act_real_ids(call) : credentials_follow(call);
         if (e < 0)
                 return e;
         if (path[0] != '/' || (flags & RESOLVE_IN_ROOTED)) {
@@ -311,6 +312,14 @@ int pin_open(struct call *call, const struct pin *pin, int flags) {
         if (e < 0)
                 return e;
         /* The link itself must be followed, and the object is there. The worker has no use for a terminal of its own. */
-        int fd = openat(dirfd, name, (flags & ~(O_NOFOLLOW | O_EXCL | O_CREAT)) | O_CLOEXEC | O_NOCTTY);
-        return fd < 0 ? -errno : fd;
+        flags = (flags & ~(O_NOFOLLOW | O_EXCL | O_CREAT)) | O_CLOEXEC | O_NOCTTY;
+        int fd = openat(dirfd, name, flags);
+        e = fd < 0 ? -errno : fd;
+        struct receiver *r = call_receiver(call);
+        if (e == -EACCES && pin_own_fds(call, pin) && rights_raise(r)) {
+                fd = openat(dirfd, name, flags);
+                e = fd < 0 ? -errno : fd;
+                rights_lower(r);
+        }
+        return e;
 }

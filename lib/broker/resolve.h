@@ -20,6 +20,7 @@ enum {
         RESOLVE_PARENT = 1 << 2,      /* for creating, removing, renaming: pin the parent even where the name doesn't exist */
         RESOLVE_WANT_PARENT = 1 << 3, /* pin the parent as well where the name exists */
         RESOLVE_CREATE = 1 << 9,      /* O_CREAT: a last component with a slash after it, be it a link's content, is -EISDIR */
+        RESOLVE_REAL_IDS = 1 << 10,   /* access(2): the caller's real ids, not those of its file system calls, search the way */
         /* openat2(2)'s, to be checked on the way: */
         RESOLVE_IN_BENEATH = 1 << 4,
         RESOLVE_IN_ROOTED = 1 << 5,

@@ -339,6 +339,13 @@ static int finish(struct walk *w, int fd, const char *name, bool slash) {
         return e < 0 ? e : 1;
 }
 
+/* What procfs hasn't got can't be made there: whatever is to be done with the name, the look-up has failed. */
+static bool on_proc(const struct walk *w) {
+        struct stat st;
+
+        return fstat(w->at, &st) >= 0 && root_is_proc(w->r, st.st_dev);
+}
+
 static int step_last(struct walk *w, const char *name, bool slash) {
         struct stat st;
 
@@ -346,11 +353,11 @@ static int step_last(struct walk *w, const char *name, bool slash) {
                 int e = step_stay(w);
                 return e < 0 ? e : fail(w, name, strlen(name), -EISDIR);
         }
-        _cleanup_close_ int fd = openat(w->at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        _cleanup_close_ int fd = proc_look_up(w->r, w->at, w->mount, w->path, name);
         if (fd < 0) {
-                if (errno == ENOENT && (w->flags & RESOLVE_PARENT))
+                if (fd == -ENOENT && (w->flags & RESOLVE_PARENT) && !on_proc(w))
                         return finish(w, -1, name, slash);
-                return fail(w, name, strlen(name), -errno);
+                return fail(w, name, strlen(name), fd);
         }
         if (fstat(fd, &st) < 0)
                 return -errno;
@@ -364,9 +371,9 @@ static int step_last(struct walk *w, const char *name, bool slash) {
 static int step_down(struct walk *w, const char *name) {
         struct stat st;
 
-        _cleanup_close_ int fd = openat(w->at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        _cleanup_close_ int fd = proc_look_up(w->r, w->at, w->mount, w->path, name);
         if (fd < 0)
-                return fail(w, name, strlen(name), -errno);
+                return fail(w, name, strlen(name), fd);
         if (fstat(fd, &st) < 0)
                 return -errno;
         if (S_ISLNK(st.st_mode))
@@ -378,7 +385,8 @@ static int step_down(struct walk *w, const char *name) {
 
 /* Returns 1 at the end of the path. */
 static int step(struct walk *w) {
-        char name[PATH_MAX + 1]; /* one that is too long by itself is the file system's to refuse, after all that the kernel looks at first */
+        char name[PATH_MAX +
+                  1]; /* one that is too long by itself is the file system's to refuse, after all that the kernel looks at first */
         int e;
 
         size_t skip = strspn(w->rest, "/");

@@ -43,7 +43,8 @@ static bool refused_in_sticky(const struct pin *pin) {
 bool files_reopenable(struct call *call, const struct pin *pin, int flags) {
         int access = flags & O_ACCMODE;
 
-        if ((flags & O_PATH) || S_ISFIFO(pin->st.st_mode) || S_ISSOCK(pin->st.st_mode) ||
+        /* No type: an epoll, inotify, … descriptor, which the kernel opens for nobody. */
+        if ((flags & O_PATH) || S_ISFIFO(pin->st.st_mode) || S_ISSOCK(pin->st.st_mode) || (pin->st.st_mode & S_IFMT) == 0 ||
             (pin->st.st_nlink == 0 && strncmp(pin->path, "/memfd:", 7) == 0))
                 return true;
         if (S_ISDIR(pin->st.st_mode))
@@ -75,7 +76,7 @@ static int open_pinned(struct call *call, const struct opening *o, const struct 
         int flags = (o->flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC)) | O_NOCTTY;
         int r;
 
-        if (S_ISREG(pin->st.st_mode) || S_ISDIR(pin->st.st_mode))
+        if (S_ISREG(pin->st.st_mode) || S_ISDIR(pin->st.st_mode) || S_ISSOCK(pin->st.st_mode) || (pin->st.st_mode & S_IFMT) == 0)
                 return pin_open(call, pin, flags);
         /* These never wait, and may be what lets those go on that do, even where no thread is left to wait in. */
         if (S_ISFIFO(pin->st.st_mode) && ((flags & O_NONBLOCK) || (flags & O_ACCMODE) == O_RDWR))
@@ -151,11 +152,7 @@ static int check_existing(struct call *call, const struct opening *o, const stru
                 return 0;
         if (type == S_IFLNK)
                 return -ELOOP;
-        if (type == S_IFDIR && o->writes)
-                return -EISDIR;
-        if (type == S_IFSOCK)
-                return -ENXIO;
-        return 0;
+        return type == S_IFDIR && o->writes ? -EISDIR : 0;
 }
 
 static struct verdict opened(const struct opening *o, int fd) {

@@ -5,6 +5,7 @@
 #include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -135,16 +136,18 @@ static const char *missing_right(const struct pin *pin, int mode) {
         }
 }
 
-/* A thread that acts as the caller has its fsuid and effective capabilities, so that AT_EACCESS asks for what an open would get. access()
- * natively asks for the real uid, which is the same in a sandbox where no program can change its ids (no_new_privs, no capabilities). */
-static int access_as_caller(struct call *call, const struct pin *pin, int mode) {
-        int r = target_act_ids(call);
+/* AT_EACCESS for us in either case, since the thread has the ids that are asked for. */
+static int access_as_caller(struct call *call, const struct pin *pin, int mode, int flags) {
+        int r = flags & AT_EACCESS ? target_act_ids(call) : target_act_real_ids(call);
 
         if (r < 0)
                 return r;
         r = syscall(__NR_faccessat2, pin->fd, "", mode, AT_EMPTY_PATH | AT_EACCESS) < 0 ? -errno : 0;
         target_act_done(call);
-        return r == -EACCES && pin_own_fds(call, pin) ? 0 : r;
+        if (r != -EACCES || !pin_own_fds(call, pin))
+                return r;
+        struct statvfs fs;
+        return (mode & W_OK) && fstatvfs(pin->fd, &fs) >= 0 && (fs.f_flag & ST_RDONLY) ? -EROFS : 0;
 }
 
 static struct verdict do_access(struct call *call, int dirfd, uint64_t path, int mode, int flags) {
@@ -156,10 +159,10 @@ static struct verdict do_access(struct call *call, int dirfd, uint64_t path, int
                 return verdict_registers();
         if ((mode & ~(R_OK | W_OK | X_OK)) || (flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)))
                 return verdict_error(EINVAL);
-        r = files_resolve(call, dirfd, path, resolve_flags(flags), &pin);
+        r = files_resolve(call, dirfd, path, resolve_flags(flags) | (flags & AT_EACCESS ? 0 : RESOLVE_REAL_IDS), &pin);
         if (r < 0)
                 return files_failed(call, &pin, r, false);
-        r = access_as_caller(call, &pin, mode);
+        r = access_as_caller(call, &pin, mode, flags);
         if (r < 0)
                 return verdict_from(r);
         const char *remedy = missing_right(&pin, mode);

@@ -1,6 +1,7 @@
 /*
  * A sequence from its seed. All of it is made whatever is left out, so that what stays is the same.
  */
+#include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,6 +52,13 @@ static void call_make_one(struct sequence *s, struct random *r, const struct ope
         for (unsigned i = 0; i < ARGS_MAX && operation->args[i] != NONE; i++) {
                 call->args[i].kind = operation->args[i];
                 value_make(s, r, call, i);
+        }
+        /* What may neither be read nor written to can be opened on a read-only mount. The broker's rules know no such opening. */
+        for (unsigned i = 0; i < ARGS_MAX && (call->outside || call->proc); i++) {
+                if (call->args[i].kind == OPEN_FLAGS && (call->args[i].value & O_ACCMODE) == O_ACCMODE)
+                        call->args[i].value &= ~1;
+                if (call->args[i].kind == HOW && (call->args[i].bytes[0] & O_ACCMODE) == O_ACCMODE)
+                        call->args[i].bytes[0] &= ~1;
         }
         /* Where mounts begin is different there. */
         if (call->outside && operation->args[2] == HOW)
