@@ -151,35 +151,48 @@ static void remove_name(int at, const char *name) {
         unlinkat(at, name, AT_REMOVEDIR);
 }
 
-static void make(const struct place *place, struct entry *entry) {
+/* What it was at first; in the same inode where that is still there, since somebody may have it open. */
+static void fill(const struct entry *entry, int fd) {
+        int flags = 0;
+
+        (void) !pwrite(fd, entry->content, entry->st.st_size, 0);
+        (void) !ftruncate(fd, entry->st.st_size);
+        fchmod(fd, entry->st.st_mode & 07777);
+        fremovexattr(fd, "user.new");
+        for (int i = 0; i < ATTRIBUTES; i++)
+                if (entry->attributes[i])
+                        fsetxattr(fd, attribute_names[i], "x", 1, 0);
+        if (entry->nodump && ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0) {
+                flags |= FS_NODUMP_FL;
+                ioctl(fd, FS_IOC_SETFLAGS, &flags);
+        }
+}
+
+static void make(const struct place *place, const struct entry *entry) {
         mode_t mode = entry->st.st_mode;
+        struct stat st;
 
         /* Somebody else's end of it is gone; the witness's sockets are left as they are. */
         if (S_ISSOCK(mode))
                 return;
-        remove_name(place->fd, entry->name);
+        bool there = fstatat(place->fd, entry->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == entry->st.st_ino;
+        if (!there)
+                remove_name(place->fd, entry->name);
         if (S_ISDIR(mode)) {
                 mkdirat(place->fd, entry->name, mode & 07777);
+                (void) !fchmodat(place->fd, entry->name, mode & 07777, 0);
                 return;
         }
         if (S_ISLNK(mode)) {
                 (void) !symlinkat(entry->content, place->fd, entry->name);
                 return;
         }
-        int fd = openat(place->fd, entry->name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+        if (there)
+                (void) !fchmodat(place->fd, entry->name, 0600, 0);
+        int fd = openat(place->fd, entry->name, there ? O_RDWR | O_NOFOLLOW : O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
         if (fd < 0)
                 return; /* an attack was faster: the next round */
-        (void) !write(fd, entry->content, entry->st.st_size);
-        fchmod(fd, mode & 07777);
-        for (int i = 0; i < ATTRIBUTES; i++)
-                if (entry->attributes[i])
-                        fsetxattr(fd, attribute_names[i], "x", 1, 0);
-        if (entry->nodump) {
-                int flags = 0;
-                ioctl(fd, FS_IOC_GETFLAGS, &flags);
-                flags |= FS_NODUMP_FL;
-                ioctl(fd, FS_IOC_SETFLAGS, &flags);
-        }
+        fill(entry, fd);
         close(fd);
 }
 
@@ -232,15 +245,11 @@ static void look(void) {
         if (!any)
                 return;
         ++*score;
-        do {
-                any = false;
-                for (size_t i = 0; i < n_places; i++)
-                        if (changed(&places[i])) {
-                                restore(&places[i]);
-                                any = true;
-                        }
-                events();
-        } while (any);
+        /* Once: an attack that goes on meanwhile is the next one's to see. */
+        for (size_t i = 0; i < n_places; i++)
+                if (changed(&places[i]))
+                        restore(&places[i]);
+        events();
 }
 
 /* ---- The race ---- */
@@ -283,7 +292,8 @@ int main(int argc, char **argv) {
         close(pipes[1]);
         struct pollfd polled[2] = { { .fd = pipes[0], .events = POLLIN }, { .fd = watcher, .events = POLLIN } };
         for (;;) {
-                poll(polled, 2, 20);
+                /* A link count, or a flag, gives no event. */
+                poll(polled, 2, 1);
                 look();
                 if (!(polled[0].revents & (POLLIN | POLLHUP)))
                         continue;
