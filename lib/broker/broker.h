@@ -210,6 +210,8 @@ struct worker {
         cpu_set_t all_cpus;
         unsigned all_cpus_count;
         pthread_mutex_t low_port_lock;
+        pthread_rwlock_t names; /* see resolve.h */
+        bool unsafe_names;      /* FOR TESTS: sys_unsafe() */
 
         /* threads.c */
         pthread_mutex_t lock;

@@ -209,7 +209,7 @@ int resolve(struct call *call, int dirfd, const char *path, unsigned flags, stru
 
         ret->fd = ret->parent = -1;
         ret->name[0] = ret->path[0] = 0;
-        ret->magic = ret->outside = false;
+        ret->special = ret->magic = ret->outside = false;
         ret->match = (struct match) {};
 
         if (path[0] == 0 && !(flags & RESOLVE_EMPTY))

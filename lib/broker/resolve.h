@@ -32,6 +32,7 @@ struct pin {
         int parent;              /* O_PATH of the directory, or -1 */
         char name[NAME_MAX + 2]; /* last component, with the trailing slash that the caller gave */
         struct stat st;          /* of the object */
+        bool special;            /* resolve_name: no name at all (`.`, `..`, nothing but slashes), so that the kernel refuses it anyway */
         bool magic;              /* reached through a magic link (/proc/self/fd/N, …): `path` is what the kernel says of it */
         bool outside; /* no path below the root names it (pipe:[…], a deleted file, an fd from elsewhere); `match` is DENIED then */
         struct match
@@ -46,6 +47,24 @@ void pin_done(struct pin *pin);
  * name failed and whether a rule hid it, so that the record can. What lies below a denied directory is -EACCES; a denied object itself is found.
  * Nothing is reached from a directory that lies on no mount of the sandbox's (-EACCES), nor anything of the worker's own in a procfs. Call between target_act and target_act_done is not needed: it acts by itself. */
 int resolve(struct call *call, int dirfd, const char *path, unsigned flags, struct pin *ret);
+
+/* The same for a name that is to be made, removed or given to something else: its directory is resolved, and the name is looked up in it, but not
+ * followed, whatever slashes come after it. `ret->parent` and `ret->name` are always there; `ret->fd` is -1 where the name is absent (also one that is
+ * hidden: `match` says so), where its directory has been removed (`outside`), and where it is `special`. */
+int resolve_name(struct call *call, int dirfd, const char *path, struct pin *ret);
+
+/*
+ * Rights belong to names, and a name is acted on through its pinned directory. So no directory may come under other rules between the
+ * look at the name and the act on it: who makes, removes or renames names holds this lock from resolve to act, shared; a rename that
+ * would change what the rules say of anything holds it alone. Nothing that can wait for other programs is done under it.
+ */
+struct call *names_lock(struct call *call, bool alone); /* returns `call`, for _cleanup_(names_unlockp) */
+void names_unlock(struct call *call);
+
+static inline void names_unlockp(struct call **held) {
+        if (*held)
+                names_unlock(*held);
+}
 
 /* What the rules say of a path (absolute, resolved, as the sandbox sees it) for this caller: plan_match(), with what rules for its program take away. */
 struct match call_match(struct call *call, const char *path);

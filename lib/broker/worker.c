@@ -110,6 +110,7 @@ static int prepare(struct worker *w) {
                 return r;
         w->protected_symlinks = read_flag(w, "sys/fs/protected_symlinks");
         w->unsafe_proceed = sys_unsafe("proceed");
+        w->unsafe_names = sys_unsafe("names");
         w->trace_restricted = read_flag(w, "sys/kernel/yama/ptrace_scope");
         size_threads(w);
         /* One set of flags belongs to one listener. Kernels before 6.6 know none, and are slower. By value, not by pointer. */
@@ -138,6 +139,7 @@ int worker_run(const struct worker_options *options) {
                 .wake = -1,
                 .root = { .lock = PTHREAD_MUTEX_INITIALIZER, .root = -1, .namespaces = { -1, -1, -1 } },
                 .low_port_lock = PTHREAD_MUTEX_INITIALIZER,
+                .names = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP,
                 .lock = PTHREAD_MUTEX_INITIALIZER,
                 .relief = PTHREAD_COND_INITIALIZER,
         };

@@ -1,15 +1,16 @@
 #!/bin/sh
 # Holds what the probes see inside a sandbox, with all paths brokered, against what they see outside: every line must be the same.
 #
-# usage: compare.sh SANDBOXCTL PROBE_FILES PROBE_NETWORK
+# usage: compare.sh SANDBOXCTL PROBE_FILES PROBE_NAMES PROBE_NETWORK
 set -eu
 
-sandboxctl=$1 probe_files=$2 probe_network=$3
+sandboxctl=$1 probe_files=$2 probe_names=$3 probe_network=$4
 work=$(mktemp -d /var/tmp/probes.XXXXXX)
 trap 'chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
 cp "$probe_files" "$work/probe_files"
+cp "$probe_names" "$work/probe_names"
 cp "$probe_network" "$work/probe_network"
-mkdir "$work/w" "$work/w/x"
+mkdir "$work/w" "$work/w/x" "$work/w/names"
 
 policy() { # NAME ENFORCE NETWORK
     cat > "$work/$1.yaml" <<END
@@ -17,7 +18,7 @@ version: 1
 extends: [base]
 files:
   write: ["$work/w"]
-  exec: ["$work/w", "$work/probe_files", "$work/probe_network"]
+  exec: ["$work/w", "$work/probe_files", "$work/probe_names", "$work/probe_network"]
 $2
 $3
 END
@@ -42,6 +43,9 @@ for part in look open; do
     "$sandboxctl" exec --quiet --policy "$work/brokered.yaml" --chdir / -- "$work/probe_files" "$work/w/x" $part > "$work/inside"
     same "files, $part" "$work/outside" "$work/inside"
 done
+"$work/probe_names" "$work/w/names" > "$work/outside"
+"$sandboxctl" exec --quiet --policy "$work/brokered.yaml" --chdir / -- "$work/probe_names" "$work/w/names" > "$work/inside"
+same names "$work/outside" "$work/inside"
 "$work/probe_network" > "$work/outside"
 for name in brokered view host; do
     "$sandboxctl" exec --quiet --policy "$work/$name.yaml" --chdir / -- "$work/probe_network" > "$work/inside"
