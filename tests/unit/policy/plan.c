@@ -176,9 +176,12 @@ Test(plan, policies_stay_read_only) {
 Test(plan, whole_tree) {
         FIXTURE;
         make_root(&f);
-        cr_assert_loads(&f,
-                        compile_text(&f, "files: { enforce: broker, read: [/srv], write: [/srv/data], deny: [/srv/data/a], hide: [/home], private: [/tmp],"
-                                         " replace: { /etc/app/conf: { content: x } } }\n"));
+        cr_assert_loads(
+                &f,
+                compile_text(
+                        &f,
+                        "files: { enforce: broker, read: [/srv], write: [/srv/data], deny: [/srv/data/a], hide: [/home], private: [/tmp],"
+                        " replace: { /etc/app/conf: { content: x } } }\n"));
         _cleanup_free_ char *text = view_text(&f);
         cr_expect_str_eq(text, "bind / rawx\nfile /etc/app/conf\ntmpfs /tmp raw\n");
         cr_expect(plan_match(f.plan, "/etc/app").state == MATCH_ANCESTOR);
