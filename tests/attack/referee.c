@@ -196,6 +196,18 @@ static void make(const struct place *place, const struct entry *entry) {
         close(fd);
 }
 
+/* Whether it is as it was; an attack may have been there again already. */
+static bool right(const struct place *place, const struct entry *entry, const struct stat *st) {
+        if (!S_ISREG(entry->st.st_mode))
+                return true;
+        bool is_right = st->st_mode == entry->st.st_mode && st->st_size == entry->st.st_size;
+        int fd = openat(place->fd, entry->name, O_RDONLY | O_NOFOLLOW);
+        for (int i = 0; i < ATTRIBUTES; i++)
+                is_right = is_right && (!entry->attributes[i] || fgetxattr(fd, attribute_names[i], NULL, 0) >= 0);
+        close(fd);
+        return is_right;
+}
+
 static bool known(const struct place *place, const char *name) {
         for (size_t i = 0; i < place->n; i++)
                 if (strcmp(place->entries[i].name, name) == 0)
@@ -222,6 +234,8 @@ static void restore(struct place *place) {
                         /* What it was made with stays what it is to be made with. */
                         entry->st.st_ino = st.st_ino;
                         entry->st.st_ctim = st.st_ctim;
+                        if (!right(place, entry, &st))
+                                entry->st.st_ctim.tv_nsec = -1;
                 }
         }
         if (fstat(place->fd, &st) == 0)
