@@ -1,6 +1,8 @@
 /*
  * race NAME[:WAY] MILLISECONDS FOLDER [PORT BINDPORT [ENOUGH]]: one race (race.h). Prints "wins N tries M", without what the referee sees; stops
  * early after ENOUGH wins, the referee's among them.
+ *
+ * race swap NAME[:WAY] FOLDER: what the referee runs, outside: swaps, where the way says so, until it is killed.
  */
 #include "race.h"
 
@@ -35,7 +37,6 @@ static void (*swap)(int which);
 
 static void *swapper(void *unused) {
         for (unsigned i = 1; !race_stop; i++) {
-                race_swap_second(i & 1);
                 swap(i & 1);
                 /* The call must also be seen to begin with the allowed one, however the CPUs are shared. */
                 if (i % 1024 == 0)
@@ -58,39 +59,56 @@ static const volatile uint64_t *open_score(void) {
         return score == MAP_FAILED ? &none : score;
 }
 
+static int swap_outside(const char *name) {
+        const char *colon = strchr(name, ':');
+        const struct way *way = find_way(colon ? colon + 1 : race_ways->name);
+        const struct race *race = find_race(name, strcspn(name, ":"));
+
+        if (!race || !way || !race->object || !way->outside)
+                return 0;
+        way->prepare(race->object);
+        swap = way->swap;
+        swapper(NULL);
+        return 0;
+}
+
 int main(int argc, char **argv) {
         uint64_t wins = 0, tries = 0, enough = argc > 6 ? strtoull(argv[6], NULL, 10) : UINT64_MAX;
+        bool outside = argc == 4 && strcmp(argv[1], "swap") == 0;
         pthread_t thread;
 
         if (argc < 4)
                 return 2;
+        race_folder = argv[3];
+        race_shared = mmap(NULL, sizeof(*race_shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (race_shared == MAP_FAILED)
+                attack_die("mmap");
+        if (outside)
+                return swap_outside(argv[2]);
         size_t length = strcspn(argv[1], ":");
         const struct race *race = find_race(argv[1], length);
         const struct way *way = argv[1][length] ? find_way(argv[1] + length + 1) : race_ways;
         if (!race || !way)
                 return 2;
-        race_folder = argv[3];
         race_port = argc > 4 ? atoi(argv[4]) : 0;
         race_bind_port = argc > 5 ? atoi(argv[5]) : 0;
-        race_shared = mmap(NULL, sizeof(*race_shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        if (race_shared == MAP_FAILED)
-                attack_die("mmap");
         swap = race->swap;
         if (race->object) {
                 way->prepare(race->object);
-                swap = swap ?: way->swap;
+                swap = way->outside ? NULL : swap ?: way->swap;
         }
         if (race->prepare)
                 race->prepare();
         const volatile uint64_t *score = open_score();
 
         uint64_t end = attack_now() + strtoull(argv[2], NULL, 10);
-        if (pthread_create(&thread, NULL, swapper, NULL) != 0)
+        if (swap && pthread_create(&thread, NULL, swapper, NULL) != 0)
                 attack_die("pthread_create");
         for (; attack_now() < end && wins + *score < enough; tries++)
                 wins += race->attempt();
         race_stop = true;
-        pthread_join(thread, NULL);
+        if (swap)
+                pthread_join(thread, NULL);
         printf("wins %llu tries %llu\n", (unsigned long long) wins, (unsigned long long) tries);
         return wins > 0;
 }

@@ -22,6 +22,7 @@ struct way {
         /* Sets race_shared->path to one that ends with, or leads to, `object` in FOLDER/a (or its like), and race_side. */
         void (*prepare)(const char *object);
         void (*swap)(int which); /* 0: to the allowed one */
+        bool outside;            /* the referee has it swapped outside of the sandbox */
 };
 
 struct race {

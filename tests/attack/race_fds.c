@@ -12,6 +12,7 @@ enum { NUMBER = 50 };
 static int fds[2];
 
 static void swap_number(int which) {
+        race_swap_second(which);
         dup2(fds[which], NUMBER);
 }
 

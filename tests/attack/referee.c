@@ -15,6 +15,7 @@
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 
@@ -281,6 +282,21 @@ static void open_score(const char *folder) {
         close(fd);
 }
 
+/* The race's own program, which is what the sandbox's command is after its `--`. */
+static pid_t swap_outside(char **argv) {
+        while (*argv && strcmp(*argv, "--") != 0)
+                argv++;
+        if (!argv[0] || !argv[1] || !argv[2] || !argv[3] || !argv[4])
+                return -1;
+        pid_t pid = fork();
+        if (pid == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                execl(argv[1], argv[1], "swap", argv[2], argv[4], NULL);
+                attack_die("%s", argv[1]);
+        }
+        return pid;
+}
+
 int main(int argc, char **argv) {
         static const char *const names[] = { "b", "r", "p" };
         char said[65536] = "";
@@ -304,6 +320,7 @@ int main(int argc, char **argv) {
                 attack_die("%s", argv[2]);
         }
         close(pipes[1]);
+        pid_t swapper = swap_outside(argv);
         struct pollfd polled[2] = { { .fd = pipes[0], .events = POLLIN }, { .fd = watcher, .events = POLLIN } };
         for (;;) {
                 /* A link count, or a flag, gives no event. */
@@ -318,6 +335,10 @@ int main(int argc, char **argv) {
         }
         if (waitpid(pid, &status, 0) != pid)
                 attack_die("waitpid");
+        if (swapper > 0) {
+                kill(swapper, SIGKILL);
+                waitpid(swapper, NULL, 0);
+        }
         look();
         said[n_said] = 0;
         char *line = strstr(said, "wins ");
