@@ -38,8 +38,8 @@ static void (*swap)(int which);
 static void *swapper(void *unused) {
         for (unsigned i = 1; !race_stop; i++) {
                 swap(i & 1);
-                /* The call must also be seen to begin with the allowed one, however the CPUs are shared. */
-                if (i % 1024 == 0)
+                /* The call must be seen to begin with the allowed one, and to go on with either, however the CPUs are shared. */
+                if (i % 1024 == 0 || i % 4099 == 0)
                         sched_yield();
         }
         swap(0);

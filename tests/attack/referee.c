@@ -216,17 +216,27 @@ static bool known(const struct place *place, const char *name) {
         return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
+/* Removes what wasn't there; returns whether there was anything. */
+static bool remove_unknown(const struct place *place) {
+        int fd = openat(place->fd, ".", O_RDONLY | O_DIRECTORY);
+        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+        bool any = false;
+
+        for (const struct dirent *d; dir && (d = readdir(dir));)
+                if (!known(place, d->d_name)) {
+                        remove_name(place->fd, d->d_name);
+                        any = true;
+                }
+        if (dir)
+                closedir(dir);
+        return any;
+}
+
 static void restore(struct place *place) {
         struct stat st;
 
         fchmod(place->fd, place->st.st_mode & 07777);
-        int fd = openat(place->fd, ".", O_RDONLY | O_DIRECTORY);
-        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-        for (const struct dirent *d; dir && (d = readdir(dir));)
-                if (!known(place, d->d_name))
-                        remove_name(place->fd, d->d_name);
-        if (dir)
-                closedir(dir);
+        remove_unknown(place);
         for (size_t i = 0; i < place->n; i++) {
                 struct entry *entry = place->entries + i;
                 if (fstatat(place->fd, entry->name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !same(&st, &entry->st))
@@ -241,6 +251,8 @@ static void restore(struct place *place) {
         }
         if (fstat(place->fd, &st) == 0)
                 place->st = st;
+        if (remove_unknown(place))
+                place->st.st_ctim.tv_nsec = -1;
 }
 
 static unsigned events(void) {
