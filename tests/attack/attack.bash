@@ -61,7 +61,7 @@ attack_policy() {
             echo "network:"
             echo "  mode: host"
             echo "  connect: [\"tcp:127.0.0.1:$port\", \"udp:127.0.0.1:$port\", \"unix:$ground/a/stream\", \"unix:$ground/a/dgram\"]"
-            echo "  bind: [\"tcp:127.0.0.1:$taken\", \"unix:$ground/a/own\", \"unix:$ground/a/taken\"]"
+            echo "  bind: [\"tcp:127.0.0.1:$taken\", \"unix:$ground/a/taken\"]"
         fi
     } > "$attack_policy"
     chmod 644 "$attack_policy"

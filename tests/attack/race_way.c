@@ -177,7 +177,10 @@ static void prepare_dotdot(const char *object) {
 }
 
 const struct way race_ways[] = {
-        { "text", prepare_byte, race_swap_byte },     { "link", prepare_link, swap_link },
-        { "folder", prepare_link_on_way, swap_link }, { "exchange", prepare_exchange, swap_exchange },
-        { "dotdot", prepare_dotdot, swap_dotdot, .outside = true },    {},
+        { "text", prepare_byte, race_swap_byte },
+        { "link", prepare_link, swap_link },
+        { "folder", prepare_link_on_way, swap_link },
+        { "exchange", prepare_exchange, swap_exchange },
+        { "dotdot", prepare_dotdot, swap_dotdot, .outside = true },
+        {},
 };

@@ -271,7 +271,7 @@ static void look(void) {
                 any = any || changed(&places[i]);
         if (!any)
                 return;
-        ++*score;
+        __atomic_fetch_add(score, 1, __ATOMIC_SEQ_CST);
         /* Once: an attack that goes on meanwhile is the next one's to see. */
         for (size_t i = 0; i < n_places; i++)
                 if (changed(&places[i]))
@@ -351,6 +351,8 @@ int main(int argc, char **argv) {
                 kill(swapper, SIGKILL);
                 waitpid(swapper, NULL, 0);
         }
+        /* What is on its way to the witness arrives. */
+        usleep(20000);
         look();
         said[n_said] = 0;
         char *line = strstr(said, "wins ");
