@@ -56,7 +56,8 @@ int resolve_name(struct call *call, int dirfd, const char *path, struct pin *ret
 /*
  * Rights belong to names, and a name is acted on through its pinned directory. So no directory may come under other rules between the
  * look at the name and the act on it: who makes, removes or renames names holds this lock from resolve to act, shared; a rename that
- * would change what the rules say of anything holds it alone. Nothing that can wait for other programs is done under it.
+ * would change what the rules say of anything holds it alone. Nothing that can wait for other programs is done under it, and
+ * readers go first: a file system that doesn't answer to one of them must not stop the others.
  */
 struct call *names_lock(struct call *call, bool alone); /* returns `call`, for _cleanup_(names_unlockp) */
 void names_unlock(struct call *call);

@@ -139,7 +139,7 @@ int worker_run(const struct worker_options *options) {
                 .wake = -1,
                 .root = { .lock = PTHREAD_MUTEX_INITIALIZER, .root = -1, .namespaces = { -1, -1, -1 } },
                 .low_port_lock = PTHREAD_MUTEX_INITIALIZER,
-                .names = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP,
+                .names = PTHREAD_RWLOCK_INITIALIZER,
                 .lock = PTHREAD_MUTEX_INITIALIZER,
                 .relief = PTHREAD_COND_INITIALIZER,
         };

@@ -171,6 +171,7 @@ static int add_node(struct view *v, const struct node *node) {
         case NODE_MASK: return view_mask(v, node->path);
         case NODE_PROC: return view_add_proc(v, node);
         case NODE_DEV: return view_add_dev(v, node);
+        case NODE_OVERLAY: return -EOPNOTSUPP;
         }
         return -EINVAL;
 }

@@ -245,14 +245,19 @@ static struct verdict open_or_create(struct call *call, const struct opening *o)
                 return verdict.kind == VERDICT_VALUE ? refuse_slash(call, o) : verdict;
 
         for (unsigned round = 0; round < CREATE_ROUNDS; round++) {
+                _cleanup_(names_unlockp) struct call *held = names_lock(call, false);
                 _cleanup_(pin_done) struct pin pin = PIN_INIT;
                 bool allowed;
                 int r = files_resolve(call, o->dirfd, o->path, flags, &pin);
 
                 if (r < 0)
                         return files_failed(call, &pin, r, false);
-                if (pin.fd >= 0)
+                if (pin.fd >= 0) {
+                        /* May wait, and needs no lock: what is pinned stays what the rules were asked of. */
+                        names_unlockp(&held);
+                        held = NULL;
                         return open_existing(call, o, &pin);
+                }
                 struct verdict refused = may_create(call, o, &pin, &allowed);
                 if (!allowed)
                         return refused;

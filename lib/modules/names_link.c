@@ -31,7 +31,8 @@ static bool decide(struct call *call, const struct pin *old, const struct pin *n
         bool source = old->outside ? nameless_writable(call, old) : name_writable(old);
         int same;
 
-        if (source && name_writable(new))
+        /* A directory is never linked; the kernel says why. */
+        if ((source || S_ISDIR(old->st.st_mode)) && name_writable(new))
                 return true;
         *ret_verdict = name_refuse_new(call, new, false);
         if (!ret_verdict->denied)
@@ -39,8 +40,6 @@ static bool decide(struct call *call, const struct pin *old, const struct pin *n
         same = name_same_mount(old->fd, new->parent);
         if (same <= 0)
                 *ret_verdict = verdict_error(same < 0 ? same : EXDEV);
-        else if (name_writable(new) && S_ISDIR(old->st.st_mode))
-                *ret_verdict = verdict_error(EPERM);
         else if (!source)
                 *ret_verdict = name_refuse(call, old);
         return false;

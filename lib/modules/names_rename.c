@@ -68,6 +68,15 @@ static bool decide(struct call *call, const struct pin *old, const struct pin *n
         return false;
 }
 
+/* One of them is mounted on. As whoever calls. */
+static int refuse_busy(const struct pin *old, const struct pin *new, unsigned flags, bool old_mounted) {
+        int r = name_refuse_mounted(old_mounted ? old : new);
+
+        if (r != -EBUSY || new->fd < 0 || (flags & RENAME_EXCHANGE) || name_is_directory(old) == name_is_directory(new))
+                return r;
+        return name_is_directory(old) ? -ENOTDIR : -EISDIR;
+}
+
 static int rename_pinned(struct call *call, const struct pin *old, const struct pin *new, unsigned flags) {
         int old_mounted = name_is_mounted_on(old), new_mounted = name_is_mounted_on(new), r;
 
@@ -84,10 +93,8 @@ static int rename_pinned(struct call *call, const struct pin *old, const struct 
         r = target_act_ids(call);
         if (r < 0)
                 return r;
-        if (old_mounted)
-                r = name_refuse_mounted(old);
-        else if (new_mounted)
-                r = name_refuse_mounted(new);
+        if (old_mounted || new_mounted)
+                r = refuse_busy(old, new, flags, old_mounted);
         else
                 r = syscall(__NR_renameat2, old->parent, old->name, new->parent, new->name, flags) < 0 ? -errno : 0;
         target_act_done(call);

@@ -5,6 +5,7 @@ load lib
 
 # connect is one: a Unix socket needs a rule in every mode.
 brokered='open|openat|openat2|creat|stat|fstat|lstat|newfstatat|statx|access|faccessat|faccessat2|readlink|readlinkat|execve|execveat|connect'
+brokered+='|mkdir|mkdirat|rmdir|mknod|mknodat|unlink|unlinkat|rename|renameat|renameat2|link|linkat|symlink|symlinkat|bind'
 
 # calls FILE: how many calls of those an strace -c counted. Its table: % time, seconds, usecs/call, calls, [errors,] name.
 calls() {

@@ -5,7 +5,8 @@
 set -eu
 
 sandboxctl=$1 probe_files=$2 probe_names=$3 probe_network=$4
-work=$(mktemp -d /var/tmp/probes.XXXXXX)
+# In the build folder: the policies have empty places of their own in /tmp and /var/tmp.
+work=$(mktemp -d "$PWD/probes.XXXXXX")
 trap 'chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
 cp "$probe_files" "$work/probe_files"
 cp "$probe_names" "$work/probe_names"
