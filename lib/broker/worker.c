@@ -111,6 +111,7 @@ static int prepare(struct worker *w) {
         w->protected_symlinks = read_flag(w, "sys/fs/protected_symlinks");
         w->unsafe_proceed = sys_unsafe("proceed");
         w->unsafe_names = sys_unsafe("names");
+        w->unsafe_match = sys_unsafe("match");
         w->trace_restricted = read_flag(w, "sys/kernel/yama/ptrace_scope");
         size_threads(w);
         /* One set of flags belongs to one listener. Kernels before 6.6 know none, and are slower. By value, not by pointer. */

@@ -13,6 +13,8 @@
 const char *race_folder;
 uint16_t race_port, race_bind_port;
 _Atomic bool race_stop;
+uint64_t race_reached;
+bool race_counts_reached;
 struct race_shared *race_shared;
 int race_side = -1;
 
@@ -109,6 +111,7 @@ int main(int argc, char **argv) {
         race_stop = true;
         if (swap)
                 pthread_join(thread, NULL);
-        printf("wins %llu tries %llu\n", (unsigned long long) wins, (unsigned long long) tries);
+        printf("wins %llu tries %llu\n", (unsigned long long) wins,
+               (unsigned long long) (race_counts_reached ? race_reached : tries));
         return wins > 0;
 }

@@ -40,6 +40,9 @@ extern const struct race race_open[], race_names[], race_meta[], race_fds[], rac
 extern const char *race_folder;
 extern uint16_t race_port, race_bind_port;
 extern _Atomic bool race_stop;
+/* Where an attempt is worth something only if it got somewhere: how many did, and that they alone are the tries. */
+extern uint64_t race_reached;
+extern bool race_counts_reached;
 
 /* Shared with children, so that it goes on being swapped while they execute. */
 struct race_shared {

@@ -185,12 +185,28 @@ static bool inside_forbidden(int fd) {
         return seen;
 }
 
+/* The kernel goes on with both, so that a swapped path leads into the forbidden directory: nothing is to be had there. Only what has got there is
+ * counted as a try; getcwd says so. */
+static bool reached_forbidden(void) {
+        char path[PATH_MAX], forbidden[PATH_MAX];
+
+        race_path(forbidden, "b");
+        if (!getcwd(path, sizeof(path)) || strcmp(path, forbidden) != 0)
+                return false;
+        race_reached++;
+        return true;
+}
+
+static void count_reached(void) {
+        race_counts_reached = true;
+}
+
 static bool try_chdir(void) {
         bool won;
 
         if (chdir(race_shared->path) < 0)
                 return false;
-        won = inside_forbidden(AT_FDCWD);
+        won = reached_forbidden() && inside_forbidden(AT_FDCWD);
         if (fchdir(race_side) < 0)
                 attack_die("fchdir");
         return won;
@@ -202,9 +218,7 @@ static bool try_open_directory(void) {
 
         if (fd < 0)
                 return false;
-        won = inside_forbidden(fd);
-        if (!won && fchdir(fd) == 0)
-                won = inside_forbidden(AT_FDCWD);
+        won = fchdir(fd) == 0 && reached_forbidden() && (inside_forbidden(fd) || inside_forbidden(AT_FDCWD));
         if (fchdir(race_side) < 0)
                 attack_die("fchdir");
         close(fd);
@@ -243,7 +257,7 @@ const struct race race_open[] = {
         { "open-truncate", "file", try_open_truncate },
         { "open-tmpfile", "", try_tmpfile },
         { "open-path", "file", try_open_path, prepare_inode },
-        { "open-directory", "", try_open_directory },
+        { "open-directory", "", try_open_directory, count_reached },
         { "stat", "file", try_stat, prepare_inode },
         { "lstat", "file", try_lstat, prepare_inode },
         { "newfstatat", "file", try_newfstatat, prepare_inode },
@@ -253,7 +267,7 @@ const struct race race_open[] = {
         { "faccessat2", "absent", try_faccessat2 },
         { "readlink", "link", try_readlink },
         { "readlinkat", "link", try_readlinkat },
-        { "chdir", "", try_chdir },
+        { "chdir", "", try_chdir, count_reached },
         { "cwd", NULL, try_open, prepare_cwd, swap_cwd },
         {},
 };
