@@ -217,6 +217,7 @@ struct worker {
         pthread_mutex_t low_port_lock;
         pthread_rwlock_t names; /* see resolve.h */
         bool unsafe_names;      /* FOR TESTS: sys_unsafe() */
+        bool unsafe_match;      /* FOR TESTS: sys_unsafe() */
 
         /* threads.c */
         pthread_mutex_t lock;

@@ -111,6 +111,8 @@ static uint64_t active_conditions(struct call *call) {
 }
 
 struct match call_match(struct call *call, const char *path) {
+        if (call_receiver(call)->worker->unsafe_match)
+                return (struct match) { .state = MATCH_GRANTED, .rights = RIGHT_READ | RIGHT_APPEND | RIGHT_WRITE | RIGHT_EXEC };
         return call->plan->n_conditions ? plan_match_when(call->plan, active_conditions(call), path) : plan_match(call->plan, path);
 }
 
