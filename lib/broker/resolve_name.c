@@ -64,7 +64,7 @@ static int look_up(struct call *call, const char *name, size_t length, struct pi
         ret->fd = openat(ret->parent, plain, O_PATH | O_NOFOLLOW | O_CLOEXEC);
         e = ret->fd < 0 && errno != ENOENT ? -errno : 0;
         /* Some file systems take longer names; nothing here does. */
-        if (e == 0 && length > NAME_MAX)
+        if (e == 0 && length > NAME_MAX && !ret->outside)
                 e = -ENAMETOOLONG;
         /* In a directory that is gone nothing is found, and nothing can be made. */
         if (e < 0 || ret->outside) {
@@ -101,6 +101,11 @@ int resolve_name(struct call *call, int dirfd, const char *path, struct pin *ret
 
         e = resolve_parent(call, dirfd, path, end == start ? 1 : start, ret);
         ret->special = special;
+        /* The right to search is asked for `.` and `..` as for any other name, and before the kernel sees that they are none. */
+        if (e >= 0 && special && end != start) {
+                _cleanup_close_ int fd = openat(ret->parent, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+                e = fd < 0 ? -errno : 0;
+        }
         if (e < 0)
                 pin_done(ret);
         if (e < 0 || special)
