@@ -6,6 +6,9 @@ load lib
 # connect is one: a Unix socket needs a rule in every mode.
 brokered='open|openat|openat2|creat|stat|fstat|lstat|newfstatat|statx|access|faccessat|faccessat2|readlink|readlinkat|execve|execveat|connect'
 brokered+='|mkdir|mkdirat|rmdir|mknod|mknodat|unlink|unlinkat|rename|renameat|renameat2|link|linkat|symlink|symlinkat|bind'
+brokered+='|chmod|fchmod|fchmodat|fchmodat2|chown|lchown|fchown|fchownat|utime|utimes|futimesat|utimensat|setxattr|lsetxattr|fsetxattr|setxattrat'
+brokered+='|getxattr|lgetxattr|getxattrat|listxattr|llistxattr|listxattrat|removexattr|lremovexattr|fremovexattr|removexattrat'
+brokered+='|statfs|truncate|chdir|getdents|getdents64|inotify_add_watch'
 
 # calls FILE: how many calls of those an strace -c counted. Its table: % time, seconds, usecs/call, calls, [errors,] name.
 calls() {
