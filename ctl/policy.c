@@ -107,7 +107,7 @@ static int load(const struct words *w, const char *word, struct policy **ret, st
 }
 
 /* As `exec` would go on, up to where something would be started. */
-static int compile(const struct policy *policy, struct policy_report *report) {
+static int compile(const struct policy *policy, struct plan **ret, struct policy_report *report) {
         _cleanup_(request_done) struct policy_request request = {};
         _cleanup_(plan_freep) struct plan *plan = NULL;
         struct filter filter = {};
@@ -121,6 +121,8 @@ static int compile(const struct policy *policy, struct policy_report *report) {
         if (r >= 0)
                 r = modules_compile(plan, &filter, &claims, &n_claims, report);
         filter_done(&filter);
+        if (r >= 0)
+                *ret = TAKE_PTR(plan);
         return r;
 }
 
@@ -140,15 +142,30 @@ static struct json_object *message_json(const struct policy_message *m) {
         return o;
 }
 
-static struct json_object *report_json(const char *word, const struct policy_report *report) {
+static struct json_object *report_json(const char *word, const struct plan *plan, const struct policy_report *report) {
         struct json_object *o = json_object_new_object(), *messages = json_object_new_array();
 
         json_object_object_add(o, "policy", json_object_new_string(word));
         json_object_object_add(o, "errors", json_object_new_int64(report->n_errors));
+        if (plan) {
+                json_object_object_add(o, "files-brokered", json_object_new_boolean(plan->files_brokered));
+                if (plan->brokered_why)
+                        json_object_object_add(o, "brokered-why", json_object_new_string(plan->brokered_why));
+        }
         for (size_t i = 0; i < report->n; i++)
                 json_object_array_add(messages, message_json(report->messages + i));
         json_object_object_add(o, "messages", messages);
         return o;
+}
+
+/* What sends all path calls to the broker: it costs each of them a notification. */
+static void print_why(const struct plan *plan) {
+        _cleanup_free_ char *file = str_escape(plan->brokered_at.file);
+
+        printf("  the broker answers all path calls: %s (%s", plan->brokered_why, file ? file : "");
+        if (plan->brokered_at.line > 0)
+                printf(":%u", plan->brokered_at.line);
+        puts(")");
 }
 
 static void print_json(struct json_object *o) {
@@ -158,20 +175,23 @@ static void print_json(struct json_object *o) {
 
 static int check_one(const struct words *w, const char *word, struct json_object *all) {
         _cleanup_(policy_freep) struct policy *policy = NULL;
+        _cleanup_(plan_freep) struct plan *plan = NULL;
         struct policy_report report = {};
         _cleanup_free_ char *escaped = str_escape(word);
         int r = load(w, word, &policy, &report);
 
         if (r >= 0)
-                r = compile(policy, &report);
+                r = compile(policy, &plan, &report);
         if (r < 0 && report.n_errors == 0)
                 policy_report_add(&report, false, (struct place) { .file = word }, "%s", strerror(-r));
         if (all)
-                json_object_array_add(all, report_json(word, &report));
+                json_object_array_add(all, report_json(word, plan, &report));
         else {
                 policy_report_print(&report, stderr);
                 if (report.n_errors == 0)
                         printf("%s: in order\n", escaped ? escaped : "");
+                if (plan && plan->brokered_why)
+                        print_why(plan);
         }
         r = report.n_errors > 0;
         policy_report_done(&report);

@@ -115,6 +115,9 @@ struct receiver {
         int own_fds;                   /* O_PATH of the thread's own /proc/thread-self/fd: outlives the chroot */
         pid_t tgid_inside, tid_inside; /* 0: not asked yet; of this call */
 
+        uint64_t conditions; /* of the plan: which hold for the caller; of this call */
+        bool conditions_known;
+
         struct credentials credentials; /* the thread's own at present */
         mode_t umask;                   /* the thread's own at present */
 
@@ -210,6 +213,8 @@ struct worker {
         cpu_set_t all_cpus;
         unsigned all_cpus_count;
         pthread_mutex_t low_port_lock;
+        pthread_rwlock_t names; /* see resolve.h */
+        bool unsafe_names;      /* FOR TESTS: sys_unsafe() */
 
         /* threads.c */
         pthread_mutex_t lock;

@@ -101,6 +101,7 @@ static void serve(struct receiver *r) {
         call->why = NULL;
         call->remedy = NULL;
         r->tgid_inside = r->tid_inside = 0;
+        r->conditions_known = false;
 
         struct verdict verdict = decide(r);
         struct reply_result result = reply_send(r, &verdict);

@@ -76,6 +76,20 @@ int proc_check_open(struct receiver *r, const struct pin *pin) {
         return pid > 0 && pid != tgid && name && strcmp(name, "/mem") == 0 ? -EACCES : 0;
 }
 
+bool pin_own_fds(struct call *call, const struct pin *pin) {
+        struct receiver *r = call_receiver(call);
+        char within[PATH_MAX], own[64];
+        struct statx stx;
+
+        if (pin->outside || !S_ISDIR(pin->st.st_mode) || !root_is_proc(r, pin->st.st_dev))
+                return false;
+        if (statx(pin->fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &stx) < 0 || root_proc_path(r, stx.stx_mnt_id, pin->path, within) < 0)
+                return false;
+        const char *name = strrchr(within, '/');
+        snprintf(own, sizeof(own), "/%d/", target_tgid_inside(call));
+        return name && strcmp(name, "/fd") == 0 && strncmp(within, own, strlen(own)) == 0;
+}
+
 int proc_link_kind(struct receiver *r, int link, const char *path, uint64_t mount_id, const char *name, struct proc_place *ret) {
         char within[PATH_MAX];
         struct statfs fs;

@@ -90,17 +90,37 @@ int locate(struct receiver *r, int fd, char *path, uint64_t *ret_mount_id) {
 
 /* ---- the plan ---- */
 
+/* Which conditions hold for the program that the caller runs: it can't become another while its call waits. A caller that can't be looked at has
+ * everything taken away. */
+static uint64_t active_conditions(struct call *call) {
+        const struct plan *plan = call->plan;
+        struct receiver *r = call_receiver(call);
+        uint64_t active = 0;
+        struct stat st;
+
+        if (r->conditions_known)
+                return r->conditions;
+        _cleanup_close_ int exe = target_open_proc(call, "exe", O_PATH);
+        bool seen = exe >= 0 && fstat(exe, &st) >= 0;
+        for (size_t i = 0; i < plan->n_conditions; i++)
+                if (!seen || (plan->conditions[i].dev == st.st_dev && plan->conditions[i].ino == st.st_ino))
+                        active |= UINT64_C(1) << i;
+        r->conditions = active;
+        r->conditions_known = true;
+        return active;
+}
+
 struct match call_match(struct call *call, const char *path) {
-        return plan_match(call->plan, path);
+        return call->plan->n_conditions ? plan_match_when(call->plan, active_conditions(call), path) : plan_match(call->plan, path);
 }
 
 static bool parent_denied(struct call *call, char *path) {
         char *slash = strrchr(path, '/');
 
         if (!slash || slash == path)
-                return call_match(call, "/").state == MATCH_DENIED;
+                return match_closes(call_match(call, "/"));
         *slash = 0;
-        bool denied = call_match(call, path).state == MATCH_DENIED;
+        bool denied = match_closes(call_match(call, path));
         *slash = '/';
         return denied;
 }
@@ -117,6 +137,7 @@ int pin_match(struct call *call, struct pin *pin, enum where where, unsigned fla
         if (where != WHERE_INSIDE) {
                 /* No rule can name it. */
                 pin->outside = true;
+                pin->deleted = where == WHERE_DELETED;
                 pin->match = (struct match) { .state = MATCH_DENIED };
                 return 0;
         }
@@ -127,6 +148,8 @@ int pin_match(struct call *call, struct pin *pin, enum where where, unsigned fla
                         return e;
         }
         pin->match = call_match(call, pin->path);
+        if (pin->fd >= 0)
+                pin->match = match_object(pin->match, S_ISDIR(pin->st.st_mode));
         if (pin->match.state == MATCH_HIDDEN) {
                 pin->fd = fd_close(pin->fd);
                 return flags & RESOLVE_PARENT && pin->parent >= 0 ? 0 : -ENOENT;
@@ -146,7 +169,7 @@ void pin_done(struct pin *pin) {
 static void pin_init(struct pin *pin) {
         pin->fd = pin->parent = -1;
         pin->name[0] = pin->path[0] = 0;
-        pin->magic = pin->outside = false;
+        pin->special = pin->magic = pin->outside = pin->deleted = false;
         pin->match = (struct match) {};
 }
 
@@ -204,7 +227,8 @@ static int resolve_fast(struct call *call, int start, const char *path, unsigned
                               RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | resolve_flags(flags));
         if (ret->fd < 0) {
                 e = -errno;
-                if (!absolute || e == -ELOOP || e == -EAGAIN || (e == -ENOENT && (flags & RESOLVE_PARENT)))
+                /* Not a directory on the way: whether that may be told depends on what it is. */
+                if (!absolute || e == -ELOOP || e == -EAGAIN || e == -ENOTDIR || (e == -ENOENT && (flags & RESOLVE_PARENT)))
                         return -ELOOP;
                 strcpy(ret->path, "/");
                 if (path_append(ret->path, path, strlen(path)) < 0)

@@ -84,6 +84,16 @@ static int fail(struct walk *w, const char *name, size_t length, int error) {
         return pin->match.state == MATCH_HIDDEN ? -ENOENT : error;
 }
 
+/* The same of a name that was found to be no directory. */
+static int fail_object(struct walk *w, const char *name, int error) {
+        int e = fail(w, name, strlen(name), error);
+
+        if (w->where != WHERE_INSIDE)
+                return e;
+        w->pin->match = match_object(w->pin->match, false);
+        return w->pin->match.state == MATCH_HIDDEN ? -ENOENT : e;
+}
+
 /* May anything be looked up in `at`? Hidden directories aren't there, and denied ones aren't gone through. */
 static int check_through(struct walk *w) {
         if (w->where == WHERE_FOREIGN) {
@@ -190,7 +200,7 @@ static int follow(struct walk *w, int link, const struct stat *st, const char *n
         struct proc_place place;
         int kind, e;
 
-        e = fail(w, name, strlen(name), 0);
+        e = fail_object(w, name, 0);
         if (e < 0)
                 return e;
         if (w->pin->match.state == MATCH_DENIED && w->where == WHERE_INSIDE)
@@ -332,6 +342,10 @@ static int finish(struct walk *w, int fd, const char *name, bool slash) {
 static int step_last(struct walk *w, const char *name, bool slash) {
         struct stat st;
 
+        if (slash && (w->flags & RESOLVE_CREATE)) {
+                int e = step_stay(w);
+                return e < 0 ? e : fail(w, name, strlen(name), -EISDIR);
+        }
         _cleanup_close_ int fd = openat(w->at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0) {
                 if (errno == ENOENT && (w->flags & RESOLVE_PARENT))
@@ -343,7 +357,7 @@ static int step_last(struct walk *w, const char *name, bool slash) {
         if (S_ISLNK(st.st_mode) && (slash || (w->flags & RESOLVE_FOLLOW)))
                 return follow(w, fd, &st, name, true);
         if (slash && !S_ISDIR(st.st_mode))
-                return fail(w, name, strlen(name), -ENOTDIR);
+                return fail_object(w, name, -ENOTDIR);
         return finish(w, TAKE_FD(fd), name, slash);
 }
 
@@ -358,13 +372,13 @@ static int step_down(struct walk *w, const char *name) {
         if (S_ISLNK(st.st_mode))
                 return follow(w, fd, &st, name, false);
         if (!S_ISDIR(st.st_mode))
-                return fail(w, name, strlen(name), -ENOTDIR);
+                return fail_object(w, name, -ENOTDIR);
         return descend(w, TAKE_FD(fd), name);
 }
 
 /* Returns 1 at the end of the path. */
 static int step(struct walk *w) {
-        char name[NAME_MAX + 1];
+        char name[PATH_MAX + 1]; /* one that is too long by itself is the file system's to refuse, after all that the kernel looks at first */
         int e;
 
         size_t skip = strspn(w->rest, "/");
@@ -380,7 +394,7 @@ static int step(struct walk *w) {
                 return e;
 
         size_t n = strcspn(w->rest, "/");
-        if (n > NAME_MAX)
+        if (n >= sizeof(name))
                 return -ENAMETOOLONG;
         memcpy(name, w->rest, n);
         name[n] = 0;

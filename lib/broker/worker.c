@@ -122,6 +122,7 @@ static int prepare(struct worker *w) {
                 return r;
         w->protected_symlinks = read_flag(w, "sys/fs/protected_symlinks");
         w->unsafe_proceed = sys_unsafe("proceed");
+        w->unsafe_names = sys_unsafe("names");
         w->trace_restricted = read_flag(w, "sys/kernel/yama/ptrace_scope");
         raise_file_limit();
         size_threads(w);
@@ -151,6 +152,7 @@ int worker_run(const struct worker_options *options) {
                 .wake = -1,
                 .root = { .lock = PTHREAD_MUTEX_INITIALIZER, .root = -1, .namespaces = { -1, -1, -1 } },
                 .low_port_lock = PTHREAD_MUTEX_INITIALIZER,
+                .names = PTHREAD_RWLOCK_INITIALIZER,
                 .lock = PTHREAD_MUTEX_INITIALIZER,
                 .relief = PTHREAD_COND_INITIALIZER,
         };

@@ -122,6 +122,7 @@ static uint64_t access_of_rights(unsigned rights) {
 static uint64_t access_of_node(const struct node *node) {
         switch (node->kind) {
         case NODE_DIR: return LANDLOCK_ACCESS_FS_READ_DIR;
+        case NODE_OVERLAY:
         case NODE_BIND: return access_of_rights(node->rights);
         case NODE_TMPFS: return FS_READ | FS_WRITE | (node->rights & RIGHT_EXEC ? LANDLOCK_ACCESS_FS_EXECUTE : 0);
         case NODE_FILE: return LANDLOCK_ACCESS_FS_READ_FILE;

@@ -52,7 +52,9 @@ static bool hidden(struct listing *l, const struct entry *e) {
         if (n > NAME_MAX)
                 return true;
         memcpy(l->path + l->prefix, e->name, n + 1);
-        return call_match(l->call, l->path).state == MATCH_HIDDEN;
+        enum match_state state = call_match(l->call, l->path).state;
+        /* Of a denied directory that something is granted in, only that is listed. */
+        return state == MATCH_HIDDEN || (state == MATCH_DENIED && match_closes(l->dir.match));
 }
 
 /* On this architecture an entry of old is as long as one of now: only its name comes one byte earlier, and its type last. */

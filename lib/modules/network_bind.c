@@ -1,5 +1,5 @@
 /*
- * bind and listen on the host's network.
+ * bind and listen: on the host's network, and to names in the file system.
  */
 #include <fcntl.h>
 #include <linux/netlink.h>
@@ -7,11 +7,14 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "names.h"
 #include "network.h"
 #include "worker.h"
 
 static bool allowed(struct call *call, const struct endpoint *e, const struct sockaddr *as, socklen_t size, const struct pin *pin,
                     struct verdict *ret_verdict) {
+        if (call->plan->policy->network.mode != NETWORK_HOST)
+                return true;
         struct net_match match =
                 plan_match_address(call->plan, NET_BIND, endpoint_protocol(e), as, size, pin ? pin->path : NULL, pin && pin->match.own);
 
@@ -62,24 +65,110 @@ static struct verdict bind_inet(struct call *call, const struct endpoint *e, str
                         return verdict;
         }
         r = bind_as_caller(call, e, a);
-        if (r == -EACCES && is_low_port_rule(call->plan, address_port(a)))
+        if (r == -EACCES && call->plan->policy->network.mode == NETWORK_HOST && is_low_port_rule(call->plan, address_port(a)))
                 r = worker_bind_low_port(call, e->fd, &a->storage, a->size);
         return r < 0 ? verdict_from(r) : verdict_value(0);
 }
 
 /* ---- Unix ---- */
 
+/* May a program in the sandbox put another object in place of this one? */
+static bool exchangeable(struct call *call, const char *path) {
+        struct match match = call_match(call, path);
+        struct statx stx;
+
+        if (match.state != MATCH_GRANTED || !(match.rights & RIGHT_WRITE))
+                return false;
+        return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &stx) < 0 || !(stx.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
+static bool same_object(int fd, const char *path) {
+        struct stat a, b;
+
+        return fstat(fd, &a) >= 0 && lstat(path, &b) >= 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* Whether the kernel, should it walk the caller's string from `cwd`, would come to the pinned parent for sure: the string is the resolved path but for
+ * `.` and slashes, and nobody in the sandbox can exchange a directory on the way. */
+static bool leads_straight(struct call *call, int cwd, const char *string, const struct pin *pin) {
+        char path[PATH_MAX + 1], *end = path + strlen(pin->path);
+        const char *p = string + strlen(string);
+
+        strcpy(path, pin->path);
+        /* From the end, component by component. */
+        for (bool last = true; p > string; last = false) {
+                const char *stop = p;
+                while (p > string && p[-1] != '/')
+                        p--;
+                size_t n = stop - p;
+                if (n > 0 && !(n == 1 && p[0] == '.')) {
+                        if (!last && exchangeable(call, path))
+                                return false;
+                        if ((size_t) (end - path) < n + 1 || memcmp(end - n, p, n) != 0 || end[-n - 1] != '/')
+                                return false;
+                        end -= n + 1;
+                        *end = 0;
+                } else if (last)
+                        return false;
+                while (p > string && p[-1] == '/')
+                        p--;
+        }
+        return string[0] == '/' ? path[0] == 0 : same_object(cwd, path[0] ? path : "/");
+}
+
+/*
+ * getsockname shows the string by which a socket was bound. Where it leads to the pinned directory for sure, the kernel is given the caller's
+ * own; else the last component alone, in that directory.
+ */
+static struct verdict bind_name(struct call *call, const struct endpoint *e, struct address *a) {
+        struct address short_form = ADDRESS_INIT;
+        int r;
+
+        _cleanup_close_ int cwd = target_cwd(call);
+        if (cwd < 0)
+                return verdict_from(cwd);
+        bool whole = leads_straight(call, cwd, call->path, &a->pin);
+        if (fchdir(whole ? cwd : a->pin.parent) < 0)
+                return verdict_error(errno);
+        short_form.un.sun_family = AF_UNIX;
+        short_form.size = offsetof(struct sockaddr_un, sun_path) +
+                          snprintf(short_form.un.sun_path, sizeof(short_form.un.sun_path), "%s", a->pin.name) + 1;
+        if (short_form.size > sizeof(short_form.un))
+                short_form.size = sizeof(short_form.un);
+        r = bind_as_caller(call, e, whole ? a : &short_form);
+        return r < 0 ? verdict_from(r) : verdict_value(0);
+}
+
+/* The broker alone decides on names: the kernel must not walk the string again where the way could be another by now. */
+static struct verdict bind_unix_brokered(struct call *call, const struct endpoint *e, struct address *a) {
+        _cleanup_(names_unlockp) struct call *held = names_lock(call, false);
+        struct verdict verdict;
+        int r;
+
+        r = address_resolve_name(call, a);
+        if (r < 0)
+                return files_failed(call, &a->pin, r, false);
+        if (a->pin.special)
+                return verdict_error(EADDRINUSE);
+        if (!allowed(call, e, &a->any, a->size, &a->pin, &verdict))
+                return verdict;
+        if (name_writable(&a->pin))
+                return bind_name(call, e, a);
+        verdict = name_refuse_new(call, &a->pin, false);
+        return verdict.error == EEXIST ? verdict_error(EADDRINUSE) : verdict;
+}
+
 static struct verdict bind_unix_path(struct call *call, const struct endpoint *e, struct address *a) {
         struct verdict verdict;
         int r;
 
+        if (call->plan->files_brokered)
+                return bind_unix_brokered(call, e, a);
         r = address_resolve(call, a, RESOLVE_PARENT);
         if (r < 0)
                 return files_failed(call, &a->pin, r, false);
         if (!allowed(call, e, &a->any, a->size, &a->pin, &verdict))
                 return verdict;
-        if (call->plan->files_brokered && (a->pin.match.state != MATCH_GRANTED || !(a->pin.match.rights & RIGHT_WRITE)))
-                return files_refuse(call, &a->pin.match, EACCES, "write");
 
         /* getsockname has to show the caller's own string, so that the kernel walks our copy of it, from the caller's cwd in the caller's root.
          * A swapped symlink could lead this walk only to where the view lets the caller write anyway. */
@@ -137,8 +226,8 @@ struct verdict handle_bind(struct call *call) {
         _cleanup_(address_done) struct address a = ADDRESS_INIT;
         int r;
 
-        if (call->plan->policy->network.mode != NETWORK_HOST)
-                /* proceed: no memory was looked at; the network is the sandbox's own. */
+        if (call->plan->policy->network.mode != NETWORK_HOST && !call->plan->files_brokered)
+                /* proceed: no memory was looked at; the network is the sandbox's own, and the view holds the names of Unix sockets. */
                 return verdict_registers();
         r = endpoint_get(call, CALL_INT(call, 0), &e);
         if (r < 0)

@@ -6,19 +6,18 @@
 
 #include "str.h"
 
-/* Braces are multiplied out when a pattern is compiled; matching then walks states over the components of the path, one bit each, so that
- * `**` costs no backtracking over components. */
+/* Braces are multiplied out before a pattern is compiled. Matching walks states over the components, one bit each, so that `**` costs no
+ * backtracking over them; most paths are told apart by the literal beginning alone. */
 #define COMPONENTS_MAX 62
 #define ALTERNATIVES_MAX 64
 
-struct alternative {
-        const char *components[COMPONENTS_MAX];
-        size_t n;
-};
-
 struct glob {
-        struct alternative **alternatives;
+        char *prefix; /* the literal components at the beginning, unescaped: "/a/b", or "" */
+        size_t prefix_length;
+        size_t literal; /* their number */
         size_t n;
+        uint64_t any; /* which of the components are `**` */
+        const char *components[COMPONENTS_MAX];
 };
 
 static bool special(char c) {
@@ -192,20 +191,8 @@ int glob_rank_compare(const struct glob_rank *a, const struct glob_rank *b) {
 
 /* ---- Compiling ---- */
 
-static int add_alternative(struct arena *arena, struct glob *glob, char *text) {
-        struct alternative *a = arena_alloc(arena, sizeof(*a));
-        struct alternative **slot = arena_push(arena, &glob->alternatives, &glob->n, sizeof(*slot));
-
-        if (!a || !slot)
-                return -1;
-        *slot = a;
-        for (char *save, *c = strtok_r(text, "/", &save); c && a->n < COMPONENTS_MAX; c = strtok_r(NULL, "/", &save))
-                a->components[a->n++] = c;
-        return 0;
-}
-
 /* Replaces the first { } at or after `from` by each of its alternatives, and goes on with each. */
-static int multiply(struct arena *arena, struct glob *glob, char *text, size_t from) {
+static int multiply(struct arena *arena, char *text, size_t from, char ***texts, size_t *n) {
         char *open = text + from;
 
         for (; *open && *open != '{'; open++) {
@@ -214,8 +201,12 @@ static int multiply(struct arena *arena, struct glob *glob, char *text, size_t f
                 else if (*open == '[')
                         open = (char *) bracket_end(open) - 1;
         }
-        if (!*open)
-                return add_alternative(arena, glob, text);
+        if (!*open) {
+                char **slot = arena_push(arena, texts, n, sizeof(*slot));
+                if (slot)
+                        *slot = text;
+                return slot ? 0 : -1;
+        }
 
         char *close = open;
         while (*close != '}')
@@ -230,18 +221,65 @@ static int multiply(struct arena *arena, struct glob *glob, char *text, size_t f
                 char *to = mempcpy(copy, text, open - text);
                 to = mempcpy(to, item, end - item);
                 strcpy(to, close + 1);
-                if (multiply(arena, glob, copy, to - copy) < 0)
+                if (multiply(arena, copy, to - copy, texts, n) < 0)
                         return -1;
                 item = end + 1;
         }
         return 0;
 }
 
+char **glob_expand(struct arena *arena, const char *pattern, size_t *ret_n) {
+        char *copy = arena_strdup(arena, pattern), **texts = NULL;
+        size_t n = 0;
+
+        if (!copy || multiply(arena, copy, 0, &texts, &n) < 0)
+                return NULL;
+        *ret_n = n;
+        return texts;
+}
+
+size_t glob_literal_length(const char *pattern) {
+        size_t length = 0;
+
+        for (size_t end = 0; pattern[length]; length = end) {
+                bool literal = true;
+                for (end = length + 1; pattern[end] && pattern[end] != '/'; end++) {
+                        literal = literal && !special(pattern[end]);
+                        if (pattern[end] == '\\' && pattern[end + 1])
+                                end++;
+                }
+                if (!literal)
+                        break;
+        }
+        return length;
+}
+
 const struct glob *glob_new(struct arena *arena, const char *pattern) {
         struct glob *glob = arena_alloc(arena, sizeof(*glob));
         char *copy = arena_strdup(arena, pattern);
 
-        return glob && copy && multiply(arena, glob, copy, 0) >= 0 ? glob : NULL;
+        if (!glob || !copy)
+                return NULL;
+        /* An empty alternative of { } leaves two slashes. */
+        for (char *save, *c = strtok_r(copy, "/", &save); c && glob->n < COMPONENTS_MAX; c = strtok_r(NULL, "/", &save)) {
+                if (strcmp(c, "**") == 0)
+                        glob->any |= UINT64_C(1) << glob->n;
+                if (glob->literal == glob->n && glob_literal(c))
+                        glob->literal++;
+                glob->components[glob->n++] = c;
+        }
+        char *to = glob->prefix = arena_alloc(arena, strlen(pattern) + 2);
+        if (!to)
+                return NULL;
+        for (size_t i = 0; i < glob->literal; i++) {
+                char *name = glob_unescape(arena, glob->components[i]);
+                if (!name)
+                        return NULL;
+                *to++ = '/';
+                to = stpcpy(to, name);
+        }
+        glob->prefix_length = to - glob->prefix;
+        return glob;
 }
 
 /* ---- Matching ---- */
@@ -317,40 +355,56 @@ static bool component_match(const char *p, const char *s, size_t length) {
 }
 
 /* A `**` may stand for nothing: the state after it is reached for free. */
-static uint64_t skip_any(const struct alternative *a, uint64_t states) {
-        for (size_t i = 0; i < a->n; i++)
-                if ((states & UINT64_C(1) << i) && strcmp(a->components[i], "**") == 0)
-                        states |= UINT64_C(1) << (i + 1);
+static uint64_t skip_any(const struct glob *glob, uint64_t states) {
+        for (uint64_t any = states & glob->any; any; any &= any - 1) {
+                uint64_t next = (any & -any) << 1;
+                states |= next;
+                any |= next & glob->any;
+        }
         return states;
 }
 
-static unsigned alternative_match(const struct alternative *a, const char *path) {
-        uint64_t end = UINT64_C(1) << a->n, states = skip_any(a, 1);
+static uint64_t step(const struct glob *glob, uint64_t states, const char *name, size_t length) {
+        uint64_t next = states & glob->any;
 
-        for (const char *p = path; states && !(states & end);) {
+        for (uint64_t rest = states & ~glob->any; rest; rest &= rest - 1)
+                if (component_match(glob->components[__builtin_ctzll(rest)], name, length))
+                        next |= (rest & -rest) << 1;
+        return skip_any(glob, next);
+}
+
+/* The path ends within the literal beginning. */
+static uint64_t states_above(const struct glob *glob, const char *path) {
+        size_t length = strlen(path), n = 0;
+
+        if (length == 1)
+                return 1;
+        if (length > glob->prefix_length || memcmp(path, glob->prefix, length) != 0 || glob->prefix[length] != '/')
+                return 0;
+        for (const char *p = path; *p; p++)
+                n += *p == '/';
+        return UINT64_C(1) << n;
+}
+
+uint64_t glob_states(const struct glob *glob, const char *path) {
+        uint64_t end = UINT64_C(1) << glob->n, states = skip_any(glob, UINT64_C(1) << glob->literal);
+        const char *p = path + glob->prefix_length;
+
+        if (strncmp(path, glob->prefix, glob->prefix_length) != 0 || (*p != '/' && *p != 0))
+                return states_above(glob, path);
+        while (states && !(states & end)) {
                 p += strspn(p, "/");
                 size_t n = strcspn(p, "/");
                 if (n == 0)
                         break;
-                uint64_t next = 0;
-                for (size_t i = 0; i < a->n; i++) {
-                        if (!(states & UINT64_C(1) << i))
-                                continue;
-                        if (strcmp(a->components[i], "**") == 0)
-                                next |= UINT64_C(1) << i;
-                        else if (component_match(a->components[i], p, n))
-                                next |= UINT64_C(1) << (i + 1);
-                }
-                states = skip_any(a, next);
+                states = step(glob, states, p, n);
                 p += n;
         }
-        return states & end ? GLOB_MATCHES | GLOB_ABOVE : states ? GLOB_ABOVE : 0;
+        return states & end ? GLOB_ALL : states;
 }
 
 unsigned glob_match(const struct glob *glob, const char *path) {
-        unsigned result = 0;
+        uint64_t states = glob_states(glob, path);
 
-        for (size_t i = 0; i < glob->n; i++)
-                result |= alternative_match(glob->alternatives[i], path);
-        return result;
+        return states == GLOB_ALL ? GLOB_MATCHES | GLOB_ABOVE : states ? GLOB_ABOVE : 0;
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "arena.h"
 
@@ -30,9 +31,20 @@ char *glob_unescape(struct arena *arena, const char *pattern);
 struct strbuf;
 void glob_escape(struct strbuf *out, const char *text);
 
-/* Compiles a normalised pattern; NULL: out of memory. */
+/* The patterns without { } that one stands for; NULL: out of memory. */
+char **glob_expand(struct arena *arena, const char *pattern, size_t *ret_n);
+/* The length of the components without wildcards with which a pattern without { } begins; 0 where there is none. */
+size_t glob_literal_length(const char *pattern);
+
+/* Compiles a normalised pattern without { }; NULL: out of memory. */
 const struct glob *glob_new(struct arena *arena, const char *pattern);
 unsigned glob_match(const struct glob *glob, const char *path);
+
+#define GLOB_ALL UINT64_MAX
+
+/* What the pattern can still match below the path: 0 is nothing, GLOB_ALL everything; and where the bits of one path have all those of another,
+ * whatever is matched below the other is matched below the one. */
+uint64_t glob_states(const struct glob *glob, const char *path);
 struct glob_rank glob_rank(const char *pattern);
 /* > 0: a is more specific. */
 int glob_rank_compare(const struct glob_rank *a, const struct glob_rank *b);

@@ -41,7 +41,7 @@ static const struct key top_keys[] = {
         { "mounts", NULL, "mount(2) is refused inside" },
         { "limits", section_limits },
         { "syscalls", section_syscalls },
-        { "rules", NULL, "rules that depend on the program come later; system call rules stand in `syscalls`" },
+        { "rules", section_rules },
         { "audit", section_audit },
         { "on-broker-loss", section_on_broker_loss },
         { "tests", NULL, "keep them in a file of their own until then" },

@@ -97,6 +97,7 @@ int value_time(struct loader *l, const struct yaml_node *node, const char *what,
 
 /* ---- the sections ---- */
 
+int section_rules(struct loader *l, const struct yaml_node *node);
 int section_files(struct loader *l, const struct yaml_node *node);
 int section_network(struct loader *l, const struct yaml_node *node);
 int section_environment(struct loader *l, const struct yaml_node *node);

@@ -9,20 +9,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fd.h"
 #include "str.h"
 #include "tree.h"
 
-#define REPLACE_MAX (16U << 20)
-
-/* The path of a rule, escaped, for a message; free it. */
-static char *shown(const char *path) {
+char *shown(const char *path) {
         char *text = str_escape(path);
 
         return text ? text : strdup("?");
 }
 
-static unsigned rule_rights(const struct file_rule *rule) {
+unsigned rule_rights(const struct file_rule *rule) {
         switch (rule->kind) {
         case FILE_READ:
         case FILE_REPLACE: return RIGHT_READ;
@@ -52,6 +48,14 @@ void grant_add(struct tree_node *node, const struct file_rule *rule, unsigned ri
 void grant_link(struct tree_node *node, void *rule) {
         node->link_shown = true;
         node->link = rule;
+}
+
+bool path_below(const char *path, const char *folder) {
+        size_t n = strlen(folder);
+
+        if (n == 1)
+                return path[1] != 0;
+        return strncmp(path, folder, n) == 0 && path[n] == '/';
 }
 
 /* ---- The sandbox's own: /proc and /dev ---- */
@@ -92,79 +96,9 @@ static int add_built_in(struct compiler *c) {
         return ok ? 0 : -ENOMEM;
 }
 
-/* Whether the path is /proc, /dev, or below. */
-static bool built_in(const char *path) {
+bool built_in(const char *path) {
         return (str_starts(path, "/proc") || str_starts(path, "/dev/") || strcmp(path, "/dev") == 0) &&
                (path[1] == 'd' || path[5] == 0 || path[5] == '/');
-}
-
-/* ---- What makes content: binds, private, replace ---- */
-
-static bool path_below(const char *path, const char *folder) {
-        size_t n = strlen(folder);
-
-        if (n == 1)
-                return path[1] != 0;
-        return strncmp(path, folder, n) == 0 && path[n] == '/';
-}
-
-/* Whether the parent of this path will be a directory of the host in the sandbox: then a link there is the host's, and stays. */
-static bool shown_by_grant(const struct compiler *c, const char *path) {
-        if (c->policy->files.unnamed == FILES_READ || c->plan->files_brokered)
-                return true;
-        for (size_t i = 0; i < c->policy->files.n_rules; i++) {
-                const struct file_rule *rule = c->policy->files.rules + i;
-                bool grants = rule->kind == FILE_READ || rule->kind == FILE_APPEND || rule->kind == FILE_WRITE || rule->kind == FILE_EXEC ||
-                              rule->kind == FILE_BIND;
-                if (grants && rule->path && path_below(path, rule->path))
-                        return true;
-        }
-        return false;
-}
-
-static int set_bind(struct compiler *c, struct tree_node *node, const struct file_rule *rule) {
-        char real[PATH_MAX];
-        struct stat st;
-
-        if (!realpath(rule->from, real) || lstat(real, &st) < 0) {
-                _cleanup_free_ char *from = shown(rule->from);
-                return PLAN_ERROR(c, rule->place, "%s can't be bound: %s", from, strerror(errno));
-        }
-        node->host = arena_strdup(c->arena, real);
-        if (!node->host)
-                return -ENOMEM;
-        node->type = S_ISDIR(st.st_mode) ? HOST_DIRECTORY : HOST_FILE;
-        node->content = CONTENT_BIND;
-        return 0;
-}
-
-static int place_content(struct compiler *c, const struct file_rule *rule) {
-        _cleanup_free_ char *path = shown(rule->path);
-        bool shm = strcmp(rule->path, "/dev/shm") == 0 || strcmp(rule->path, "/dev/mqueue") == 0;
-
-        if (built_in(rule->path) && !(rule->kind == FILE_PRIVATE && shm))
-                return PLAN_ERROR(c, rule->place, "%s can't be put there: /proc and /dev are the sandbox's own (`devices` names devices)",
-                                  path);
-        struct tree_node *node = tree_resolve(c, rule->path, shown_by_grant(c, rule->path), grant_link, (void *) rule);
-        if (!node)
-                return c->no_memory ? -ENOMEM : PLAN_ERROR(c, rule->place, "%s can't be resolved: too many symbolic links", path);
-        if (!node->parent)
-                return PLAN_ERROR(c, rule->place, "%s leads to /, and nothing can stand in for that", path);
-        if (node->content_rule)
-                return PLAN_ERROR(c, rule->place, "%s is the same place as %s (%s:%u): what is there can come from one rule only", path,
-                                  node->content_rule->pattern, node->content_rule->place.file, node->content_rule->place.line);
-        tree_look(c, node);
-        int r = 0;
-        if (rule->kind == FILE_BIND)
-                r = set_bind(c, node, rule);
-        else
-                node->content = rule->kind == FILE_PRIVATE ? CONTENT_PRIVATE : CONTENT_REPLACE;
-        if (r < 0)
-                return r;
-        node->content_rule = rule;
-        node->rights = rule_rights(rule);
-        node->reopens = !rule_is_flag(rule);
-        return 0;
 }
 
 /* ---- Grants ---- */
@@ -228,18 +162,29 @@ static int place_grant(struct compiler *c, const struct file_rule *rule) {
         return 0;
 }
 
+/* What the other rules grant there: what lies above, and patterns. */
+static bool granted_without(struct compiler *c, struct tree_node *node) {
+        const struct tree_node *giver = tree_giver(node->parent);
+        unsigned rights = node->rights;
+
+        if (giver && giver->content != CONTENT_NONE && giver->content != CONTENT_BIND)
+                return false;
+        node->rights = 0;
+        struct match match = matcher_match(c->matcher, node->path);
+        node->rights = rights;
+        return (giver && !(rights & ~giver->rights)) ||
+               (match.state == MATCH_GRANTED && match.rule && !match.rule->path && !(rights & ~match.rights));
+}
+
 /* A grant that a link leads to adds to what is granted there, and takes nothing away from a wider rule: nobody named the target. */
-static void drop_narrower(struct tree_node *node) {
-        if (node->by_link && node->content == CONTENT_NONE && node->parent) {
-                const struct tree_node *giver = tree_giver(node->parent);
-                if (giver && (giver->content == CONTENT_NONE || giver->content == CONTENT_BIND) && (node->rights & ~giver->rights) == 0) {
-                        node->rights = 0;
-                        node->grant = NULL;
-                        node->reopens = false;
-                }
+static void drop_narrower(struct compiler *c, struct tree_node *node) {
+        if (node->by_link && node->content == CONTENT_NONE && node->parent && granted_without(c, node)) {
+                node->rights = 0;
+                node->grant = NULL;
+                node->reopens = false;
         }
         for (size_t i = 0; i < node->n_children; i++)
-                drop_narrower(node->children[i]);
+                drop_narrower(c, node->children[i]);
 }
 
 static int check_missing(struct compiler *c, const struct file_rule *rule) {
@@ -303,15 +248,6 @@ static int add_stays_out(struct compiler *c) {
         return 0;
 }
 
-/* ---- Globs ---- */
-
-/* The matcher knows globs; the view can't enforce one, and not all calls that change names are brokered yet. */
-static int refuse_glob(struct compiler *c, const struct file_rule *rule) {
-        _cleanup_free_ char *pattern = shown(rule->pattern);
-
-        return PLAN_ERROR(c, rule->place, "patterns in file rules can't be enforced yet: name the paths that `%s` stands for", pattern);
-}
-
 static int each_rule(struct compiler *c, int (*place)(struct compiler *c, const struct file_rule *rule), unsigned kinds) {
         int result = 0;
 
@@ -331,34 +267,22 @@ static int each_rule(struct compiler *c, int (*place)(struct compiler *c, const 
 #define KIND(k) (1U << (k))
 #define GRANTS (KIND(FILE_READ) | KIND(FILE_APPEND) | KIND(FILE_WRITE) | KIND(FILE_EXEC))
 
-static int refuse_unbuilt(struct compiler *c) {
-        int result = 0;
-
-        for (size_t i = 0; i < c->policy->files.n_rules; i++) {
-                const struct file_rule *rule = c->policy->files.rules + i;
-                if (!rule->path)
-                        result = refuse_glob(c, rule);
-                else if (rule->kind == FILE_OVERLAY)
-                        result = PLAN_ERROR(c, rule->place, "`overlay` isn't built yet");
-        }
-        if (c->policy->files.unnamed == FILES_DENY)
-                result = PLAN_ERROR(c, ((struct place) { .file = c->policy->name }), "files: `default: deny` isn't built yet");
-        return result;
-}
-
 static int place_binds(struct compiler *c, const struct file_rule *rule) {
         return rule->kind == FILE_BIND ? place_content(c, rule) : 0;
 }
 
 static int place_rules(struct compiler *c) {
-        int r, result = refuse_unbuilt(c);
+        int r, result = 0;
         static const struct {
                 int (*place)(struct compiler *c, const struct file_rule *rule);
                 unsigned kinds;
         } steps[] = {
                 /* Binds first: what lies below one resolves in what is bound. */
-                { place_binds, KIND(FILE_BIND) }, { place_content, KIND(FILE_PRIVATE) | KIND(FILE_REPLACE) }, { place_grant, GRANTS },
-                { check_missing, GRANTS },        { place_refusal, KIND(FILE_HIDE) | KIND(FILE_DENY) },
+                { place_binds, KIND(FILE_BIND) },
+                { place_content, KIND(FILE_PRIVATE) | KIND(FILE_OVERLAY) | KIND(FILE_REPLACE) },
+                { place_grant, GRANTS },
+                { check_missing, GRANTS },
+                { place_refusal, KIND(FILE_HIDE) | KIND(FILE_DENY) },
         };
 
         if (add_built_in(c) < 0)
@@ -370,12 +294,21 @@ static int place_rules(struct compiler *c) {
                 if (r < 0)
                         result = r;
         }
-        if (c->policy->files.unnamed == FILES_READ)
-                c->matcher->read_unnamed = true;
-        drop_narrower(c->matcher->root);
+        c->matcher->unnamed = c->policy->files.unnamed;
+        int (*const more[])(struct compiler * c) = { globs_place, whens_place };
+        for (size_t i = 0; i < ELEMENTSOF(more); i++) {
+                r = more[i](c);
+                if (r == -ENOMEM)
+                        return r;
+                if (r < 0)
+                        result = r;
+        }
+        drop_narrower(c, c->matcher->root);
         r = exec_close(c);
         if (r >= 0)
                 r = add_stays_out(c);
+        if (r >= 0)
+                globs_warn(c);
         return r < 0 ? r : result;
 }
 
@@ -409,14 +342,25 @@ static int collect_low_ports(struct compiler *c) {
         return 0;
 }
 
-/* An append rule is exact only where opening goes to the broker. */
-static bool needs_broker(const struct policy *policy) {
-        if (policy->files.enforce_broker)
-                return true;
-        for (size_t i = 0; i < policy->files.n_rules; i++)
-                if (policy->files.rules[i].kind == FILE_APPEND)
-                        return true;
-        return false;
+/* What only the broker can hold, as far as the rules alone say so; plan_view.c finds the rest. */
+static void needs_broker(const struct policy *policy, const char **ret_why, struct place *ret_at) {
+        const struct policy_files *files = &policy->files;
+
+        for (size_t i = 0; i < files->n_rules && !*ret_why; i++) {
+                const struct file_rule *rule = files->rules + i;
+                *ret_why = rule->kind == FILE_APPEND ? "a mount can't tell appending from writing"
+                           : !rule->path             ? "a mount can't stand for a pattern"
+                                                     : NULL;
+                *ret_at = *ret_why ? rule->place : (struct place) {};
+        }
+        if (!*ret_why && files->unnamed == FILES_DENY) {
+                *ret_why = "a mount can't show a name and nothing else (`default: deny`)";
+                *ret_at = (struct place) { .file = policy->name };
+        }
+        if (!*ret_why && policy->n_whens > 0) {
+                *ret_why = "a mount is the same for all programs (`when`)";
+                *ret_at = policy->whens[0].place;
+        }
 }
 
 static int set_root(struct compiler *c) {
@@ -453,10 +397,14 @@ static int compile(struct compiler *c) {
                 return -ENOMEM;
         if (r < 0)
                 result = r;
+        if (result >= 0)
+                result = whens_check(c);
         return result < 0 ? result : collect_low_ports(c);
 }
 
-int plan_compile(const struct policy *policy, const struct plan_request *request, struct plan **ret, struct policy_report *report) {
+/* `why`: the broker is to hold the rules, since mounts can't. Where it is only found on the way that they can't, *ret_why is set. */
+static int compile_once(const struct policy *policy, const struct plan_request *request, struct plan **ret, struct policy_report *report,
+                        const char **why, struct place *at) {
         struct plan_storage *storage = calloc(1, sizeof(*storage));
 
         if (!storage)
@@ -473,12 +421,36 @@ int plan_compile(const struct policy *policy, const struct plan_request *request
 
         plan->policy = policy;
         plan->matcher = &storage->matcher;
-        plan->files_brokered = needs_broker(policy);
+        plan->files_brokered = policy->files.enforce_broker || *why;
+        plan->brokered_why = *why;
+        plan->brokered_at = *at;
         int r = compile(&c);
+        *why = c.broker_why;
+        *at = c.broker_at;
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(plan);
         return 0;
+}
+
+int plan_compile(const struct policy *policy, const struct plan_request *request, struct plan **ret, struct policy_report *report) {
+        const char *why = NULL;
+        struct place at = {};
+        size_t messages = report->n;
+
+        if (!policy->files.enforce_broker)
+                needs_broker(policy, &why, &at);
+        bool tried = policy->files.enforce_broker || why;
+        _cleanup_(plan_freep) struct plan *plan = NULL;
+        int r = compile_once(policy, request, &plan, report, &why, &at);
+        if (!tried && why && r != -ENOMEM) {
+                policy_report_cut(report, messages);
+                plan = plan_free(plan);
+                r = compile_once(policy, request, &plan, report, &why, &at);
+        }
+        if (r >= 0)
+                *ret = TAKE_PTR(plan);
+        return r;
 }
 
 struct plan *plan_free(struct plan *plan) {

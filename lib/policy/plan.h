@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #include "policy.h"
 
@@ -30,12 +31,13 @@ enum node_kind {
         NODE_MASK, /* deny: an empty object of mode 0, directory or file as `directory` says, over what a bind shows there */
         NODE_PROC, /* a procfs of the sandbox's pid namespace, its dangerous parts read-only or masked */
         NODE_DEV,  /* the minimal /dev: the nodes that policy->devices names, pts, ptmx, shm, fd, stdin, stdout, stderr */
+        NODE_OVERLAY, /* overlay: the host's directory at `source`, with a layer above it that takes what is changed; `rights` as for NODE_BIND */
 };
 
 struct node {
         enum node_kind kind;
         char *path;      /* inside, absolute, no symlink in it but as the last component of NODE_LINK */
-        char *source;    /* NODE_BIND: on the host (below the request's root where one is given) */
+        char *source;    /* NODE_BIND, NODE_OVERLAY: on the host (below the request's root where one is given) */
         bool directory;  /* NODE_BIND, NODE_MASK: the object is a directory */
         bool stays_out;  /* NODE_MASK: because of the built-in list (~/.ssh, …), not of a rule */
         unsigned rights; /* RIGHT_* */
@@ -57,9 +59,22 @@ enum match_state {
 struct match {
         enum match_state state;
         unsigned rights;              /* MATCH_GRANTED: RIGHT_* */
+        enum match_state otherwise;   /* MATCH_ANCESTOR: what an object there is that is no directory: HIDDEN or DENIED */
         bool own;                     /* on a private tmpfs or another file system that only this sandbox has */
         const struct file_rule *rule; /* the rule that decided, or NULL: the default, or what is built in */
 };
+
+/* What a match comes to for an object: only a directory can be above something. */
+static inline struct match match_object(struct match match, bool directory) {
+        if (match.state == MATCH_ANCESTOR && !directory)
+                match.state = match.otherwise;
+        return match;
+}
+
+/* Whether what lies in this directory, and is granted by no rule of its own, is closed: as below a denied directory that is only passed through. */
+static inline bool match_closes(struct match match) {
+        return match.state == MATCH_DENIED || (match.state == MATCH_ANCESTOR && match.rule && match.rule->kind == FILE_DENY);
+}
 
 enum net_use { NET_CONNECT, NET_BIND };
 enum net_protocol { PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_OTHER };
@@ -68,6 +83,12 @@ struct net_match {
         bool allowed;
         const struct net_rule *rule; /* the rule that decided, or NULL: no rule, or what is built in (`why` says) */
         const char *why;             /* static text for people: "no rule names it", "metadata address", … */
+};
+
+/* A condition of `rules: when:`. */
+struct plan_condition {
+        dev_t dev; /* of the program */
+        ino_t ino;
 };
 
 struct matcher; /* compiled patterns; private to lib/policy */
@@ -81,6 +102,10 @@ struct plan {
         /* Every path call goes to the broker, which alone holds: the root is the host's whole tree, read-write, and the view has only what makes
          * content of its own. */
         bool files_brokered;
+        const char *brokered_why;          /* static text: what mounts can't enforce; NULL: nothing, or `enforce: broker` asks for it */
+        struct place brokered_at;          /* the rule's */
+        struct plan_condition *conditions; /* beside policy->whens */
+        size_t n_conditions;
         uint16_t *low_ports; /* ports below 1024 that a bind rule names, for the owner's CAP_NET_BIND_SERVICE */
         size_t n_low_ports;
 };
@@ -90,6 +115,8 @@ struct plan_request {
         const char *home; /* for the built-in list of what stays out; NULL: none */
         uid_t uid;
         gid_t gid;
+        /* --overlay, --dry-run: every directory of the host that could be changed inside becomes a NODE_OVERLAY, and a file that could is an error. */
+        bool overlay_writes;
 };
 
 /* Compiles a policy: resolves rule paths against the host (or the root) once, orders the view, compiles the matchers. The policy must
@@ -107,8 +134,11 @@ static inline void plan_freep(struct plan **plan) {
  * it. Pure and thread-safe: no system calls, no allocation. */
 struct match plan_match(const struct plan *plan, const char *path);
 
+/* The same for a caller for whom some conditions hold (bit i: plan->conditions[i]): what their rules take away is taken away. */
+struct match plan_match_when(const struct plan *plan, uint64_t active, const char *path);
+
 /* Whether a directory may be renamed from one path to the other, as far as what lies below it is concerned: no name there would get more rights than
- * it has, and none that is hidden or denied would show. Pure, as plan_match. */
+ * it has, and none that is hidden or denied would show, not even to one program. Pure, as plan_match. */
 bool plan_same_below(const struct plan *plan, const char *from, const char *to);
 
 /* Whether what may be executed is whole directories and single files, with nothing below a directory taken away again: what Landlock can say. */

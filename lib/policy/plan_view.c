@@ -15,7 +15,7 @@
 
 /* What shows at a place because of what was made above it. */
 struct shows {
-        enum { SHOWS_FRESH, SHOWS_BIND, SHOWS_PRIVATE, SHOWS_OWN } kind; /* FRESH: nothing; OWN: /proc, /dev, a replaced file */
+        enum { SHOWS_FRESH, SHOWS_BIND, SHOWS_OVERLAY, SHOWS_PRIVATE, SHOWS_OWN } kind; /* OWN: /proc, /dev, a replaced file */
         unsigned rights;
         bool covered; /* below a mask: nothing can be made here */
         const struct tree_node *node;
@@ -38,6 +38,15 @@ static char *escaped_path(const struct tree_node *node) {
         return text ? text : strdup("?");
 }
 
+/* No view holds this rule exactly: the plan will be compiled again, for the broker. */
+static int leave_to_broker(struct compiler *c, const struct file_rule *rule, const char *why) {
+        if (!c->broker_why) {
+                c->broker_why = why;
+                c->broker_at = rule->place;
+        }
+        return 0;
+}
+
 /* ---- hide and deny ---- */
 
 static int add_mask(struct compiler *c, const struct tree_node *node, const struct file_rule *rule) {
@@ -53,12 +62,7 @@ static int add_mask(struct compiler *c, const struct tree_node *node, const stru
 static int make_hidden(struct compiler *c, const struct tree_node *node, const struct shows *above) {
         if (above->kind == SHOWS_FRESH || above->covered)
                 return 0;
-        _cleanup_free_ char *path = escaped_path(node), *from = escaped_path(above->node);
-        return PLAN_ERROR(
-                c, node->hide->place,
-                "%s can't be hidden yet: %s is shown as a whole, and its listing would have to be filtered; use `deny`, which leaves the "
-                "name, or name what is needed in %s one by one",
-                path, from, from);
+        return leave_to_broker(c, node->hide, "a mount can't take a name out of the listing of its directory");
 }
 
 /* Where a grant would show the name, the name stays: on the fresh root there has to be something to mask. */
@@ -77,21 +81,18 @@ static int make_denied(struct compiler *c, const struct tree_node *node, const s
                 return 0;
         if (above->kind == SHOWS_FRESH)
                 return make_denied_fresh(c, node);
-        _cleanup_free_ char *path = escaped_path(node);
         if (node->visible_below)
-                return PLAN_ERROR(c, node->deny->place,
-                                  "%s can't be denied here: a rule opens something below it again, which isn't built yet", path);
+                return leave_to_broker(c, node->deny, "a mount can't refuse a directory and open something below it");
         if (above->kind == SHOWS_OWN && above->node->content == CONTENT_PROC)
                 return add_mask(c, node, node->deny);
         if (node->type == HOST_DIRECTORY || node->type == HOST_FILE)
-                return above->kind == SHOWS_BIND
+                return above->kind == SHOWS_BIND || above->kind == SHOWS_OVERLAY
                                ? add_mask(c, node, node->deny)
-                               : PLAN_ERROR(c, node->deny->place, "%s lies in a private place, where nothing is to be denied", path);
+                               : leave_to_broker(c, node->deny, "what is made in a private place can't be covered by a mount");
         /* A link's target is denied as well; an absent name below what can't be written stays absent. */
         if (node->type == HOST_LINK || !(above->rights & RIGHT_WRITE))
                 return 0;
-        return PLAN_ERROR(c, node->deny->place, "%s doesn't exist, and can't be kept from being made yet: deny a folder, or make it first",
-                          path);
+        return leave_to_broker(c, node->deny, "a mount can't keep a name from being made");
 }
 
 /* ---- What makes content ---- */
@@ -138,8 +139,13 @@ static int make_replaced(struct compiler *c, const struct tree_node *node) {
         return 0;
 }
 
-static int make_bind(struct compiler *c, const struct tree_node *node, const struct file_rule *rule) {
-        struct node *n = add(c, NODE_BIND, node);
+static bool changes(unsigned rights) {
+        return rights & (RIGHT_WRITE | RIGHT_APPEND);
+}
+
+/* An object of the host. */
+static int make_bind(struct compiler *c, const struct tree_node *node, const struct file_rule *rule, bool overlay) {
+        struct node *n = add(c, overlay ? NODE_OVERLAY : NODE_BIND, node);
 
         if (!n)
                 return -ENOMEM;
@@ -152,7 +158,8 @@ static int make_bind(struct compiler *c, const struct tree_node *node, const str
 /* What is mounted on must be there where the host's own folder shows, and be of the same kind. */
 static int check_place(struct compiler *c, const struct tree_node *node, const struct shows *above) {
         const struct file_rule *rule = node->content_rule;
-        bool directory = node->content == CONTENT_PRIVATE || (node->content == CONTENT_BIND && node->type == HOST_DIRECTORY);
+        bool directory = node->content == CONTENT_PRIVATE || node->content == CONTENT_OVERLAY ||
+                         (node->content == CONTENT_BIND && node->type == HOST_DIRECTORY);
 
         if (above->covered || above->kind == SHOWS_OWN) {
                 if (above->kind == SHOWS_OWN && above->node->content == CONTENT_DEV && node->content == CONTENT_PRIVATE)
@@ -160,7 +167,7 @@ static int check_place(struct compiler *c, const struct tree_node *node, const s
                 _cleanup_free_ char *path = escaped_path(node);
                 return PLAN_ERROR(c, rule->place, "%s lies below something that another rule puts there", path);
         }
-        if (above->kind != SHOWS_BIND)
+        if (above->kind != SHOWS_BIND && above->kind != SHOWS_OVERLAY)
                 return 0;
         /* A bind's node holds the type of what is bound: ask the place itself. */
         struct tree_node place = { .parent = node->parent, .name = node->name, .name_length = node->name_length };
@@ -169,13 +176,26 @@ static int check_place(struct compiler *c, const struct tree_node *node, const s
                 return 0;
         _cleanup_free_ char *path = escaped_path(node), *from = escaped_path(above->node);
         return PLAN_ERROR(c, rule->place, "%s can't be put there: %s is the host's, and %s", path, from,
-                          place.type == HOST_ABSENT      ? "has nothing of this name to mount on"
+                          place.type == HOST_ABSENT      ? "has nothing of this name to mount on; make it first"
                           : place.type == HOST_LINK      ? "the name is a symbolic link; name its target"
                           : place.type == HOST_DIRECTORY ? "the name is a folder there"
                                                          : "the name is a file there");
 }
 
+/* With --overlay or --dry-run: what could be changed on the host gets a layer above it. */
+static bool overlaid(const struct compiler *c, const struct tree_node *node) {
+        return c->request->overlay_writes && changes(node->rights);
+}
+
+static int check_overlaid(struct compiler *c, const struct tree_node *node, const struct file_rule *rule) {
+        if (!overlaid(c, node) || node->type == HOST_DIRECTORY)
+                return 0;
+        _cleanup_free_ char *path = escaped_path(node);
+        return PLAN_ERROR(c, rule->place, "%s is a file, and a layer can only lie above a directory: name the one that it lies in", path);
+}
+
 static int make_content(struct compiler *c, const struct tree_node *node, const struct shows *above) {
+        const struct file_rule *rule = node->content_rule;
         int r = check_place(c, node, above);
 
         if (r < 0)
@@ -183,7 +203,8 @@ static int make_content(struct compiler *c, const struct tree_node *node, const 
         switch (node->content) {
         case CONTENT_PRIVATE: return make_private(c, node);
         case CONTENT_REPLACE: return make_replaced(c, node);
-        case CONTENT_BIND: return make_bind(c, node, node->content_rule);
+        case CONTENT_BIND: r = check_overlaid(c, node, rule); return r < 0 ? r : make_bind(c, node, rule, overlaid(c, node));
+        case CONTENT_OVERLAY: return make_bind(c, node, rule, true);
         default: return 0;
         }
 }
@@ -192,8 +213,14 @@ static int make_content(struct compiler *c, const struct tree_node *node, const 
 
 /* The place's own rule is a grant; whether a mount is needed for it. */
 static bool needs_bind(const struct compiler *c, const struct tree_node *node, const struct shows *above) {
-        if (c->plan->files_brokered || node->type == HOST_ABSENT || node->type == HOST_LINK || !node->host)
+        if (node->type == HOST_ABSENT || node->type == HOST_LINK || !node->host)
                 return false;
+        /* What is changed goes into the layer above already. */
+        if (above->kind == SHOWS_OVERLAY && overlaid(c, node))
+                return !c->plan->files_brokered && above->rights != node->rights;
+        /* The broker asks for the right to each call; a mount is for other content than that of the tree above. */
+        if (c->plan->files_brokered && above->kind == SHOWS_BIND)
+                return overlaid(c, node);
         return above->kind != SHOWS_BIND || above->rights != node->rights;
 }
 
@@ -202,15 +229,31 @@ static int make_grant(struct compiler *c, const struct tree_node *node, const st
                 return 0;
         if (!needs_bind(c, node, above))
                 return 0;
-        *here = (struct shows) { .kind = SHOWS_BIND, .rights = node->rights, .node = node };
-        return make_bind(c, node, node->grant);
+        int r = check_overlaid(c, node, node->grant);
+        if (r < 0)
+                return r;
+        *here = (struct shows) { .kind = overlaid(c, node) ? SHOWS_OVERLAY : SHOWS_BIND, .rights = node->rights, .node = node };
+        return make_bind(c, node, node->grant, overlaid(c, node));
+}
+
+/* The directory in which a pattern grants changes, with --overlay or --dry-run. */
+static int make_layer(struct compiler *c, const struct tree_node *node, struct shows *here) {
+        struct node *n = add(c, NODE_OVERLAY, node);
+
+        if (!n)
+                return -ENOMEM;
+        n->source = node->host;
+        n->rights = node->rights | rule_rights(node->layer);
+        n->rule = node->layer;
+        *here = (struct shows) { .kind = SHOWS_OVERLAY, .rights = n->rights, .node = node };
+        return 0;
 }
 
 /* What has no rule of its own, but lies above something that has. */
 static int make_way(struct compiler *c, const struct tree_node *node, const struct shows *above) {
         struct node *n;
 
-        if (c->plan->files_brokered || above->covered || (above->kind != SHOWS_FRESH && above->kind != SHOWS_PRIVATE))
+        if (above->covered || (above->kind != SHOWS_FRESH && above->kind != SHOWS_PRIVATE))
                 return 0;
         if (node->link_shown && node->type == HOST_LINK && node->content == CONTENT_NONE) {
                 n = add(c, NODE_LINK, node);
@@ -242,9 +285,11 @@ static int make_own(struct compiler *c, const struct tree_node *node, struct sho
 
 static int make(struct compiler *c, const struct tree_node *node, const struct shows *above, struct shows *here) {
         struct match match = matcher_match(c->matcher, node->path);
-        bool stays_out = node->stays_out && !node->rights;
+        bool stays_out = node->stays_out && !node->rights, own = node->content == CONTENT_PROC || node->content == CONTENT_DEV;
 
-        if (node->content == CONTENT_PROC || node->content == CONTENT_DEV)
+        if (!c->plan->files_brokered && (own || node->content == CONTENT_DEVICE) && (node->hide || node->deny))
+                return leave_to_broker(c, node->hide ? node->hide : node->deny, "no mount covers /proc, /dev and the devices in it");
+        if (own)
                 return make_own(c, node, here);
         if (node->content == CONTENT_DEVICE)
                 return 0;
@@ -254,7 +299,8 @@ static int make(struct compiler *c, const struct tree_node *node, const struct s
                         r = make_hidden(c, node, above);
                 else if (node->deny)
                         r = make_denied(c, node, above);
-                else if (above->kind == SHOWS_BIND && !above->covered && (node->type == HOST_DIRECTORY || node->type == HOST_FILE))
+                else if ((above->kind == SHOWS_BIND || above->kind == SHOWS_OVERLAY) && !above->covered &&
+                         (node->type == HOST_DIRECTORY || node->type == HOST_FILE))
                         r = add_mask(c, node, NULL);
                 if (r < 0)
                         return r;
@@ -264,13 +310,17 @@ static int make(struct compiler *c, const struct tree_node *node, const struct s
                 return 0;
         }
         if (match.state == MATCH_GRANTED && node->content != CONTENT_NONE) {
-                *here = (struct shows) { .kind = node->content == CONTENT_BIND      ? SHOWS_BIND
+                bool overlay = node->content == CONTENT_OVERLAY || (node->content == CONTENT_BIND && overlaid(c, node));
+                *here = (struct shows) { .kind = overlay                            ? SHOWS_OVERLAY
+                                                 : node->content == CONTENT_BIND    ? SHOWS_BIND
                                                  : node->content == CONTENT_PRIVATE ? SHOWS_PRIVATE
                                                                                     : SHOWS_OWN,
                                          .rights = node->rights,
                                          .node = node };
                 return make_content(c, node, above);
         }
+        if (node->layer && above->kind == SHOWS_BIND)
+                return make_layer(c, node, here);
         if (match.state == MATCH_GRANTED && node->rights)
                 return make_grant(c, node, above, here);
         return make_way(c, node, above);
@@ -294,8 +344,7 @@ static int make_tree(struct compiler *c, const struct tree_node *node, const str
 
 /* ---- The policy's own files ---- */
 
-/* Which of the first n objects of the view shows this path: the nearest at or above it. */
-static size_t shown_by(const struct plan *plan, size_t n, const char *path) {
+size_t view_shown_by(const struct plan *plan, size_t n, const char *path) {
         size_t best = SIZE_MAX, length = 0;
 
         for (size_t i = 0; i < n; i++) {
@@ -344,6 +393,9 @@ static int cover_way(struct compiler *c, size_t i, const char *rest) {
                 rest += n;
                 if (inside.failed || outside.failed)
                         return -ENOMEM;
+                /* In a layer a folder of the host can't be renamed in any case, and a bind would be a hole in it. */
+                if (*rest && bind.kind == NODE_OVERLAY)
+                        continue;
                 r = cover(c, i, &inside, &outside, *rest != 0,
                           *rest ? bind.rights : bind.rights & ~(unsigned) (RIGHT_WRITE | RIGHT_APPEND));
         }
@@ -362,17 +414,16 @@ static int protect(struct compiler *c, size_t n, size_t i, const char *source) {
         strbuf_puts(&inside, rest);
         if (inside.failed)
                 return -ENOMEM;
-        if (shown_by(c->plan, n, inside.text) != i)
+        if (view_shown_by(c->plan, n, inside.text) != i)
                 return 0;
         struct tree_node *node = tree_place(c, inside.text);
         if (!node)
                 return -ENOMEM;
-        node->rights = matcher_match(c->matcher, inside.text).rights & ~(unsigned) (RIGHT_WRITE | RIGHT_APPEND);
-        node->grant = bind->rule;
+        node->protected = true;
         if (c->plan->files_brokered)
                 return 0;
         if (*rest == 0) {
-                c->plan->nodes[i].rights = node->rights;
+                c->plan->nodes[i].rights &= ~(unsigned) (RIGHT_WRITE | RIGHT_APPEND);
                 return 0;
         }
         return cover_way(c, i, rest);
@@ -384,7 +435,7 @@ static int protect_sources(struct compiler *c) {
         for (size_t i = 0; i < n; i++)
                 for (size_t k = 0; k < c->policy->n_sources; k++) {
                         const struct node *node = c->plan->nodes + i;
-                        if (node->kind != NODE_BIND || !(node->rights & (RIGHT_WRITE | RIGHT_APPEND)))
+                        if ((node->kind != NODE_BIND && node->kind != NODE_OVERLAY) || !changes(node->rights))
                                 continue;
                         int r = protect(c, n, i, c->policy->sources[k]);
                         if (r < 0)
@@ -411,7 +462,7 @@ int view_make(struct compiler *c) {
         struct shows nothing = { .kind = SHOWS_FRESH };
         int r;
 
-        if (c->plan->files_brokered || c->matcher->read_unnamed) {
+        if (c->plan->files_brokered || c->matcher->unnamed == FILES_READ) {
                 struct node *n = add(c, NODE_BIND, c->matcher->root);
                 if (!n)
                         return -ENOMEM;

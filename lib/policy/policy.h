@@ -43,6 +43,8 @@ struct policy_report {
 void policy_report_done(struct policy_report *report);
 /* Adds an error (or a warning) at a place. The place's file name is copied. */
 void policy_report_add(struct policy_report *report, bool warning, struct place place, const char *format, ...) _printf_(4, 5);
+/* Forgets all but the first n messages. */
+void policy_report_cut(struct policy_report *report, size_t n);
 /* Keeps the content of a file, so that messages about it show the line. */
 void policy_report_keep(struct policy_report *report, const char *file, const char *text, size_t size);
 /* Writes all messages, as "file:line:column: error: text", with the source line and a caret below it. */
@@ -72,6 +74,19 @@ struct policy_files {
         enum files_default unnamed;
         bool enforce_broker;
         struct file_rule *rules;
+        size_t n_rules;
+};
+
+/* ---- rules: when ---- */
+
+#define CONDITIONS_MAX 64
+
+/* What is taken away from callers that run a program. */
+struct policy_when {
+        struct place place;      /* of `exe` */
+        char *exe;               /* the program's path, as the sandbox sees it */
+        char *pattern;           /* the same, escaped */
+        struct file_rule *rules; /* FILE_HIDE and FILE_DENY */
         size_t n_rules;
 };
 
@@ -162,6 +177,8 @@ struct policy {
         char *name; /* the name or file it was asked for by */
         char *description;
         struct policy_files files;
+        struct policy_when *whens; /* at most CONDITIONS_MAX */
+        size_t n_whens;
         struct policy_network network;
         struct policy_environment environment;
         struct policy_kernel kernel;

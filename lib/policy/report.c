@@ -36,6 +36,15 @@ static size_t report_file(struct policy_report *report, const char *file) {
         return report->n_files++;
 }
 
+void policy_report_cut(struct policy_report *report, size_t n) {
+        while (report->n > n) {
+                struct policy_message *m = report->messages + --report->n;
+                report->n_errors -= !m->warning;
+                free(m->text);
+                free(m->source);
+        }
+}
+
 void policy_report_keep(struct policy_report *report, const char *file, const char *text, size_t size) {
         size_t i = report_file(report, file);
 

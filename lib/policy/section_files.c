@@ -101,6 +101,13 @@ static int private_rule(struct loader *l, const struct yaml_node *item) {
         return r < 0 ? r : files_add(l, &rule);
 }
 
+static int overlay_rule(struct loader *l, const struct yaml_node *item) {
+        struct file_rule rule = { .place = item->place, .kind = FILE_OVERLAY };
+        int r = literal_pattern(l, item, "overlay", &rule);
+
+        return r < 0 ? r : files_add(l, &rule);
+}
+
 static int replace_make(struct loader *l, const struct yaml_node *make, struct file_rule *rule) {
         static const char *const words[] = { "passwd", "group" };
         size_t which;
@@ -169,15 +176,13 @@ static int path_map(struct loader *l, const struct yaml_node *node, const char *
 }
 
 static int read_default(struct loader *l, const struct yaml_node *node) {
-        static const char *const words[] = { "hide", "deny", "read" };
+        static const char *const words[] = { [FILES_HIDE] = "hide", [FILES_DENY] = "deny", [FILES_READ] = "read" };
         size_t which;
         int r = value_word(l, node, "files: default", words, ELEMENTSOF(words), &which);
 
         if (r < 0)
                 return r;
-        if (which == 1)
-                return ERROR(l, node->place, "`default: deny` isn't built yet: only `hide` and `read` are");
-        l->policy->files.unnamed = which == 0 ? FILES_HIDE : FILES_READ;
+        l->policy->files.unnamed = which;
         return 0;
 }
 
@@ -209,6 +214,10 @@ static int private_list(struct loader *l, const struct yaml_node *node) {
         return value_list(l, node, "private", private_rule);
 }
 
+static int overlay_list(struct loader *l, const struct yaml_node *node) {
+        return value_list(l, node, "overlay", overlay_rule);
+}
+
 static int replace_map(struct loader *l, const struct yaml_node *node) {
         return path_map(l, node, "replace", replace_rule);
 }
@@ -229,10 +238,9 @@ static int read_enforce(struct loader *l, const struct yaml_node *node) {
 
 int section_files(struct loader *l, const struct yaml_node *node) {
         static const struct key keys[] = {
-                { "default", read_default }, { "read", read_list },       { "append", append_list },
-                { "write", write_list },     { "exec", exec_list },       { "deny", deny_list },
-                { "hide", hide_list },       { "private", private_list }, { "overlay", NULL, "use `binds` on a copy, or `private`" },
-                { "replace", replace_map },  { "binds", binds_map },      { "enforce", read_enforce },
+                { "default", read_default }, { "read", read_list },      { "append", append_list }, { "write", write_list },
+                { "exec", exec_list },       { "deny", deny_list },      { "hide", hide_list },     { "private", private_list },
+                { "overlay", overlay_list }, { "replace", replace_map }, { "binds", binds_map },    { "enforce", read_enforce },
         };
 
         return value_map(l, node, "files", keys, ELEMENTSOF(keys));
@@ -242,13 +250,25 @@ static bool makes_content(const struct file_rule *rule) {
         return rule->kind == FILE_PRIVATE || rule->kind == FILE_OVERLAY || rule->kind == FILE_REPLACE || rule->kind == FILE_BIND;
 }
 
+/* The folder of a pattern that begins with everything that is in one, as /run/ and a star; NULL where it doesn't. Free it. */
+static char *folder_of_all(const char *pattern) {
+        size_t length = strchr(pattern, '{') ? 0 : glob_literal_length(pattern);
+        const char *rest = pattern + length;
+        size_t stars = *rest ? strspn(rest + 1, "*") : 0;
+
+        return length > 0 && stars > 0 && (rest[stars + 1] == 0 || rest[stars + 1] == '/') ? strndup(pattern, length) : NULL;
+}
+
 /* Folders whose sockets lead out of the sandbox: a file rule shows them, though connecting still needs a `unix:` rule. */
 static void warn_sockets(struct loader *l, const struct file_rule *rule) {
+        _cleanup_free_ char *all = NULL;
         static const char *const folders[] = { "/run", "/var/run", "/run/user", "/run/dbus", "/run/systemd", "/tmp/.X11-unix" };
         const char *path = rule->kind == FILE_BIND ? rule->from : rule->path;
         bool grants = rule->kind == FILE_READ || rule->kind == FILE_APPEND || rule->kind == FILE_WRITE || rule->kind == FILE_EXEC ||
-                      rule->kind == FILE_BIND;
+                      rule->kind == FILE_OVERLAY || rule->kind == FILE_BIND;
 
+        if (!path)
+                path = all = folder_of_all(rule->pattern);
         if (!path || !grants)
                 return;
         for (size_t i = 0; i < ELEMENTSOF(folders); i++)

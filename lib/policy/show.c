@@ -90,6 +90,31 @@ static void show_files(const struct policy_files *files, struct strbuf *out) {
         }
 }
 
+static void show_whens(const struct policy *policy, struct strbuf *out) {
+        if (policy->n_whens > 0)
+                strbuf_puts(out, "rules:\n");
+        for (size_t i = 0; i < policy->n_whens; i++) {
+                const struct policy_when *when = policy->whens + i;
+                strbuf_puts(out, "  - when: { exe: ");
+                quote(out, when->pattern);
+                strbuf_puts(out, " }");
+                origin(out, &when->place);
+                strbuf_puts(out, when->n_rules ? "\n    files:\n" : "\n    files: {}\n");
+                for (enum file_kind kind = FILE_DENY; kind <= FILE_HIDE; kind++) {
+                        bool any = false;
+                        for (size_t k = 0; k < when->n_rules; k++) {
+                                if (when->rules[k].kind != kind)
+                                        continue;
+                                if (!any)
+                                        strbuf_printf(out, "      %s:\n", file_kind_name(kind));
+                                any = true;
+                                strbuf_puts(out, "    ");
+                                file_rule(out, when->rules + k);
+                        }
+                }
+        }
+}
+
 static void net_list(const char *key, const struct net_rules *rules, struct strbuf *out) {
         for (size_t i = 0; i < rules->n; i++) {
                 const struct net_rule *rule = rules->rules + i;
@@ -196,6 +221,7 @@ void policy_show(const struct policy *policy, struct strbuf *out) {
                 strbuf_puts(out, "\n");
         }
         show_files(&policy->files, out);
+        show_whens(policy, out);
         strbuf_printf(out, "network:\n  mode: %s\n", n->mode == NETWORK_HOST ? "host" : "none");
         net_list("connect", &n->connect, out);
         net_list("bind", &n->bind, out);

@@ -18,6 +18,7 @@ enum content {
         CONTENT_PRIVATE,
         CONTENT_REPLACE,
         CONTENT_BIND,
+        CONTENT_OVERLAY,
         CONTENT_PROC,
         CONTENT_DEV,
         CONTENT_DEVICE, /* a node or link below /dev */
@@ -39,6 +40,7 @@ struct tree_node {
         enum content content;
         const struct file_rule *content_rule;
         unsigned rights; /* of grants and content; 0: none */
+        bool protected;  /* a file of the policy's own: never writable */
         const struct file_rule *grant;
         bool reopens; /* a grant of the policy (not of the command line) or a bind, which lifts a hide or deny of a directory above */
         const struct file_rule *hide, *deny;
@@ -46,21 +48,29 @@ struct tree_node {
         bool by_link;                 /* the grants here came over a link only */
         const struct file_rule *link; /* HOST_LINK on the way of this grant */
         bool link_shown;
-        bool visible_below; /* something below is visible */
+        bool visible_below;            /* something below is visible */
+        const struct file_rule *layer; /* overlay_writes: patterns grant to change something below */
 };
 
 struct glob_rule {
         const struct file_rule *rule;
+        const char *pattern; /* without { }, the literal beginning resolved */
         const struct glob *glob;
         struct glob_rank rank;
         unsigned rights; /* 0: hide or deny */
+        bool by_link;    /* the grant came over a link */
+};
+
+struct glob_list {
+        struct glob_rule *list;
+        size_t n;
 };
 
 struct matcher {
         struct tree_node *root;
-        struct glob_rule *globs;
-        size_t n_globs;
-        bool read_unnamed; /* default: read */
+        struct glob_list globs;  /* grants that came over links last */
+        struct glob_list *whens; /* of each condition of the plan: literal paths as well */
+        enum files_default unnamed;
 };
 
 struct plan_storage {
@@ -79,6 +89,8 @@ struct compiler {
         struct matcher *matcher;
         const char *root; /* prefix of host paths, "" for the host's own tree */
         bool no_memory;
+        const char *broker_why; /* what no mount can do, where something was met; plan.h */
+        struct place broker_at;
 };
 
 /* Reports an error at a place; its value is -EINVAL. */
@@ -105,15 +117,61 @@ struct tree_node *tree_place(struct compiler *c, const char *path);
 /* The nearest node at or above this one with content or rights of its own, or NULL. */
 const struct tree_node *tree_giver(const struct tree_node *node);
 
-/* ---- plan_exec.c ---- */
+/* ---- plan.c ---- */
 
-/* Grants the interpreters and loaders of what exec rules name. */
-int exec_close(struct compiler *c);
+/* The path of a rule, escaped, for a message; free it. */
+char *shown(const char *path);
+unsigned rule_rights(const struct file_rule *rule);
+bool path_below(const char *path, const char *folder);
+/* Whether the path is /proc, /dev, or below. */
+bool built_in(const char *path);
 /* Adds a grant at a node. */
 void grant_add(struct tree_node *node, const struct file_rule *rule, unsigned rights);
 void grant_link(struct tree_node *node, void *rule);
 
+/* ---- plan_content.c ---- */
+
+/* Puts the content that a rule makes into the tree. */
+int place_content(struct compiler *c, const struct file_rule *rule);
+
+/* ---- plan_globs.c ---- */
+
+/* Compiles the rules with patterns. */
+int globs_place(struct compiler *c);
+/* Warns of patterns that grant nothing. */
+void globs_warn(struct compiler *c);
+/* Compiles one rule, with a pattern or without, into a list. */
+int glob_place(struct compiler *c, struct glob_list *list, const struct file_rule *rule);
+
+/* ---- plan_when.c ---- */
+
+/* Compiles the rules that depend on the program; and checks, after the view is made, that it shows the programs as they are. */
+int whens_place(struct compiler *c);
+int whens_check(struct compiler *c);
+
+/* ---- plan_exec.c ---- */
+
+/* Grants the interpreters and loaders of what exec rules name. */
+int exec_close(struct compiler *c);
+
 /* ---- match.c ---- */
+
+/* What is known at a point of the walk down the tree. */
+struct walk {
+        unsigned rights;
+        const struct file_rule *rule;
+        bool own;
+        size_t rank;   /* the length of the literal pattern that gives the rights */
+        unsigned room; /* what patterns can grant here at most: a mount is the bound */
+        const struct file_rule *hide, *deny;
+        bool stays_out;
+};
+
+void walk_begin(struct walk *w, const struct matcher *matcher);
+/* `length`: of the node's path. */
+void walk_enter(struct walk *w, const struct tree_node *node, size_t length);
+/* What the walk comes to at a node (NULL: below all nodes); `above`: a pattern can match something below. */
+struct match walk_result(const struct matcher *matcher, const struct walk *w, const struct tree_node *node, bool above);
 
 /* Marks the ancestors of what is visible. */
 void matcher_finish(struct compiler *c);
@@ -122,5 +180,7 @@ bool rule_is_flag(const struct file_rule *rule);
 
 /* ---- plan_view.c ---- */
 
+/* Which of the first n objects of the view shows this path: the nearest at or above it; SIZE_MAX: none. */
+size_t view_shown_by(const struct plan *plan, size_t n, const char *path);
 /* Reads the view off the finished tree into plan->nodes. */
 int view_make(struct compiler *c);

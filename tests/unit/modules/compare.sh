@@ -1,14 +1,15 @@
 #!/bin/sh
 # Holds what the probes see inside a sandbox, with all paths brokered, against what they see outside: every line must be the same.
 #
-# usage: compare.sh SANDBOXCTL PROBE_FILES PROBE_META PROBE_NETWORK
+# usage: compare.sh SANDBOXCTL PROBE_FILES PROBE_NAMES PROBE_META PROBE_NETWORK
 set -eu
 
-sandboxctl=$1 probe_files=$2 probe_meta=$3 probe_network=$4
-# Not below /tmp or /var/tmp, which are private inside.
+sandboxctl=$1 probe_files=$2 probe_names=$3 probe_meta=$4 probe_network=$5
+# In the build folder: the policies have empty places of their own in /tmp and /var/tmp.
 work=$(mktemp -d "$PWD/probes.XXXXXX")
 trap 'chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
 cp "$probe_files" "$work/probe_files"
+cp "$probe_names" "$work/probe_names"
 cp "$probe_network" "$work/probe_network"
 mkdir "$work/p" "$work/w" "$work/w/x" "$work/w/m"
 # Where it may be written, so that it is the kernel that refuses to truncate it.
@@ -20,7 +21,7 @@ version: 1
 extends: [base]
 files:
   write: ["$work/w"]
-  exec: ["$work/w", "$work/probe_files", "$work/probe_network"]
+  exec: ["$work/w", "$work/probe_files", "$work/probe_names", "$work/probe_network"]
 $2
 $3
 END
@@ -56,6 +57,24 @@ done
 "$work/w/probe_meta" "$work/w/m" change > "$work/outside"
 "$sandboxctl" exec --quiet --policy "$work/append.yaml" --chdir / -- "$work/w/probe_meta" "$work/w/m" change > "$work/inside"
 same "metadata, with append" "$work/outside" "$work/inside"
+
+# names WHO COMMAND…: as whom to run.
+names() {
+    who=$1
+    shift
+    "$@" "$work/probe_names" "$work/w/$who" > "$work/outside"
+    "$@" "$sandboxctl" exec --quiet --policy "$work/brokered.yaml" --chdir / -- "$work/probe_names" "$work/w/$who" > "$work/inside"
+    same "names, $who" "$work/outside" "$work/inside"
+}
+mkdir "$work/w/caller" "$work/w/other"
+names caller env
+other="setpriv --reuid=65532 --regid=65532 --clear-groups --inh-caps=-all -- env HOME=$work/w/other"
+chmod 755 "$work"
+# shellcheck disable=SC2086
+if [ "$(id -u)" -eq 0 ] && $other test -x "$sandboxctl" && $other test -x "$work/probe_names"; then
+    chown 65532:65532 "$work/w/other"
+    names other $other
+fi
 "$work/probe_network" > "$work/outside"
 for name in brokered view host; do
     "$sandboxctl" exec --quiet --policy "$work/$name.yaml" --chdir / -- "$work/probe_network" > "$work/inside"

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -413,6 +414,59 @@ Test(compile, files) {
         cr_expect(!notified(&brokered, SYS_read, 1, 2, 3) && !notified(&brokered, SYS_close, 1, 2, 3));
         cr_expect(!notified(&brokered, SYS_fcntl, 1, F_SETFL, 0));
         check_any(&brokered);
+}
+
+Test(compile, names) {
+        static const int calls[] = {
+                SYS_mkdir,  SYS_mkdirat,  SYS_rmdir,     SYS_mknod, SYS_mknodat, SYS_unlink,  SYS_unlinkat,
+                SYS_rename, SYS_renameat, SYS_renameat2, SYS_link,  SYS_linkat,  SYS_symlink, SYS_symlinkat,
+        };
+        static const struct seccomp_notif notif = {};
+        COMPILED(view);
+        COMPILED(brokered, .plan.files_brokered = true);
+        struct call call = { .plan = &view.plan, .notif = &notif };
+
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++) {
+                cr_expect(!notified(&view, calls[i], 1, 2, 3), "%d", calls[i]);
+                cr_expect(notified(&brokered, calls[i], 1, 2, 3), "%d", calls[i]);
+                /* Where only a raw rule has sent it, the view decides. */
+                cr_assert(modules_claim(calls[i]), "%d", calls[i]);
+                cr_expect_eq(modules_claim(calls[i])->handle(&call).kind, VERDICT_PROCEED, "%d", calls[i]);
+        }
+        /* In a network of the sandbox's own only the names of Unix sockets matter. */
+        cr_expect(!notified(&view, SYS_bind, 1, 2, 3));
+        cr_expect(notified(&brokered, SYS_bind, 1, 2, 3) && !notified(&brokered, SYS_listen, 1, 2, 3));
+        cr_expect_eq(modules_claim(SYS_bind)->handle(&call).kind, VERDICT_PROCEED);
+        check_any(&brokered);
+}
+
+Test(compile, flags_of_names) {
+        /* What the registers say is refused before any memory is read, as by the kernel. */
+        static const struct {
+                int nr;
+                uint64_t args[6];
+                int error;
+        } rows[] = {
+                { SYS_unlinkat, { 0, 8, 1 }, EINVAL },
+                { SYS_unlinkat, { 0, 8, AT_REMOVEDIR | AT_SYMLINK_FOLLOW }, EINVAL },
+                { SYS_renameat2, { 0, 8, 0, 8, 8 }, EINVAL },
+                { SYS_renameat2, { 0, 8, 0, 8, 3 }, EINVAL },
+                { SYS_renameat2, { 0, 8, 0, 8, 6 }, EINVAL },
+                { SYS_linkat, { 0, 8, 0, 8, AT_SYMLINK_NOFOLLOW }, EINVAL },
+                { SYS_linkat, { 0, 0, 0, 8, AT_EMPTY_PATH }, EFAULT },
+                { SYS_mknod, { 8, S_IFDIR | 0700 }, EPERM },
+                { SYS_mknod, { 8, S_IFLNK }, EINVAL },
+                { SYS_mknodat, { 0, 8, 0xf000 }, EINVAL },
+        };
+        COMPILED(c, .plan.files_brokered = true);
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                struct seccomp_notif notif = {};
+                memcpy(notif.data.args, rows[i].args, sizeof(rows[i].args));
+                struct call call = { .plan = &c.plan, .notif = &notif };
+                struct verdict verdict = modules_claim(rows[i].nr)->handle(&call);
+                cr_expect(verdict.kind == VERDICT_ERROR && verdict.error == rows[i].error, "row %zu: %d", i, verdict.error);
+        }
 }
 
 Test(compile, kernel) {

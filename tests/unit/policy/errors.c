@@ -60,11 +60,26 @@ static const struct {
         { "files: { exec: [\"/a/*\"] }\n", 1, 17, "literal" },
         { "files: { private: [\"/a/*\"] }\n", 1, 20, "literal" },
         { "files: { private: [/] }\n", 1, 20, "stand in for /" },
+        { "files: { overlay: [\"/a/*\"] }\n", 1, 20, "literal" },
+        { "files:\n  private: [/a]\n  overlay: [/a]\n", 3, 13, "has both `private`" },
         { "files: { private: [{ size: 1M }] }\n", 1, 20, "path: PATH" },
         { "files: { replace: { /a: text } }\n", 1, 25, "content: TEXT" },
         { "files: { replace: { /a: { content: x, from: y } } }\n", 1, 25, "content: TEXT" },
         { "files: { binds: { /a: /b } }\n", 1, 23, "from: PATH" },
         { "files:\n  private: [/a]\n  binds: { /a: { from: /b } }\n", 3, 12, "has both `private`" },
+        /* rules */
+        { "rules: {}\n", 1, 8, "expected a list" },
+        { "rules: [/a]\n", 1, 9, "expected a mapping" },
+        { "rules: [{ files: { hide: [/a] } }]\n", 1, 9, "when: { exe: PATH }" },
+        { "rules: [{ when: { exe: /a } }]\n", 1, 9, "when: { exe: PATH }" },
+        { "rules: [{ when: {}, files: {} }]\n", 1, 9, "when: { exe: PATH }" },
+        { "rules: [{ when: { exe: /a, user: me }, files: {} }]\n", 1, 28, "no key `user`" },
+        { "rules: [{ when: { exe: \"/a*\" }, files: {} }]\n", 1, 24, "literal" },
+        { "rules: [{ when: { exe: a }, files: {} }]\n", 1, 24, "absolute" },
+        { "rules: [{ when: { exe: /a }, files: { read: [/b] } }]\n", 1, 45, "only takes away" },
+        { "rules: [{ when: { exe: /a }, files: { default: deny } }]\n", 1, 48, "only takes away" },
+        { "rules: [{ when: { exe: /a }, files: { hide: [b] } }]\n", 1, 46, "absolute" },
+        { "rules: [{ when: { exe: /a }, files: {}, fils: {} }]\n", 1, 41, "did you mean `files`?" },
         /* network */
         { "network: { mode: all }\n", 1, 18, "none, host or brokered" },
         { "network: { connect: [\"tcp:1.2.3.4\"] }\n", 1, 22, "ports are missing" },
@@ -106,11 +121,9 @@ static const struct {
         { "extends: [base.yaml]\n", 1, 11, "./base.yaml" },
         { "extends: [\"${home}/x.yaml\"]\n", 1, 11, "variables" },
         /* known, not built */
-        { "files: { overlay: [/a] }\n", 1, 10, "isn't built yet" },
-        { "files: { default: deny }\n", 1, 19, "isn't built yet" },
-        { "rules: []\n", 1, 1, "isn't built yet" },
         { "mounts: []\n", 1, 1, "isn't built yet" },
         { "tests: []\n", 1, 1, "isn't built yet" },
+        { "rules: [{ when: { exe: /a }, network: {} }]\n", 1, 30, "isn't built yet" },
         { "network: { mode: brokered }\n", 1, 18, "isn't built yet" },
         { "identity: { root: emulated }\n", 1, 13, "isn't built yet" },
         { "kernel: { cpus: 2 }\n", 1, 11, "isn't built yet" },
@@ -132,14 +145,22 @@ static const struct {
         unsigned line, column;
         const char *says;
 } unenforceable[] = {
-        { "files: { hide: [\"/a/*.key\"] }\n", 1, 17, "patterns" },
-        { "files: { read: [/a], hide: [/a/secret] }\n", 1, 29, "can't be hidden yet" },
-        { "files: { default: read, hide: [/a] }\n", 1, 32, "can't be hidden yet" },
-        { "files: { private: [/tmp], hide: [/tmp/x] }\n", 1, 34, "can't be hidden yet" },
-        { "files: { write: [/a], deny: [/a/nothing] }\n", 1, 30, "doesn't exist" },
-        { "files: { read: [/a, /a/sub/x], deny: [/a/sub] }\n", 1, 39, "opens something below" },
+        { "files: { read: [\"/dev/*\"] }\n", 1, 17, "can't name devices" },
+        { "files: { hide: [\"/loop/*\"] }\n", 1, 17, "too many symbolic links" },
+        { "files: { read: [\"/loop/*\"] }\n", 1, 17, "too many symbolic links" },
+        { "rules: [{ when: { exe: /absent }, files: {} }]\n", 1, 24, "/absent can't be told from other programs: it doesn't exist" },
+        { "rules: [{ when: { exe: /a }, files: {} }]\n", 1, 24, "no program" },
+        { "rules: [{ when: { exe: /loop }, files: {} }]\n", 1, 24, "too many symbolic links" },
+        { "files: { overlay: [/a] }\nrules: [{ when: { exe: /a/secret }, files: {} }]\n", 2, 24, "/a isn't the host's own" },
+        { "files: { private: [/a] }\nrules: [{ when: { exe: /a/secret }, files: {} }]\n", 2, 24, "/a isn't the host's own" },
+        /* Said once, also where the plan is compiled twice. */
+        { "files: { read: [/a], hide: [/a/secret], write: [/absent] }\n", 1, 49, "doesn't exist" },
         { "files: { write: [/absent] }\n", 1, 18, "doesn't exist" },
         { "files: { binds: { /x: { from: /does/not/exist } } }\n", 1, 19, "can't be bound" },
+        { "files: { overlay: [/absent] }\n", 1, 20, "doesn't exist" },
+        { "files: { overlay: [/a/secret] }\n", 1, 20, "no directory" },
+        { "files: { overlay: [/a/sub, /link] }\n", 1, 28, "is the same place" },
+        { "files: { overlay: [/proc/sys] }\n", 1, 20, "sandbox's own" },
         { "files: { replace: { /x: { from: /does/not/exist } } }\n", 1, 21, "can't be read" },
         { "files: { read: [/a], private: [/a/nothing] }\n", 1, 32, "nothing of this name" },
         { "files: { read: [/a], private: [/a/secret] }\n", 1, 32, "a file there" },
@@ -162,7 +183,23 @@ Test(errors, what_cannot_be_enforced) {
                 int r = compile_text(&f, unenforceable[i].text);
                 cr_expect(r == -EINVAL, "%s: compiles as %d", unenforceable[i].text, r);
                 cr_expect(f.plan == NULL);
+                cr_expect(f.report.n == 1, "%s: %zu", unenforceable[i].text, f.report.n);
                 cr_expect_error(&f, unenforceable[i].line, unenforceable[i].column, unenforceable[i].says);
+        }
+}
+
+Test(errors, no_more_conditions_than_bits) {
+        for (int n = 64; n < 66; n++) {
+                FIXTURE;
+                struct strbuf b = {};
+                strbuf_puts(&b, "rules:\n");
+                for (int i = 0; i < n; i++)
+                        strbuf_puts(&b, "  - { when: { exe: /a }, files: {} }\n");
+                int r = load_text(&f, b.text);
+                strbuf_done(&b);
+                cr_expect(r == (n == 64 ? 0 : -EINVAL));
+                if (n == 65)
+                        cr_expect_error(&f, 66, 5, "64 at most");
         }
 }
 

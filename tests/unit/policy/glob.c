@@ -50,6 +50,18 @@ static const struct {
         { "/a/{b,c}", "/a/d", '-' },
         { "/a/{b,c}x{1,2}", "/a/cx1", '=' },
         { "/a/{b*,c}/d", "/a/bb/d", '=' },
+        { "/a/{b*,c}/d", "/a/c", '<' },
+        { "/a/{b*,c}/d", "/a/d", '-' },
+        { "/a/b/*", "/a/bc", '-' },
+        { "/a/b/*", "/a/b", '<' },
+        { "/a/b/*", "/aa", '-' },
+        { "/a\\*/b/c*", "/a*/b", '<' },
+        { "/a\\*/b/c*", "/a*/b/cd/e", '=' },
+        { "/a/**/**/b", "/a/b", '=' },
+        { "/a/**/**/b", "/a/x/b", '=' },
+        { "/a/**", "/a", '=' },
+        { "/*/**", "/a", '=' },
+        { "/*/**", "/", '<' },
         { "/a/{b,c\\,d}", "/a/c,d", '=' },
         { "/a/x{,y}", "/a/x", '=' },
         { "/a/x{,y}", "/a/xy", '=' },
@@ -65,12 +77,42 @@ Test(glob, matches) {
         _cleanup_(arena_done) struct arena arena = {};
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-                const struct glob *glob = glob_new(&arena, cases[i].pattern);
-                cr_assert(glob);
-                unsigned m = glob_match(glob, cases[i].path);
+                size_t n = 0;
+                char **patterns = glob_expand(&arena, cases[i].pattern, &n);
+                unsigned m = 0;
+                cr_assert(patterns);
+                for (size_t k = 0; k < n; k++) {
+                        const struct glob *glob = glob_new(&arena, patterns[k]);
+                        cr_assert(glob);
+                        m |= glob_match(glob, cases[i].path);
+                }
                 char is = m & GLOB_MATCHES ? '=' : m & GLOB_ABOVE ? '<' : '-';
                 cr_expect(is == cases[i].is, "%s of %s: %c", cases[i].pattern, cases[i].path, is);
         }
+}
+
+Test(glob, literal_beginning) {
+        static const struct {
+                const char *pattern;
+                size_t length;
+        } beginnings[] = { { "/a/b*/c", 2 }, { "/*", 0 }, { "/**/x", 0 }, { "/a/b", 4 }, { "/a\\*/b?", 4 }, { "/a/b/[x]", 4 }, { "/", 1 } };
+
+        for (size_t i = 0; i < ELEMENTSOF(beginnings); i++)
+                cr_expect(glob_literal_length(beginnings[i].pattern) == beginnings[i].length, "%s", beginnings[i].pattern);
+}
+
+/* What a path leaves to be matched below it. */
+Test(glob, states) {
+        _cleanup_(arena_done) struct arena arena = {};
+        const struct glob *key = glob_new(&arena, "/w/**/*.key"), *one = glob_new(&arena, "/w/*/x");
+
+        cr_expect(glob_states(key, "/w/a") == glob_states(key, "/w/b/c"));
+        cr_expect((glob_states(key, "/w/a") & ~glob_states(key, "/w")) == 0);
+        cr_expect(glob_states(key, "/v") == 0);
+        cr_expect(glob_states(key, "/w/a.key") == GLOB_ALL);
+        cr_expect(glob_states(one, "/w/a") == glob_states(one, "/w/b"));
+        cr_expect(glob_states(one, "/w/a/b") == 0);
+        cr_expect((glob_states(one, "/w/a") & ~glob_states(one, "/w")) != 0);
 }
 
 Test(glob, normalises) {

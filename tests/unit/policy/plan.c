@@ -6,8 +6,8 @@
 #include "support.h"
 
 static const char *const kinds[] = {
-        [NODE_DIR] = "dir",   [NODE_LINK] = "link", [NODE_BIND] = "bind", [NODE_TMPFS] = "tmpfs",
-        [NODE_FILE] = "file", [NODE_MASK] = "mask", [NODE_PROC] = "proc", [NODE_DEV] = "dev",
+        [NODE_DIR] = "dir",   [NODE_LINK] = "link", [NODE_BIND] = "bind", [NODE_TMPFS] = "tmpfs",     [NODE_FILE] = "file",
+        [NODE_MASK] = "mask", [NODE_PROC] = "proc", [NODE_DEV] = "dev",   [NODE_OVERLAY] = "overlay",
 };
 
 /* "kind path rights" of each, but /proc and /dev, which are in every view. */
@@ -21,7 +21,7 @@ static char *view_text(const struct fixture *f) {
                 strbuf_printf(&b, "%s %s", kinds[n->kind], n->path);
                 if (n->kind == NODE_LINK)
                         strbuf_printf(&b, " %s", n->text);
-                if (n->kind == NODE_BIND || n->kind == NODE_TMPFS)
+                if (n->kind == NODE_BIND || n->kind == NODE_OVERLAY || n->kind == NODE_TMPFS)
                         strbuf_printf(&b, " %s%s%s%s", n->rights & RIGHT_READ ? "r" : "", n->rights & RIGHT_APPEND ? "a" : "",
                                       n->rights & RIGHT_WRITE ? "w" : "", n->rights & RIGHT_EXEC ? "x" : "");
                 if (n->stays_out)
@@ -83,6 +83,17 @@ static const struct {
         { "files: { read: [/home/me, /home/me/.ssh] }\n", "dir /home\nbind /home/me r\n" },
         { "files: { read: [/home/me/.ssh] }\n", "dir /home\ndir /home/me\nbind /home/me/.ssh r\n" },
         { "files: { append: [/srv/data/a/b] }\n", "bind / rawx\n" },
+        { "files: { overlay: [/srv] }\n", "overlay /srv raw\n" },
+        { "files: { overlay: [/srv/data], read: [/srv], exec: [/srv/data] }\n", "bind /srv r\noverlay /srv/data rawx\n" },
+        /* What is named below shows the host's own again. */
+        { "files: { overlay: [/srv], write: [/srv/data], read: [/srv/data/a] }\n",
+          "overlay /srv raw\nbind /srv/data raw\nbind /srv/data/a r\n" },
+        { "files: { overlay: [/srv], deny: [/srv/data] }\n", "overlay /srv raw\nmask /srv/data\n" },
+        { "files: { overlay: [/home/me] }\n", "dir /home\noverlay /home/me raw\nmask /home/me/.ssh stays out\n" },
+        { "files: { enforce: broker, overlay: [/srv], read: [/etc/app], write: [/srv/data/a] }\n",
+          "bind / rawx\noverlay /srv raw\nbind /srv/data/a raw\n" },
+        { "files: { enforce: broker, private: [/tmp], read: [/tmp/inner], replace: { /tmp/a/b: { content: x } } }\n",
+          "bind / rawx\ntmpfs /tmp raw\ndir /tmp/a\nfile /tmp/a/b\nbind /tmp/inner r\n" },
         { "files: { read: [/bin/sh] }\n", "link /bin usr/bin\ndir /usr\ndir /usr/bin\nbind /usr/bin/sh r\n" },
 };
 
@@ -100,6 +111,50 @@ Test(plan, views) {
                         cr_expect(strncmp(f.plan->nodes[k].path, f.plan->nodes[k + 1].path, n) != 0 || f.plan->nodes[k].path[n] != '/',
                                   "%s comes after what is below it", f.plan->nodes[k + 1].path);
                 }
+        }
+}
+
+/* --overlay, --dry-run: nothing of the host can be changed. */
+static const struct {
+        const char *text, *view;
+} overlaid[] = {
+        { "files: { write: [/srv], read: [/etc/app] }\n", "dir /etc\nbind /etc/app r\noverlay /srv raw\n" },
+        { "files: { write: [/srv, /srv/data, /srv/data/a/b] }\n", "overlay /srv raw\n" },
+        { "files: { write: [/srv, /srv/data/a], read: [/srv/data] }\n", "overlay /srv raw\nbind /srv/data r\noverlay /srv/data/a raw\n" },
+        { "files: { private: [/tmp], write: [/tmp/inner] }\n", "tmpfs /tmp raw\noverlay /tmp/inner raw\n" },
+        { "files: { binds: { /data: { from: /usr, write: true } } }\n", "overlay /data raw\n" },
+        { "files: { enforce: broker, write: [/srv, /srv/data], read: [/etc/app] }\n", "bind / rawx\noverlay /srv raw\n" },
+        { "files: { append: [/srv/data], read: [/etc/app] }\n", "bind / rawx\noverlay /srv/data a\n" },
+        { "files: { overlay: [/srv], write: [/srv/data] }\n", "overlay /srv raw\n" },
+        { "files: { write: [\"/srv/data/*\", /srv/data/a], read: [\"/etc/*\"] }\n", "bind / rawx\noverlay /srv/data raw\n" },
+        { "files: { write: [\"/{srv,etc}/*\", \"/missing/*\"] }\n", "bind / rawx\noverlay /etc raw\noverlay /srv raw\n" },
+};
+
+Test(plan, writes_are_overlaid) {
+        for (size_t i = 0; i < ELEMENTSOF(overlaid); i++) {
+                FIXTURE;
+                make_root(&f);
+                f.plan_request.overlay_writes = true;
+                cr_assert_loads(&f, compile_text(&f, overlaid[i].text));
+                _cleanup_free_ char *text = view_text(&f);
+                cr_expect(strcmp(text, overlaid[i].view) == 0, "%s gives\n%snot\n%s", overlaid[i].text, text, overlaid[i].view);
+        }
+}
+
+Test(plan, a_file_cannot_be_overlaid) {
+        static const char *const texts[] = {
+                "files: { write: [/srv/data/a/b] }\n",
+                "files: { append: [/srv/data/a/b] }\n",
+                "files: { write: [/srv/data/a/b], read: [/srv] }\n",
+                "files: { binds: { /x: { from: /etc/passwd, write: true } } }\n",
+        };
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                FIXTURE;
+                make_root(&f);
+                f.plan_request.overlay_writes = true;
+                cr_expect(compile_text(&f, texts[i]) == -EINVAL, "%s", texts[i]);
+                cr_assert(f.report.n == 1);
+                cr_expect(strstr(f.report.messages[0].text, "name the one that it lies in"), "%s", f.report.messages[0].text);
         }
 }
 
@@ -229,15 +284,74 @@ Test(plan, low_ports) {
         cr_expect(f.plan->n_low_ports == 0);
 }
 
+/* What mounts can't hold goes to the broker, and the plan says why. */
+static const struct {
+        const char *rules, *why;
+        unsigned column;
+} brokered[] = {
+        { "read: [/srv]", NULL },
+        { "enforce: broker, hide: [\"/srv/*\"]", "", 0 },
+        { "append: [/srv/data/a/b]", "appending", 19 },
+        { "read: [\"/srv/*\"]", "pattern", 17 },
+        { "default: deny", "default: deny", 0 },
+        { "read: [/srv], hide: [/srv/data]", "listing", 31 },
+        { "read: [/srv], hide: [/srv/missing]", "listing", 31 },
+        { "default: read, hide: [/srv]", "listing", 32 },
+        { "private: [/tmp], hide: [/tmp/x]", "listing", 34 },
+        { "overlay: [/srv], hide: [/srv/data]", "listing", 34 },
+        { "read: [/etc/app], hide: [/srv]", NULL },
+        { "write: [/srv], deny: [/srv/missing]", "from being made", 32 },
+        { "overlay: [/srv], deny: [/srv/missing]", "from being made", 34 },
+        { "read: [/srv], deny: [/srv/missing]", NULL },
+        { "read: [/srv], deny: [/srv/data]", NULL },
+        { "read: [/srv, /srv/data/a], deny: [/srv/data]", "open something below", 44 },
+        { "private: [/tmp], deny: [/tmp/x]", "from being made", 34 },
+        { "private: [/tmp], deny: [/tmp/inner]", "private place", 34 },
+        { "deny: [/dev/pts]", "devices in it", 17 },
+        { "hide: [/proc]", "/proc", 17 },
+        { "deny: [/proc/sys]", NULL },
+        { "read: [/srv] }\nrules: [{ when: { exe: /etc/app/conf }, files: { hide: [/srv/data] } }]\nnetwork: {",
+          "the same for all programs", 24 },
+};
+
 Test(plan, brokered) {
-        FIXTURE;
-        make_root(&f);
-        cr_assert_loads(&f, compile_text(&f, "files: { read: [/srv] }\n"));
-        cr_expect(!f.plan->files_brokered);
-        cr_assert_loads(&f, compile_text(&f, "files: { enforce: broker }\n"));
-        cr_expect(f.plan->files_brokered);
-        cr_assert_loads(&f, compile_text(&f, "files: { append: [/srv/data/a/b] }\n"));
-        cr_expect(f.plan->files_brokered, "only the broker holds an append rule");
+        for (size_t i = 0; i < ELEMENTSOF(brokered); i++) {
+                FIXTURE;
+                char text[256];
+                make_root(&f);
+                snprintf(text, sizeof(text), "files: { %s }\n", brokered[i].rules);
+                cr_assert_loads(&f, compile_text(&f, text));
+                const char *why = f.plan->brokered_why;
+                cr_expect(f.plan->files_brokered == (brokered[i].why != NULL), "%s", brokered[i].rules);
+                cr_expect(!brokered[i].why || !*brokered[i].why ? !why : why && strstr(why, brokered[i].why), "%s: %s", brokered[i].rules,
+                          why);
+                cr_expect(f.plan->brokered_at.column == brokered[i].column, "%s: %u", brokered[i].rules, f.plan->brokered_at.column);
+                if (f.plan->files_brokered)
+                        cr_expect_str_eq(f.plan->nodes[0].path, "/");
+        }
+}
+
+Test(plan, warns_of_patterns_that_grant_nothing) {
+        static const struct {
+                const char *rule;
+                size_t warnings;
+        } cases[] = {
+                { "read: [\"/home/me/.ssh/*.pub\"]", 1 },
+                { "read: [\"/home/me/.ssh/*.pub\", /home/me/.ssh]", 0 },
+                { "read: [\"/home/me/*\"]", 0 },
+                { "hide: [\"/home/me/.ssh/*\"]", 0 },
+                { "read: [\"/run/*\"]", 1 },
+                { "read: [\"/run/*/x\", \"/srv/*\"]", 1 },
+                { "read: [\"/run/a*\", \"/run/*.pid\"]", 0 },
+        };
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                FIXTURE;
+                char text[256];
+                make_root(&f);
+                snprintf(text, sizeof(text), "files: { %s }\n", cases[i].rule);
+                cr_assert_loads(&f, compile_text(&f, text));
+                cr_expect(f.report.n == cases[i].warnings && f.report.n_errors == 0, "%s: %zu", cases[i].rule, f.report.n);
+        }
 }
 
 Test(plan, warns_of_what_a_private_place_covers) {

@@ -2,7 +2,6 @@
  * Rule × path → what the matcher says. `-` hidden, `!` denied, `^` ancestor, else the rights, with `o` for the sandbox's own.
  */
 #include "support.h"
-#include "tree.h"
 
 static const char *verdict(struct match m, char out[8]) {
         size_t n = 0;
@@ -74,6 +73,57 @@ static const struct {
             { "/home/me/.sshx", "r" } } },
         { "read: [/home/me, /home/me/.ssh/id]", { { "/home/me/.ssh/id", "r" }, { "/home/me/.ssh/other", "!" }, { "/home/me/.ssh", "^" } } },
         { "read: [/home/me/.ssh]", { { "/home/me/.ssh/id", "r" }, { "/home/me", "^" }, { "/home/me/.aws", "-" } } },
+        /* Patterns. What could be matched below makes an ancestor, also of what turns out to be a file. */
+        { "read: [\"/a/*/c\"]",
+          { { "/", "^" }, { "/a", "^" }, { "/a/x", "^" }, { "/a/x/c", "r" }, { "/a/x/c/d", "r" }, { "/a/x/d", "-" }, { "/b", "-" } } },
+        /* The longest literal beginning wins, */
+        { "write: [/a], read: [\"/a/**/*.conf\"]", { { "/a/x", "raw" }, { "/a/x.conf", "r" }, { "/a/b/x.conf", "r" } } },
+        { "read: [\"/a/*\"], write: [/a/b/c]", { { "/a/b", "r" }, { "/a/b/c/d", "raw" }, { "/a/b/x", "r" } } },
+        /* then fewest wildcards, then the longest. */
+        { "read: [\"/a/*x*\"], write: [\"/a/*x\"]", { { "/a/yx", "raw" }, { "/a/yxy", "r" } } },
+        { "read: [\"/a/*y\"], write: [\"/a/*xy\"]", { { "/a/xy", "raw" }, { "/a/y", "r" } } },
+        { "read: [\"/a/*\"], append: [\"/a/*\"]", { { "/a/b", "ra" } } },
+        { "default: read, write: [\"/**/x\"]", { { "/q/x/y", "raw" }, { "/q/y", "r" } } },
+        /* hide and deny beat all; a pattern that hides is lifted by nothing. */
+        { "read: [/a, /a/b.key], hide: [\"/a/**/*.key\"]",
+          { { "/a/x", "r" }, { "/a/b.key", "-" }, { "/a/d/e.key", "-" }, { "/a/d/e.key/f", "-" } } },
+        { "read: [/a], hide: [\"/a/{b,x}\"], deny: [\"/a/**/c\"]",
+          { { "/a/b", "-" }, { "/a/x/c", "-" }, { "/a/q/c/d", "!" }, { "/a/q", "r" } } },
+        { "read: [\"/a/*\"], deny: [/a/b]", { { "/a/b", "!" }, { "/a/c", "r" } } },
+        { "hide: [/a], read: [\"/a/*\"]", { { "/a/b", "-" }, { "/a", "-" } } },
+        { "read: [/a], hide: [/a/b], write: [\"/a/b/*\"]", { { "/a/b", "-" }, { "/a/b/c", "-" } } },
+        /* The literal beginning is resolved: the rule holds where the objects lie. */
+        { "read: [\"/link/*\"]", { { "/link", "r" }, { "/a/b/c", "r" }, { "/a/b", "^" }, { "/link/c", "-" } } },
+        { "read: [/a], hide: [\"/link/*\"]", { { "/a/b", "r" }, { "/a/b/c", "-" }, { "/link/c", "-" } } },
+        { "read: [/a], deny: [\"/{link,t}\"]", { { "/a/b", "!" }, { "/a/b/c", "!" }, { "/link", "!" }, { "/t", "!" }, { "/a", "r" } } },
+        { "read: [\"/{link,t}/c\"]", { { "/a/b/c", "r" }, { "/t", "^" }, { "/t/c", "r" }, { "/link", "r" } } },
+        /* A grant that a link leads to takes nothing from a wider one. */
+        { "write: [/a], read: [\"/link/*\"]", { { "/a/b/c", "raw" } } },
+        { "write: [\"/a/**\"], read: [/link/c]", { { "/a/b/c", "raw" } } },
+        { "read: [/a], write: [\"/link/*\"]", { { "/a/b/c", "raw" }, { "/a/b", "r" } } },
+        /* What stays out, what is the sandbox's own, and what mounts hold. */
+        { "read: [\"/home/**\"]", { { "/home/me/x", "r" }, { "/home/me/.ssh/id", "!" }, { "/home/me/.ssh", "!" } } },
+        { "read: [\"/home/me/.ssh/*\"]", { { "/home/me/.ssh/id", "!" }, { "/home/me", "^" } } },
+        { "write: [\"/**\"], private: [/t], replace: { /a/b/c: { content: x } }",
+          { { "/x", "raw" },
+            { "/proc/1", "rawo" },
+            { "/dev/sda", "-" },
+            { "/dev/pts/1", "rawo" },
+            { "/t/x", "rawo" },
+            { "/a/b/c", "r" },
+            { "/a/b/d", "raw" } } },
+        { "binds: { /q: { from: /usr } }, write: [\"/q/*\", /q/share]", { { "/q/lib", "r" }, { "/q/share/y", "raw" }, { "/q", "r" } } },
+        /* A name and no more; a directory can be passed through. */
+        { "default: deny, read: [/a/b], hide: [/q]",
+          { { "/", "^" },
+            { "/t", "^" },
+            { "/t/x/y", "^" },
+            { "/a", "^" },
+            { "/a/b/c", "r" },
+            { "/q", "-" },
+            { "/home/me/.ssh", "!" },
+            { "/dev/sda", "^" } } },
+        { "default: deny, deny: [/a]", { { "/a", "!" }, { "/a/b", "!" } } },
 };
 
 static void make_root(const struct fixture *f) {
@@ -134,73 +184,74 @@ Test(verdicts, name_the_rule) {
         cr_expect(plan_match(f.plan, "/b").rule == NULL);
 }
 
-/* The matcher knows patterns already; a plan refuses them, so it is built by hand here. */
-struct glob_fixture {
-        struct arena arena;
-        struct matcher matcher;
-        struct compiler compiler;
-        struct file_rule rules[8];
-};
-
-static void add_rule(struct glob_fixture *g, size_t i, enum file_kind kind, const char *pattern, unsigned rights) {
-        struct file_rule *rule = g->rules + i;
-
-        *rule = (struct file_rule) { .kind = kind, .pattern = (char *) pattern, .place = { .file = "x.yaml", .line = 1 } };
-        if (glob_literal(pattern)) {
-                struct tree_node *node = tree_place(&g->compiler, pattern);
-                if (kind == FILE_HIDE)
-                        node->hide = rule;
-                else if (kind == FILE_DENY)
-                        node->deny = rule;
-                else {
-                        node->rights = rights;
-                        node->grant = rule;
-                        node->reopens = true;
-                }
-                return;
+/* What is found decides: above something there are only directories. */
+Test(verdicts, files_are_no_ancestors) {
+        static const struct {
+                const char *rules, *path;
+                enum match_state file;
+        } cases[] = {
+                { "read: [\"/a/**/c\"]", "/a/b/x", MATCH_HIDDEN },
+                { "default: deny", "/a/b/x", MATCH_DENIED },
+                { "default: deny, hide: [/a], read: [/a/b]", "/a", MATCH_HIDDEN },
+                { "deny: [/a], read: [/a/b]", "/a", MATCH_DENIED },
+        };
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                FIXTURE;
+                char text[256];
+                make_root(&f);
+                snprintf(text, sizeof(text), "files: { enforce: broker, %s }\n", cases[i].rules);
+                cr_assert_loads(&f, compile_text(&f, text));
+                struct match m = plan_match(f.plan, cases[i].path);
+                cr_expect(m.state == MATCH_ANCESTOR, "%s", cases[i].rules);
+                cr_expect(match_object(m, true).state == MATCH_ANCESTOR && match_object(m, false).state == cases[i].file, "%s",
+                          cases[i].rules);
         }
-        struct glob_rule *glob = arena_push(&g->arena, &g->matcher.globs, &g->matcher.n_globs, sizeof(*glob));
-        *glob = (struct glob_rule) { .rule = rule, .glob = glob_new(&g->arena, pattern), .rank = glob_rank(pattern), .rights = rights };
 }
 
-static const struct {
-        struct {
-                enum file_kind kind;
-                const char *pattern;
-                unsigned rights;
-        } rules[4];
-        struct asked paths[8];
-} globs[] = {
-        { { { FILE_READ, "/a/*/c", RIGHT_READ } },
-          { { "/", "^" }, { "/a", "^" }, { "/a/x", "^" }, { "/a/x/c", "r" }, { "/a/x/c/d", "r" }, { "/a/x/d", "-" }, { "/b", "-" } } },
-        /* The longest literal prefix wins, */
-        { { { FILE_WRITE, "/a", RIGHTS_WRITE }, { FILE_READ, "/a/**/*.conf", RIGHT_READ } },
-          { { "/a/x", "raw" }, { "/a/x.conf", "r" }, { "/a/b/x.conf", "r" } } },
-        { { { FILE_READ, "/a/*", RIGHT_READ }, { FILE_WRITE, "/a/b/c", RIGHTS_WRITE } },
-          { { "/a/b", "r" }, { "/a/b/c/d", "raw" }, { "/a/b/x", "r" } } },
-        /* then fewest wildcards, then the longest. */
-        { { { FILE_READ, "/a/*x*", RIGHT_READ }, { FILE_WRITE, "/a/*x", RIGHTS_WRITE } }, { { "/a/yx", "raw" }, { "/a/yxy", "r" } } },
-        { { { FILE_READ, "/a/*", RIGHT_READ }, { FILE_EXEC, "/a/*", RIGHTS_EXEC } }, { { "/a/b", "rx" } } },
-        /* hide and deny beat all; a glob hide is lifted by nothing. */
-        { { { FILE_READ, "/a", RIGHT_READ }, { FILE_HIDE, "/a/**/*.key", 0 }, { FILE_READ, "/a/b.key", RIGHT_READ } },
-          { { "/a/x", "r" }, { "/a/b.key", "-" }, { "/a/d/e.key", "-" } } },
-        { { { FILE_READ, "/a/*", RIGHT_READ }, { FILE_DENY, "/a/b", 0 } }, { { "/a/b", "!" }, { "/a/c", "r" } } },
-        { { { FILE_HIDE, "/a", 0 }, { FILE_READ, "/a/*", RIGHT_READ } }, { { "/a/b", "-" }, { "/a", "-" } } },
-};
+/* A policy's own files stay as they are, whatever grants. */
+Test(verdicts, policies_and_patterns) {
+        FIXTURE;
+        char text[512], path[256];
+        free((char *) f.plan_request.root);
+        f.plan_request.root = NULL;
+        snprintf(text, sizeof(text), "files: { write: [\"%s/*\"], append: [\"%s/*\"] }\n", f.folder, f.folder);
+        cr_assert_loads(&f, compile_text(&f, text));
+        snprintf(path, sizeof(path), "%s/policy.yaml", f.folder);
+        cr_expect(plan_match(f.plan, path).state == MATCH_GRANTED && plan_match(f.plan, path).rights == RIGHT_READ);
+        strcat(path, "x");
+        cr_expect(plan_match(f.plan, path).rights & RIGHT_WRITE);
+        snprintf(text, sizeof(text), "files: { append: [\"%s/*\"] }\n", f.folder);
+        cr_assert_loads(&f, compile_text(&f, text));
+        snprintf(path, sizeof(path), "%s/policy.yaml", f.folder);
+        cr_expect(plan_match(f.plan, path).state == MATCH_DENIED);
+}
 
-Test(verdicts, patterns) {
-        for (size_t i = 0; i < ELEMENTSOF(globs); i++) {
-                struct glob_fixture g = {};
-                char out[8];
-                g.compiler = (struct compiler) { .arena = &g.arena, .matcher = &g.matcher, .root = "" };
-                g.matcher.root = tree_root(&g.compiler);
-                for (size_t k = 0; k < ELEMENTSOF(globs[i].rules) && globs[i].rules[k].pattern; k++)
-                        add_rule(&g, k, globs[i].rules[k].kind, globs[i].rules[k].pattern, globs[i].rules[k].rights);
-                matcher_finish(&g.compiler);
-                for (const struct asked *a = globs[i].paths; a->path; a++) {
-                        const char *says = verdict(matcher_match(&g.matcher, a->path), out);
-                        cr_expect(strcmp(says, a->says) == 0, "%zu: %s is %s, not %s", i, a->path, says, a->says);
-                }
-                arena_done(&g.arena);
+/* What holds for one program: bits of the conditions, a path, and what is said. */
+Test(verdicts, programs) {
+        static const struct {
+                uint64_t active;
+                const char *path, *says;
+        } asked[] = {
+                { 0, "/a/x", "raw" }, { 1, "/a/x", "-" },   { 1, "/a/x/y", "-" },   { 2, "/a/x", "!" },   { 3, "/a/x", "-" },
+                { 2, "/a/b/c", "!" }, { 2, "/a/b", "raw" }, { 1, "/a/b/c", "raw" }, { 4, "/a/b/c", "-" }, { 4, "/link/c", "-" },
+                { 7, "/q", "-" },     { 1, "/a", "raw" },   { 2, "/a/d/e/c", "!" }, { 1, "/home", "-" },
+        };
+        FIXTURE;
+        char out[8];
+        make_root(&f);
+        cr_assert_loads(&f, compile_text(&f, "files: { write: [/a, /a/x/y] }\n"
+                                             "rules:\n"
+                                             "  - { when: { exe: /link/c }, files: { hide: [/a/x] } }\n"
+                                             "  - { when: { exe: /a/b/c }, files: { deny: [\"/a/**/c\", /a/x] } }\n"
+                                             "  - { when: { exe: /home/me/.ssh/id }, files: { hide: [/link] } }\n"));
+        cr_assert(f.plan->n_conditions == 3);
+        cr_expect(f.plan->conditions[0].ino == f.plan->conditions[1].ino && f.plan->conditions[0].dev == f.plan->conditions[1].dev);
+        cr_expect(f.plan->conditions[0].ino != f.plan->conditions[2].ino);
+        for (size_t i = 0; i < ELEMENTSOF(asked); i++) {
+                const char *says = verdict(plan_match_when(f.plan, asked[i].active, asked[i].path), out);
+                cr_expect(strcmp(says, asked[i].says) == 0, "%s for %x is %s, not %s", asked[i].path, (unsigned) asked[i].active, says,
+                          asked[i].says);
         }
+        struct match m = plan_match_when(f.plan, 2, "/a/x");
+        cr_expect(m.rule && m.rule->kind == FILE_DENY && m.rule->place.line == 4);
 }
