@@ -48,6 +48,8 @@ int target_signal(struct call *call, int signal);
 int target_act(struct call *call);
 /* The same without the umask, which costs a look into /proc: for what creates nothing. */
 int target_act_ids(struct call *call);
+/* The same with the real ids, and the capabilities that go with them, for access(2), whatever the file system ids are. */
+int target_act_real_ids(struct call *call);
 void target_act_done(struct call *call);
 
 /* Seizes the caller, so that what it executes can be looked at before it runs; to be followed by verdict_proceed_checked(). -EPERM: somebody else

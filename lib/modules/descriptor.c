@@ -41,6 +41,9 @@ static bool ends_with(const char *text, const char *end) {
 static bool outside_changeable(const struct pin *pin) {
         int flags = fcntl(pin->fd, F_GETFL);
 
+        /* A device that is not the sandbox's own is the host's, whose users go by its mode. */
+        if (S_ISCHR(pin->st.st_mode) || S_ISBLK(pin->st.st_mode))
+                return false;
         if ((!S_ISREG(pin->st.st_mode) && !S_ISDIR(pin->st.st_mode)) || pin->st.st_nlink == 0)
                 return true;
         if (flags < 0 || (flags & O_PATH))
@@ -88,7 +91,7 @@ int place_resolve_new(struct call *call, int dirfd, uint64_t path, int flags, st
         }
         if (!first && dirfd >= 0)
                 return descriptor_pin(call, dirfd, pin);
-        return files_resolve(call, dirfd, path, (flags & AT_SYMLINK_NOFOLLOW ? 0 : RESOLVE_FOLLOW) | RESOLVE_EMPTY, pin);
+        return files_resolve(call, dirfd, path, (flags & AT_SYMLINK_NOFOLLOW ? 0 : RESOLVE_FOLLOW) | RESOLVE_EMPTY | FILES_NULL, pin);
 }
 
 int pin_enter(struct call *call, const struct pin *pin, char link[64]) {

@@ -10,6 +10,10 @@
 #define PIN_INIT \
         { .fd = -1, .parent = -1 }
 
+/* For files_resolve(), with RESOLVE_EMPTY: a null pointer is as good as "". Since 6.11, and of the calls that
+ * know AT_EMPTY_PATH for the newer ones and the stat family only. */
+#define FILES_NULL (1U << 16)
+
 /* Reads the path at `address` and resolves it. What was found, or where it failed, becomes the call's subject. */
 int files_resolve(struct call *call, int dirfd, uint64_t address, unsigned flags, struct pin *pin);
 

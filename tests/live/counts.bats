@@ -9,6 +9,8 @@ brokered+='|mkdir|mkdirat|rmdir|mknod|mknodat|unlink|unlinkat|rename|renameat|re
 brokered+='|chmod|fchmod|fchmodat|fchmodat2|chown|lchown|fchown|fchownat|utime|utimes|futimesat|utimensat|truncate|statfs|chdir|chroot|getdents|getdents64'
 brokered+='|setxattr|lsetxattr|fsetxattr|getxattr|lgetxattr|listxattr|llistxattr|removexattr|lremovexattr|fremovexattr|inotify_add_watch'
 brokered+='|mkdir|mkdirat|rmdir|mknod|mknodat|unlink|unlinkat|rename|renameat|renameat2|link|linkat|symlink|symlinkat|bind'
+brokered+='|chmod|fchmod|fchmodat|fchmodat2|chown|lchown|fchown|fchownat|utime|utimes|futimesat|utimensat|l?setxattr|fsetxattr|l?getxattr|l?listxattr'
+brokered+='|l?removexattr|fremovexattr|(set|get|list|remove)xattrat|file_[gs]etattr|statfs|truncate|chdir|chroot|getdents|getdents64|inotify_add_watch'
 
 # calls FILE: how many calls of those an strace -c counted. Its table: % time, seconds, usecs/call, calls, [errors,] name.
 calls() {

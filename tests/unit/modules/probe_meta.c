@@ -125,35 +125,39 @@ static void show(const char *name) {
 
 static int here, above;
 
+static bool is_old(const struct stat *st) {
+        return st->st_mtim.tv_sec < 1000000000 || st->st_atim.tv_sec < 1000000000;
+}
+
 static void repair(void) {
         static const struct timespec now[2] = { { .tv_nsec = UTIME_NOW }, { .tv_nsec = UTIME_NOW } };
         static const struct {
                 const char *name;
                 mode_t mode;
-        } modes[] = { { "f", 0644 }, { "d", 0755 },    { "d/g", 0600 },  { "secret", 0 },
-                      { "dark", 0 }, { "sock", 0755 }, { "fifo", 0644 }, { "ro", 0444 } };
+        } files[] = { { "f", 0644 },    { "d", 0755 },        { "d/g", 0600 },  { "secret", 0 }, { "dark", 0 },
+                      { "sock", 0755 }, { "fifo", 0644 },     { "ro", 0444 },   { "l", 0777 },   { "dl", 0777 },
+                      { "loop", 0777 }, { "dangling", 0777 }, { "chain", 0777 } };
+        const int folders[] = { here, above };
         struct stat st;
 
-        /* Without the right to search them, they have no path. */
-        if (fchmod(here, 0755) < 0 || fchmod(above, 0755) < 0 || futimens(here, NULL) < 0 || futimens(above, NULL) < 0)
-                abort();
-        (void) fremovexattr(here, "user.q");
-        (void) fremovexattr(here, "user.p");
-        for (size_t i = 0; i < N(modes); i++)
-                if (stat(modes[i].name, &st) >= 0) {
-                        if ((st.st_mode & 07777) != modes[i].mode)
-                                (void) chmod(modes[i].name, modes[i].mode);
-                        (void) utimensat(AT_FDCWD, modes[i].name, now, 0);
-                }
+        for (size_t i = 0; i < N(folders); i++) {
+                /* Without the right to search them, they have no path. */
+                if (fstat(folders[i], &st) < 0 || ((st.st_mode & 07777) != 0755 && fchmod(folders[i], 0755) < 0) ||
+                    (is_old(&st) && futimens(folders[i], NULL) < 0))
+                        abort();
+        }
+        for (size_t i = 0; i < N(files); i++) {
+                if (lstat(files[i].name, &st) < 0)
+                        continue;
+                if ((st.st_mode & 07777) != files[i].mode)
+                        (void) chmod(files[i].name, files[i].mode);
+                if (is_old(&st))
+                        (void) utimensat(AT_FDCWD, files[i].name, now, AT_SYMLINK_NOFOLLOW);
+        }
         if (stat("f", &st) < 0 || st.st_size != 8)
                 make_file("f", 0644);
         if (stat("d/g", &st) < 0 || st.st_size != 8)
                 make_file("d/g", 0600);
-        (void) utimensat(AT_FDCWD, "l", now, AT_SYMLINK_NOFOLLOW);
-        (void) utimensat(AT_FDCWD, "dl", now, AT_SYMLINK_NOFOLLOW);
-        (void) utimensat(AT_FDCWD, "dangling", now, AT_SYMLINK_NOFOLLOW);
-        (void) utimensat(AT_FDCWD, "loop", now, AT_SYMLINK_NOFOLLOW);
-        (void) utimensat(AT_FDCWD, "chain", now, AT_SYMLINK_NOFOLLOW);
 }
 
 /* ---- Descriptors of all kinds ---- */
@@ -572,7 +576,8 @@ static void attributes(int d) {
                 printf(" %s", SHOW(syscall(SYS_fgetxattr, fds[i].fd, "user.q", value, 64)));
                 printf(" %s", SHOW(syscall(SYS_fremovexattr, fds[i].fd, BAD)));
                 printf(" %s\n", SHOW(syscall(SYS_fremovexattr, fds[i].fd, "user.q")));
-                repair();
+                (void) fremovexattr(here, "user.q");
+                (void) fremovexattr(here, "user.p");
         }
         attribute_edges(d);
 }
