@@ -18,6 +18,7 @@
 #include "cgroup.h"
 #include "config.h"
 #include "environment.h"
+#include "exec_layers.h"
 #include "fd.h"
 #include "kernel_features.h"
 #include "launch.h"
@@ -50,6 +51,7 @@ struct run {
         struct shared *shared;
         int shared_fd, log_fd, copy_fd;
         struct cgroup *cgroup;
+        struct layers layers;
         bool wait_killable;
 };
 
@@ -57,6 +59,7 @@ static void run_done(struct run *run) {
         fd_close(run->log_fd);
         fd_close(run->copy_fd);
         fd_close(run->shared_fd);
+        layers_done(&run->layers);
         shared_free(run->shared);
         environment_done(&run->environment);
         filter_done(&run->filter);
@@ -92,7 +95,8 @@ static int default_policy(struct run *run) {
                              cwd, str_equal(run->cwd, "/") ? "the whole machine" : "your home or above it");
                 return -EINVAL;
         }
-        int r = exec_options_flag(o, FLAG_READ, run->cwd);
+        /* In a layer it does no harm to change it. */
+        int r = exec_options_flag(o, o->overlay || o->dry_run ? FLAG_WRITE : FLAG_READ, run->cwd);
         return r < 0 ? r : exec_options_flag(o, FLAG_EXEC, run->cwd);
 }
 
@@ -117,6 +121,7 @@ static int load(struct run *run) {
                         .home = run->request.home,
                         .uid = run->request.uid,
                         .gid = run->request.gid,
+                        .overlay_writes = o->overlay || o->dry_run,
                 };
                 r = plan_compile(run->policy, &request, &run->plan, &report);
         }
@@ -263,6 +268,8 @@ static int start(struct run *run, struct launched *ret) {
                 .directories = run->environment.private,
                 .n_directories = run->environment.n_private,
                 .cgroup = run->cgroup ? cgroup_path(run->cgroup) : NULL,
+                .layers_path = run->layers.path,
+                .layers = run->layers.directory,
                 .uid = run->request.uid,
                 .gid = run->request.gid,
                 .worker = worker_main,
@@ -400,7 +407,8 @@ static int run_exec(struct run *run) {
         else
                 snprintf(run->name, sizeof(run->name), "exec-%d", getpid());
 
-        if (load(run) < 0 || check_chdir(run) < 0 || check_features(run) < 0 || check_low_ports(run) < 0 || open_log(run) < 0)
+        if (load(run) < 0 || check_chdir(run) < 0 || check_features(run) < 0 || check_low_ports(run) < 0 || open_log(run) < 0 ||
+            exec_layers_prepare(&run->options, run->plan, &run->layers) < 0)
                 return EXIT_OURS;
         if (environment_make(run->plan, environ, run->options.environment, run->options.n_environment, &run->environment) < 0)
                 return EXIT_OURS;
@@ -411,6 +419,8 @@ static int run_exec(struct run *run) {
         if (start(run, &launched) < 0)
                 return EXIT_OURS;
         r = supervise(&launched, run->plan, run->policy->limits.time_usec, &ended);
+        layers_finish(&run->layers);
+        _cleanup_close_ int made = TAKE_FD(launched.layers);
         launched_done(&launched);
         if (r < 0)
                 return message_fail("the sandbox could not be watched, and was killed: %s", strerror(-r));
@@ -420,11 +430,13 @@ static int run_exec(struct run *run) {
                 write_stats(run);
         if (ended.outcome != OUTCOME_NOT_STARTED)
                 say_denied(run);
+        if (run->options.dry_run && ended.outcome != OUTCOME_NOT_STARTED && exec_layers_show(&run->options, run->plan, made) < 0)
+                return EXIT_OURS;
         return code;
 }
 
 int verb_exec(int argc, char **argv) {
-        struct run run = { .log_fd = -1, .copy_fd = -1, .shared_fd = -1 };
+        struct run run = { .log_fd = -1, .copy_fd = -1, .shared_fd = -1, .layers = { .directory = -1 } };
 
         if (!getcwd(run.cwd, sizeof(run.cwd)) || run.cwd[0] != '/')
                 return message_fail("the current directory has no path (was it removed?); change to another");

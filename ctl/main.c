@@ -17,6 +17,8 @@ static const struct {
         const char *help;
 } verbs[] = {
         { "exec", verb_exec, "run a command in a sandbox" },
+        { "diff", verb_diff, "show what a kept layer changes" },
+        { "commit", verb_commit, "apply a kept layer to the directories below it" },
         { "policy", verb_policy, "check, list or show policies" },
         { "doctor", verb_doctor, "say what this machine can do, and what is lost where it can't" },
 };

@@ -13,7 +13,8 @@ static void print_help(void) {
                "\n"
                "Runs a command in a sandbox. Options end at the first word that is none.\n"
                "\n"
-               "Without --policy: `untrusted`, and the current directory to read and execute.\n"
+               "Without --policy: `untrusted`, and the current directory to read and execute; with --overlay\n"
+               "or --dry-run to change as well.\n"
                "\n"
                "Options:\n"
                "  --policy NAME|FILE     the policy; a FILE has a / in it\n"
@@ -27,6 +28,11 @@ static void print_help(void) {
                "  --net none|host        no network, or the host's within the policy's rules\n"
                "  --env K[=V]            pass the variable K on, or set it to V\n"
                "  --chdir DIR            start in DIR (as seen inside)\n"
+               "  --overlay discard|keep=DIR\n"
+               "                         change nothing outside: changes go to layers, which are thrown away\n"
+               "                         at the end, or kept in DIR for sandboxctl diff and commit\n"
+               "  --dry-run              --overlay discard, and say at the end what would have changed\n"
+               "  --changes FILE|-       write that as a JSON object; - is standard error\n"
                "  --time T               end it after T (90s, 10m, 2h)\n"
                "  --pass-fd N            leave descriptor N open\n"
                "  --log FILE|-           write a JSON object per decision; - is standard error\n"
@@ -69,8 +75,7 @@ static char *keep(struct exec_options *o, char *text) {
         return text;
 }
 
-/* An absolute path without `.`, `..` and doubled slashes, of what was typed; kept in o->texts. */
-static char *absolute(struct exec_options *o, const char *path, const char *cwd) {
+char *path_absolute(const char *path, const char *cwd) {
         struct strbuf b = {};
         const char *parts[] = { path[0] == '/' ? "" : cwd, path };
 
@@ -93,7 +98,12 @@ static char *absolute(struct exec_options *o, const char *path, const char *cwd)
                 strbuf_puts(&b, "/");
         if (b.text)
                 b.text[b.length] = 0;
-        return keep(o, strbuf_take(&b));
+        return strbuf_take(&b);
+}
+
+/* The same, kept in o->texts. */
+static char *absolute(struct exec_options *o, const char *path, const char *cwd) {
+        return keep(o, path_absolute(path, cwd));
 }
 
 static int path_flag(struct exec_options *o, int kind, const char *option, const char *value, const char *cwd) {
@@ -144,6 +154,37 @@ static int pass_fd(struct exec_options *o, const char *value) {
         return r;
 }
 
+static int overlay(struct exec_options *o, const char *value, const char *cwd) {
+        bool keeps = str_starts(value, "keep=");
+
+        o->overlay = true;
+        if (!keeps && !str_equal(value, "discard")) {
+                _cleanup_free_ char *text = str_escape(value);
+                message_fail("--overlay %s: expected discard, or keep=DIR", text);
+                return -EINVAL;
+        }
+        if (keeps && value[5] == 0) {
+                message_fail("--overlay keep= wants a folder after it");
+                return -EINVAL;
+        }
+        o->keep = keeps ? absolute(o, value + 5, cwd) : NULL;
+        return keeps && !o->keep ? -ENOMEM : 0;
+}
+
+static int check_together(const struct exec_options *o) {
+        if (o->dry_run && o->overlay) {
+                message_fail(
+                        "--dry-run throws all changes away by itself: leave --overlay out; or keep them (--overlay keep=DIR), look at them "
+                        "(sandboxctl diff DIR), and remove DIR");
+                return -EINVAL;
+        }
+        if (o->changes && !o->dry_run) {
+                message_fail("--changes goes with --dry-run; sandboxctl diff --json shows what a kept layer changes");
+                return -EINVAL;
+        }
+        return 0;
+}
+
 enum {
         OPT_POLICY = 256,
         OPT_SET,
@@ -156,6 +197,9 @@ enum {
         OPT_NET,
         OPT_ENV,
         OPT_CHDIR,
+        OPT_OVERLAY,
+        OPT_DRY_RUN,
+        OPT_CHANGES,
         OPT_TIME,
         OPT_PASS_FD,
         OPT_LOG,
@@ -166,25 +210,17 @@ enum {
 };
 
 static const struct option long_options[] = {
-        { "policy", required_argument, NULL, OPT_POLICY },
-        { "set", required_argument, NULL, OPT_SET },
-        { "name", required_argument, NULL, OPT_NAME },
-        { "rootfs", required_argument, NULL, OPT_ROOTFS },
-        { "read", required_argument, NULL, OPT_READ },
-        { "write", required_argument, NULL, OPT_WRITE },
-        { "exec", required_argument, NULL, OPT_EXEC },
-        { "bind", required_argument, NULL, OPT_BIND },
-        { "net", required_argument, NULL, OPT_NET },
-        { "env", required_argument, NULL, OPT_ENV },
-        { "chdir", required_argument, NULL, OPT_CHDIR },
-        { "time", required_argument, NULL, OPT_TIME },
-        { "pass-fd", required_argument, NULL, OPT_PASS_FD },
-        { "log", required_argument, NULL, OPT_LOG },
-        { "stats", required_argument, NULL, OPT_STATS },
-        { "quiet", no_argument, NULL, OPT_QUIET },
-        { "why", no_argument, NULL, OPT_WHY },
-        { "help", no_argument, NULL, OPT_HELP },
-        {},
+        { "policy", required_argument, NULL, OPT_POLICY }, { "set", required_argument, NULL, OPT_SET },
+        { "name", required_argument, NULL, OPT_NAME },     { "rootfs", required_argument, NULL, OPT_ROOTFS },
+        { "read", required_argument, NULL, OPT_READ },     { "write", required_argument, NULL, OPT_WRITE },
+        { "exec", required_argument, NULL, OPT_EXEC },     { "bind", required_argument, NULL, OPT_BIND },
+        { "net", required_argument, NULL, OPT_NET },       { "env", required_argument, NULL, OPT_ENV },
+        { "chdir", required_argument, NULL, OPT_CHDIR },   { "overlay", required_argument, NULL, OPT_OVERLAY },
+        { "dry-run", no_argument, NULL, OPT_DRY_RUN },     { "changes", required_argument, NULL, OPT_CHANGES },
+        { "time", required_argument, NULL, OPT_TIME },     { "pass-fd", required_argument, NULL, OPT_PASS_FD },
+        { "log", required_argument, NULL, OPT_LOG },       { "stats", required_argument, NULL, OPT_STATS },
+        { "quiet", no_argument, NULL, OPT_QUIET },         { "why", no_argument, NULL, OPT_WHY },
+        { "help", no_argument, NULL, OPT_HELP },           {},
 };
 
 static int unknown_option(const char *word, int c) {
@@ -237,6 +273,9 @@ static int one_option(struct exec_options *o, int c, char *value, const char *cw
                 }
                 o->chdir = value;
                 return 0;
+        case OPT_OVERLAY: return overlay(o, value, cwd);
+        case OPT_DRY_RUN: o->dry_run = true; return 0;
+        case OPT_CHANGES: o->changes = value; return 0;
         case OPT_TIME: return exec_options_flag(o, FLAG_TIME, value);
         case OPT_PASS_FD: return pass_fd(o, value);
         case OPT_LOG: o->log = value; return 0;
@@ -269,7 +308,7 @@ int exec_options_parse(int argc, char **argv, const char *cwd, struct exec_optio
                 return -EINVAL;
         }
         o->command = argv + optind;
-        return 0;
+        return check_together(o);
 }
 
 void exec_options_done(struct exec_options *o) {

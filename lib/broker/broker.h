@@ -30,6 +30,8 @@ struct credentials {
 /* What /proc/TID/status says of a task. Numbers are as the worker's user namespace sees them. */
 struct task_status {
         struct credentials credentials;
+        uid_t uid; /* the real ones */
+        gid_t gid;
         mode_t umask;
         uint64_t permitted;
         bool no_new_privs;

@@ -4,9 +4,10 @@
  *   1. a tmpfs (scratch) is mounted over the old root, which is turned into its subdirectory `old` by pivot_root. So the host's tree can be
  *      bound from, as a whole too, without what is being built showing up in it;
  *   2. the new root is mounted on scratch/new: an empty tmpfs, or a bind where the plan shows all of the host's tree;
- *   3. the plan's nodes are mounted below it, in order. What has to be made (mount points, links) is made only on file systems that were
+ *   3. where the plan has overlays, what holds their layers is mounted on scratch/layers;
+ *   4. the plan's nodes are mounted below it, in order. What has to be made (mount points, links) is made only on file systems that were
  *      mounted here: a name that is missing on the host is an error;
- *   4. what was made here becomes read-only, pivot_root makes scratch/new the root, and scratch is detached with the old root in it.
+ *   5. what was made here becomes read-only, pivot_root makes scratch/new the root, and scratch is detached with the old root in it.
  *
  * The kernel hands the host's mounts to a less privileged mount namespace locked together: they can be copied, made stricter and covered,
  * but not uncovered. That is why all copies are recursive, and flags only added.
@@ -171,7 +172,7 @@ static int add_node(struct view *v, const struct node *node) {
         case NODE_MASK: return view_mask(v, node->path);
         case NODE_PROC: return view_add_proc(v, node);
         case NODE_DEV: return view_add_dev(v, node);
-        case NODE_OVERLAY: return -EOPNOTSUPP;
+        case NODE_OVERLAY: return view_add_overlay(v, node);
         }
         return -EINVAL;
 }
@@ -202,18 +203,18 @@ static int enter(struct view *v) {
 static int view_build(struct view *v) {
         int r;
 
-        if ((r = scratch_make(v)) < 0 || (r = root_make(v)) < 0)
+        if ((r = scratch_make(v)) < 0 || (r = view_layers_open(v)) < 0 || (r = root_make(v)) < 0)
                 return r;
         for (size_t i = 0; i < v->plan->n_nodes; i++)
                 if ((r = add_node(v, &v->plan->nodes[i])) < 0)
                         return r;
-        if ((r = make_read_only(v)) < 0)
+        if ((r = view_layers_cover(v)) < 0 || (r = make_read_only(v)) < 0)
                 return r;
         return enter(v);
 }
 
-int view_enter(const struct plan *plan, uid_t uid, gid_t gid, int (*proc_ready)(int proc, void *userdata, char *what), void *userdata,
-               char *what) {
+int view_enter(const struct plan *plan, uid_t uid, gid_t gid, struct view_layers *layers,
+               int (*proc_ready)(int proc, void *userdata, char *what), void *userdata, char *what) {
         struct view v = {
                 .plan = plan,
                 .uid = uid,
@@ -221,6 +222,7 @@ int view_enter(const struct plan *plan, uid_t uid, gid_t gid, int (*proc_ready)(
                 .old_root = -1,
                 .scratch = -1,
                 .root = -1,
+                .layers = layers,
                 .proc_ready = proc_ready,
                 .userdata = userdata,
                 .what = what,

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "plan.h"
+#include "view.h"
 
 struct view {
         const struct plan *plan;
@@ -21,6 +22,8 @@ struct view {
         int *read_only; /* mounts that become read-only once everything is in place */
         size_t n_read_only;
         unsigned files; /* made in scratch so far */
+        struct view_layers *layers;
+        unsigned n_layers; /* made so far */
         int (*proc_ready)(int proc, void *userdata, char *what);
         void *userdata;
         char *what; /* the object at work, for errors */
@@ -50,3 +53,8 @@ int view_mask(struct view *v, const char *path);
 /* view_special.c */
 int view_add_proc(struct view *v, const struct node *node);
 int view_add_dev(struct view *v, const struct node *node);
+
+/* view_layers.c */
+int view_layers_open(struct view *v);
+int view_add_overlay(struct view *v, const struct node *node);
+int view_layers_cover(struct view *v);

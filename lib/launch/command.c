@@ -202,7 +202,7 @@ static void restrict_self(const struct start *s, int channel) {
                 give_up(channel, "no_new_privs", errno, "");
         if ((r = apply_landlock(o)) < 0)
                 give_up(channel, "landlock", r, "");
-        if ((r = privileges_keep(0)) < 0)
+        if ((r = privileges_of_command()) < 0)
                 give_up(channel, "capabilities", r, "");
 }
 

@@ -152,6 +152,9 @@ static void fork_command(struct init *i) {
 
 static void close_others(struct init *i) {
         int keep[] = {
+                /* Held open for the lock on it. */
+                i->start->options->layers,
+                i->start->layers.fd,
                 i->start->control,
                 i->start->supervisor_pidfd,
                 i->start->worker_pidfd,
@@ -187,8 +190,19 @@ static void hand_over(struct init *i) {
         /* From here on it needs nothing but to kill. */
         if ((r = privileges_keep(UINT64_C(1) << CAP_KILL)) < 0)
                 fail(i, "capabilities", r, "init");
-        tell(i, &ready, &i->master, i->master >= 0);
+        int fds[2];
+        size_t n_fds = 0;
+        if (i->master >= 0) {
+                ready.status |= READY_PTY;
+                fds[n_fds++] = i->master;
+        }
+        if (i->start->layers.fd >= 0) {
+                ready.status |= READY_LAYERS;
+                fds[n_fds++] = i->start->layers.fd;
+        }
+        tell(i, &ready, fds, n_fds);
         i->master = fd_close(i->master);
+        i->start->layers.fd = fd_close(i->start->layers.fd);
         i->start->handover = fd_close(i->start->handover);
         i->command_pidfd = fd_close(i->command_pidfd);
         if (fd_write_full(i->channel, "", 1) < 0)

@@ -111,7 +111,8 @@ static int set_sysctls_unseen(struct start *s, char *text) {
 }
 
 static int make_view(struct start *s, char *text) {
-        return view_enter(s->options->plan, s->options->uid, s->options->gid, set_sysctls, s, text);
+        s->layers = (struct view_layers) { .path = s->options->layers_path, .directory = s->options->layers, .fd = -1 };
+        return view_enter(s->options->plan, s->options->uid, s->options->gid, &s->layers, set_sysctls, s, text);
 }
 
 /* The node that a path lies on: the last one that is made at it or above. */
@@ -170,7 +171,8 @@ void init_find_full(const struct plan *plan, char *text) {
 
         text[0] = 0;
         for (size_t i = 0; i < plan->n_nodes; i++)
-                if (plan->nodes[i].kind == NODE_TMPFS && statvfs(plan->nodes[i].path, &st) >= 0 && (st.f_bavail == 0 || st.f_ffree == 0)) {
+                if ((plan->nodes[i].kind == NODE_TMPFS || plan->nodes[i].kind == NODE_OVERLAY) && statvfs(plan->nodes[i].path, &st) >= 0 &&
+                    (st.f_bavail == 0 || st.f_ffree == 0)) {
                         snprintf(text, 256, "%.255s", plan->nodes[i].path);
                         return;
                 }

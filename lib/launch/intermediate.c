@@ -107,6 +107,9 @@ _noreturn_ void intermediate_run(struct start *s) {
         fd_close(s->worker_pidfd);
         fd_close(s->supervisor_pidfd);
         fd_close(s->null);
+        /* A directory of the host's: nothing for a process that reads hostile memory. */
+        if (s->options->layers > 2)
+                fd_close(s->options->layers);
 
         /* Init ends where it could not go on, and tells the supervisor itself. */
         if (fd_receive(handover[0], &byte, 1, &worker.listener, 1, &n) <= 0 || n != 1)

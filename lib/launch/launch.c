@@ -165,7 +165,8 @@ static int raise_sandbox(struct start *s, struct launched *ret, char **error) {
 /* Waits until the command may run, or a failure can be received as an event. */
 static int wait_ready(struct launched *ret, char **error) {
         struct launch_event event;
-        size_t n = 0;
+        int fds[2];
+        size_t n = 0, used = 0;
         ssize_t size;
 
         do
@@ -175,8 +176,12 @@ static int wait_ready(struct launched *ret, char **error) {
                 return launch_fail(error, -EPIPE, "the sandbox's init was killed while it started");
         if ((int) event.type != LAUNCH_READY)
                 return 0;
-        if (fd_receive(ret->control, &event, sizeof(event), &ret->pty, 1, &n) < 0)
+        if (fd_receive(ret->control, &event, sizeof(event), fds, 2, &n) < 0)
                 return -EPROTO;
+        if ((event.status & READY_PTY) && used < n)
+                ret->pty = fds[used++];
+        if ((event.status & READY_LAYERS) && used < n)
+                ret->layers = fds[used++];
         return 0;
 }
 
@@ -215,8 +220,9 @@ int launch(const struct launch_options *options, struct launched *ret, char **er
                 .handover = -1,
                 .low_port = -1,
                 .null = -1,
+                .layers = { .fd = -1 },
         };
-        struct launched l = { .worker_pidfd = -1, .init_pidfd = -1, .control = -1, .low_port_socket = -1, .pty = -1 };
+        struct launched l = { .worker_pidfd = -1, .init_pidfd = -1, .control = -1, .low_port_socket = -1, .pty = -1, .layers = -1 };
         int sync = -1;
 
         *error = NULL;
@@ -264,4 +270,5 @@ void launched_done(struct launched *launched) {
         launched->control = fd_close(launched->control);
         launched->low_port_socket = fd_close(launched->low_port_socket);
         launched->pty = fd_close(launched->pty);
+        launched->layers = fd_close(launched->layers);
 }

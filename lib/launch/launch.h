@@ -38,8 +38,10 @@ struct launch_options {
         size_t n_pass_fds;
         const char *const *directories; /* made inside with mode 0700 where they are not there, below private places: HOME and the like */
         size_t n_directories;
-        const char *cgroup; /* see cgroup.h; NULL: none */
-        uid_t uid;          /* the owner */
+        const char *cgroup;      /* see cgroup.h; NULL: none */
+        const char *layers_path; /* see view_layers; NULL: on a tmpfs */
+        int layers;              /* the same folder; what is locked with it stays locked until the last process inside is dead */
+        uid_t uid;               /* the owner */
         gid_t gid;
         int (*worker)(void *userdata, const struct launch_worker *worker); /* runs in the worker process; its result is the exit status */
         void *userdata;
@@ -51,6 +53,7 @@ struct launched {
         int control;         /* SEQPACKET: events from init, commands to it */
         int low_port_socket; /* SEQPACKET: the worker asks here; launch_serve_low_port answers; -1 where no rule names a low port */
         int pty;             /* master of the sandbox's pty, or -1 where none of stdio is a terminal; non-blocking */
+        int layers;          /* the folder that has the overlays' layers (see view_layers), or -1 where there are none */
 };
 
 /* What init tells. One struct for each message. */

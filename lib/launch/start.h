@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "launch.h"
+#include "view.h"
 
 #define ID_EXTENTS 32
 
@@ -35,6 +36,7 @@ struct start {
         int handover;              /* init's end of the socket on which the worker gets the listener */
         int low_port;              /* worker's end */
         int null;                  /* /dev/null */
+        struct view_layers layers; /* in init */
         _Atomic bool *worker_done; /* shared by worker and init: the worker ended because nobody is left */
         mode_t umask;
         bool hangup_ignored;
@@ -65,8 +67,9 @@ _noreturn_ void intermediate_run(struct start *start);
 
 /* init.c */
 _noreturn_ void init_run(struct start *start);
-/* The first event on the control socket where nothing failed, with the pty's master attached. */
+/* The first event on the control socket where nothing failed. `status` is a sum of what is attached, in this order. */
 #define LAUNCH_READY 1000
+enum { READY_PTY = 1, READY_LAYERS = 2 };
 
 /* init_setup.c: steps of init before the command; negative errno, and `text` (256 bytes) says what it was about. */
 struct init_step {
@@ -93,6 +96,7 @@ _noreturn_ void command_run(struct start *start, int channel, int slave);
 
 /* privileges.c */
 int privileges_keep(uint64_t capabilities); /* bits of capabilities to keep; the bounding set is emptied for good */
+int privileges_of_command(void);            /* none; only a build for tests can be told otherwise */
 
 /* limits.c */
 int limits_apply(const struct start *start, char *text);

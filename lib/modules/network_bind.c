@@ -72,53 +72,36 @@ static struct verdict bind_inet(struct call *call, const struct endpoint *e, str
 
 /* ---- Unix ---- */
 
-/* May a program in the sandbox put another object in place of this one? */
-static bool exchangeable(struct call *call, const char *path) {
-        struct match match = call_match(call, path);
-        struct statx stx;
+static bool same_directory(int a, int b) {
+        struct statx x, y;
+        unsigned mask = STATX_INO | STATX_MNT_ID;
 
-        if (match.state != MATCH_GRANTED || !(match.rights & RIGHT_WRITE))
+        return statx(a, "", AT_EMPTY_PATH, mask, &x) >= 0 && statx(b, "", AT_EMPTY_PATH, mask, &y) >= 0 && x.stx_ino == y.stx_ino &&
+               x.stx_mnt_id == y.stx_mnt_id && x.stx_dev_major == y.stx_dev_major && x.stx_dev_minor == y.stx_dev_minor;
+}
+
+/* Whether the kernel, when it walks the caller's string from the thread's directory, comes to the pinned parent. Not so where the way leads through
+ * /proc/self or the like, which is somebody else for us. */
+static bool leads_there(struct call *call, const char *string, const struct pin *pin) {
+        char directory[sizeof(((struct sockaddr_un *) NULL)->sun_path) + 2];
+        size_t n = strlen(string);
+
+        while (n > 0 && string[n - 1] == '/')
+                n--;
+        while (n > 0 && string[n - 1] != '/')
+                n--;
+        snprintf(directory, sizeof(directory), "%.*s.", (int) n, string);
+        if (target_act_ids(call) < 0)
                 return false;
-        return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &stx) < 0 || !(stx.stx_attributes & STATX_ATTR_MOUNT_ROOT);
-}
-
-static bool same_object(int fd, const char *path) {
-        struct stat a, b;
-
-        return fstat(fd, &a) >= 0 && lstat(path, &b) >= 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
-
-/* Whether the kernel, should it walk the caller's string from `cwd`, would come to the pinned parent for sure: the string is the resolved path but for
- * `.` and slashes, and nobody in the sandbox can exchange a directory on the way. */
-static bool leads_straight(struct call *call, int cwd, const char *string, const struct pin *pin) {
-        char path[PATH_MAX + 1], *end = path + strlen(pin->path);
-        const char *p = string + strlen(string);
-
-        strcpy(path, pin->path);
-        /* From the end, component by component. */
-        for (bool last = true; p > string; last = false) {
-                const char *stop = p;
-                while (p > string && p[-1] != '/')
-                        p--;
-                size_t n = stop - p;
-                if (n > 0 && !(n == 1 && p[0] == '.')) {
-                        if (!last && exchangeable(call, path))
-                                return false;
-                        if ((size_t) (end - path) < n + 1 || memcmp(end - n, p, n) != 0 || end[-n - 1] != '/')
-                                return false;
-                        end -= n + 1;
-                        *end = 0;
-                } else if (last)
-                        return false;
-                while (p > string && p[-1] == '/')
-                        p--;
-        }
-        return string[0] == '/' ? path[0] == 0 : same_object(cwd, path[0] ? path : "/");
+        _cleanup_close_ int fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        target_act_done(call);
+        return fd >= 0 && same_directory(fd, pin->parent);
 }
 
 /*
- * getsockname shows the string by which a socket was bound. Where it leads to the pinned directory for sure, the kernel is given the caller's
- * own; else the last component alone, in that directory.
+ * getsockname shows the string by which a socket was bound, and so does the address of what it sends: the kernel has to be given the caller's own,
+ * and walks it. Names are locked, so that nobody in the sandbox can change the way between our look at it and this walk. Where it leads
+ * elsewhere the kernel gets the last component alone, in the pinned directory.
  */
 static struct verdict bind_name(struct call *call, const struct endpoint *e, struct address *a) {
         struct address short_form = ADDRESS_INIT;
@@ -127,8 +110,10 @@ static struct verdict bind_name(struct call *call, const struct endpoint *e, str
         _cleanup_close_ int cwd = target_cwd(call);
         if (cwd < 0)
                 return verdict_from(cwd);
-        bool whole = leads_straight(call, cwd, call->path, &a->pin);
-        if (fchdir(whole ? cwd : a->pin.parent) < 0)
+        if (fchdir(cwd) < 0)
+                return verdict_error(errno);
+        bool whole = leads_there(call, call->path, &a->pin);
+        if (!whole && fchdir(a->pin.parent) < 0)
                 return verdict_error(errno);
         short_form.un.sun_family = AF_UNIX;
         short_form.size = offsetof(struct sockaddr_un, sun_path) +
@@ -139,9 +124,9 @@ static struct verdict bind_name(struct call *call, const struct endpoint *e, str
         return r < 0 ? verdict_from(r) : verdict_value(0);
 }
 
-/* The broker alone decides on names: the kernel must not walk the string again where the way could be another by now. */
+/* The broker alone decides on names. */
 static struct verdict bind_unix_brokered(struct call *call, const struct endpoint *e, struct address *a) {
-        _cleanup_(names_unlockp) struct call *held = names_lock(call, false);
+        _cleanup_(names_unlockp) struct call *held = names_lock(call, true);
         struct verdict verdict;
         int r;
 

@@ -175,7 +175,7 @@ static bool exec_by_directory(const struct tree_node *node, bool given) {
 }
 
 bool plan_exec_by_directory(const struct plan *plan) {
-        return plan->matcher && plan->matcher->n_globs == 0 && exec_by_directory(plan->matcher->root, false);
+        return plan->matcher && plan->matcher->globs.n == 0 && plan->n_conditions == 0 && exec_by_directory(plan->matcher->root, false);
 }
 
 static bool mark(struct compiler *c, struct tree_node *node) {

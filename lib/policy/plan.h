@@ -71,6 +71,11 @@ static inline struct match match_object(struct match match, bool directory) {
         return match;
 }
 
+/* Whether what lies in this directory, and is granted by no rule of its own, is closed: as below a denied directory that is only passed through. */
+static inline bool match_closes(struct match match) {
+        return match.state == MATCH_DENIED || (match.state == MATCH_ANCESTOR && match.rule && match.rule->kind == FILE_DENY);
+}
+
 enum net_use { NET_CONNECT, NET_BIND };
 enum net_protocol { PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_OTHER };
 

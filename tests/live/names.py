@@ -178,10 +178,11 @@ def rules():
         # Sockets: the string that the program gave, where it leads there for sure.
         ("socket", lambda: bound("socket")),
         ("./socket2", lambda: bound("./socket2")),
-        ("socket3", lambda: bound("d/socket3")),
+        ("d/socket3", lambda: bound("d/socket3")),
         ("/tmp/socket", lambda: bound("/tmp/socket")),
-        ("socket4", lambda: bound("d/../socket4")),
-        ("socket5", lambda: bound(os.getcwd() + "/d/socket5")),
+        ("d/../socket4", lambda: bound("d/../socket4")),
+        (os.getcwd() + "/d/socket5", lambda: bound(os.getcwd() + "/d/socket5")),
+        ("socket6", lambda: bound("/proc/self/cwd/d/socket6")),
         ("EADDRINUSE", lambda: bound("socket")),
     ]
     wrong = 0

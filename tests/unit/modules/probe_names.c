@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/xattr.h>
 
 #include "probe.h"
 
@@ -171,6 +172,48 @@ static void modes(void) {
                         printf("\n");
                         again();
                 }
+}
+
+/* A directory with a default ACL has the last word on modes, not the umask. */
+static void show_acl(const char *name) {
+        unsigned char value[256];
+        ssize_t n = getxattr(name, "system.posix_acl_access", value, sizeof(value));
+        struct stat st;
+
+        printf(" %s %o:", name, lstat(name, &st) < 0 ? 0 : st.st_mode);
+        for (ssize_t i = 0; i < n; i++)
+                printf("%02x", value[i]);
+}
+
+static void acls(void) {
+        static const uint16_t tags[] = { 0x01, 0x02, 0x04, 0x10, 0x20 }, permissions[] = { 7, 7, 5, 7, 0 };
+        struct {
+                uint32_t version;
+                struct {
+                        uint16_t tag, permissions;
+                        uint32_t id;
+                } entries[N(tags)];
+        } acl = { .version = 2 };
+        struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "e/s" };
+
+        for (size_t i = 0; i < N(tags); i++) {
+                acl.entries[i].tag = tags[i];
+                acl.entries[i].permissions = permissions[i];
+                acl.entries[i].id = tags[i] == 0x02 ? getuid() : UINT32_MAX;
+        }
+        printf("default ACL: %s", SHOW(setxattr("e", "system.posix_acl_default", &acl, sizeof(acl), 0)));
+        umask(077);
+        int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+        printf(" %s %s %s %s", SHOW(mkdir("e/d", 0777)), SHOW(mknod("e/f", 0666, 0)), SHOW(mkfifo("e/p", 0640)),
+               SHOW(bind(fd, (struct sockaddr *) &address, sizeof(address))));
+        close(fd);
+        umask(022);
+        show_acl("e/d");
+        show_acl("e/f");
+        show_acl("e/p");
+        show_acl("e/s");
+        printf("\n");
+        again();
 }
 
 static void remove_all(void) {
@@ -397,6 +440,7 @@ int main(int argc, char **argv) {
         again();
         modes();
         create_all();
+        acls();
         remove_all();
         rename_all();
         link_all();
