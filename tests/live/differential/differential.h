@@ -7,7 +7,8 @@
  *   inside (one process a sandbox): inside.c makes the same sequence from the seed (generate.c, paths.c, values.c), tasks.c has its calls made
  *           one after the other by processes and threads, execute.c makes one call, record.c writes down what it gave.
  *
- * Both sides' folders have names of the same length, so that the same strings fit the same limits; records name them $W.
+ * Where root runs this, both sandboxes have their tree at the same path. Else the two paths are of the same length, so that the same strings fit the
+ * same limits. Records name it $W.
  */
 #pragma once
 
@@ -180,7 +181,7 @@ struct call {
 enum {
         OPTION_IDS = 1 << 0,  /* the sandbox has capabilities and many ids */
         OPTION_ROOT = 1 << 1, /* whoever makes the trees is root */
-        OPTION_CORE = 1 << 2, /* the open, stat, access and readlink families alone */
+        OPTION_REUSED = 1 << 2, /* the file system gives numbers of inodes that are gone to new ones: they aren't compared */
 };
 
 struct sequence {
@@ -232,6 +233,7 @@ extern const size_t n_fixtures;
 struct tree {
         const char *top;     /* what is wiped */
         const char *work;    /* the tree itself, a few levels below */
+        const char *shown;   /* the same, as the sandbox names it */
         const char *witness; /* the program to be copied */
         uid_t uid;
         gid_t gid;
@@ -244,7 +246,7 @@ int tree_make(struct tree *t, const struct sequence *s, char *what);
 void tree_release(struct tree *t);
 int tree_wipe(const char *top);
 /* A text of one line for each object; the caller frees. */
-char *tree_dump(const char *top, const char *work);
+char *tree_dump(const char *top, const char *work, bool inodes);
 
 /* The descriptors that every sequence starts with, from FIRST_FD on. */
 #define FIRST_FD 10
@@ -290,6 +292,7 @@ struct record {
         struct numbers *numbers;
         const char *work;
         dev_t device; /* of the tree */
+        bool inodes_count; /* numbers of inodes can be compared */
         pid_t tgid, tid;
 };
 /* Whether a descriptor is open on what lies elsewhere than in the tree, and is no pipe, socket or memory either. */
@@ -348,10 +351,12 @@ struct request {
 
 struct side {
         const char *name; /* filter, broker: of the same length */
-        char top[256], work[256], policy[256];
+        char top[256], work[320]; /* as the sandbox names them */
+        char real_top[256], real_work[320], policy[320];
         struct tree tree;
         bool ids;
         char **command; /* what starts the sandbox, up to the policy's name */
+        const char *replacement; /* of the command's last word, or NULL */
         const char *program;
         pid_t pid;
         int to, from;

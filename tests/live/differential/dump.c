@@ -21,11 +21,14 @@
 struct dump {
         struct text text;
         const char *work;
+        bool inodes_count;
         ino_t inodes[INODES_MAX];
         size_t n_inodes;
 };
 
 static size_t inode_number(struct dump *d, ino_t inode) {
+        if (!d->inodes_count)
+                return 0;
         for (size_t i = 0; i < d->n_inodes; i++)
                 if (d->inodes[i] == inode)
                         return i;
@@ -58,6 +61,8 @@ static uint64_t hash_file(int dir, const char *name, const char *work) {
                         /* The tree's own path has another name on the other side. */
                         if (buffer[j] == '/' && n - j >= (ssize_t) length && memcmp(buffer + j, work, length) == 0)
                                 j += (ssize_t) length - 1;
+                        else if (buffer[j] == '/' && n - j < (ssize_t) length && memcmp(buffer + j, work, n - j) == 0)
+                                break;
                         hash = (hash ^ (unsigned char) buffer[j]) * 0x100000001b3;
                 }
         close(fd);
@@ -144,8 +149,8 @@ static void walk(struct dump *d, int parent, const char *name, char *shown, unsi
         close(dir);
 }
 
-char *tree_dump(const char *top, const char *work) {
-        struct dump d = { .work = work };
+char *tree_dump(const char *top, const char *work, bool inodes) {
+        struct dump d = { .work = work, .inodes_count = inodes };
         char shown[3 * PATH_MAX + 2] = "";
         struct stat st;
 

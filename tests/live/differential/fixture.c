@@ -227,9 +227,9 @@ static int make_one(struct tree *t, int dir, const struct fixture *f) {
         case 'f':
                 if (!f->text)
                         return write_file(dir, f->path, NULL, 0);
-                expand(text, sizeof(text), f->text, t->work);
+                expand(text, sizeof(text), f->text, t->shown);
                 return write_file(dir, f->path, text, strlen(text));
-        case 'l': expand(text, sizeof(text), f->text, t->work); return symlinkat(text, dir, f->path);
+        case 'l': expand(text, sizeof(text), f->text, t->shown); return symlinkat(text, dir, f->path);
         case 'h': return linkat(dir, f->text, dir, f->path, 0);
         case 'p': return mkfifoat(dir, f->path, 0600);
         case 's':

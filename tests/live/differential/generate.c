@@ -26,10 +26,7 @@ char *sequence_alloc(struct sequence *s, size_t size) {
 }
 
 static bool is_wanted(const struct operation *operation, unsigned options) {
-        if ((operation->flags & IDENTITY) && !(options & OPTION_IDS))
-                return false;
-        return !(options & OPTION_CORE) || operation < operations + 14 || (operation->flags & (IDENTITY | CHANGES_FS)) ||
-               strcmp(operation->name, "umask") == 0 || strcmp(operation->name, "close") == 0;
+        return !(operation->flags & IDENTITY) || (options & OPTION_IDS);
 }
 
 static const struct operation *choose(struct random *r, unsigned options) {
@@ -61,6 +58,9 @@ static void leave_out(const struct sequence *s, const struct call *call, struct 
                 how->flags &= ~(uint64_t) (O_NOATIME | ((how->flags & O_ACCMODE) == O_ACCMODE));
                 how->resolve &= ~(uint64_t) RESOLVE_NO_XDEV;
         }
+        /* Only a tmpfs of its own is another mount on both sides. */
+        if (arg->kind == HOW && (s->options & OPTION_REUSED))
+                how->resolve &= ~(uint64_t) RESOLVE_NO_XDEV;
         /* The kernel lets a descriptor be linked by who has the very credentials that it was opened with: the opener, and its threads. Of a
          * descriptor that the broker opened nobody can tell. */
         bool opener = call->task == 0 || s->sharing[call->task] >= THREAD;

@@ -1,8 +1,9 @@
 /*
- * differential run|replay --folder DIR [--owner UID:GID] [--ids] [--seed N] [--count N] [--seconds N] -- COMMAND…
+ * differential run|replay --folder DIR --unfiltered SANDBOXCTL [--owner UID:GID] [--ids] [--seed N] [--count N] [--seconds N] -- COMMAND…
  * differential inside WORK
  *
- * COMMAND is sandboxctl, with what makes it somebody's. The folder must be empty; this program and the witness are looked for beside argv[0].
+ * COMMAND is sandboxctl, with what makes it somebody's in front. SANDBOXCTL is a build that can be told to filter nothing, and takes its place on the
+ * side that is without a broker. The folder must be empty; the witness is looked for beside argv[0].
  * Root runs everything in a mount namespace of its own, in which only the folder can be written to, and is a tmpfs.
  */
 #include <errno.h>
@@ -13,13 +14,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/magic.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "differential.h"
+
+/* What either side's folder is mounted on in its sandbox's mount namespace. */
+#define SHARED "shared"
 
 #ifndef MOUNT_ATTR_RDONLY
 #include <linux/mount.h>
@@ -64,33 +70,48 @@ static void protect_machine(const char *folder) {
 
 static void prepare_side(struct side *side, const char *name, const char *folder, const char *program, const char *witness, uid_t uid, gid_t gid) {
         side->name = name;
-        snprintf(side->top, sizeof(side->top), "%s/%s", folder, name);
-        snprintf(side->work, sizeof(side->work), "%s/%s/%s", folder, name, LEVELS);
+        snprintf(side->real_top, sizeof(side->real_top), "%s/%s", folder, name);
+        snprintf(side->real_work, sizeof(side->real_work), "%s/%s", side->real_top, LEVELS);
+        snprintf(side->top, sizeof(side->top), "%s/%s", folder, geteuid() == 0 ? SHARED : name);
+        snprintf(side->work, sizeof(side->work), "%s/%s", side->top, LEVELS);
         snprintf(side->policy, sizeof(side->policy), "%s/%s.yaml", folder, name);
         side->program = program;
-        side->tree = (struct tree) { .top = side->top, .work = side->work, .witness = witness, .uid = uid, .gid = gid };
-        if (mkdir(side->top, 0755) < 0 || (geteuid() == 0 && chown(side->top, uid, gid) < 0))
-                fail(side->top);
+        side->tree = (struct tree) {
+                .top = side->real_top, .work = side->real_work, .shown = side->work, .witness = witness, .uid = uid, .gid = gid
+        };
+        if (mkdir(side->real_top, 0755) < 0 || (geteuid() == 0 && chown(side->real_top, uid, gid) < 0))
+                fail(side->real_top);
 }
 
-static void prepare(struct fuzz *fuzz, const char *folder, const char *self, uid_t uid, gid_t gid, char **command) {
+static void prepare(struct fuzz *fuzz, const char *folder, const char *self, uid_t uid, gid_t gid, char **command, const char *unfiltered) {
         static char program[PATH_MAX], witness[PATH_MAX];
         char from[PATH_MAX];
         const char *slash = strrchr(self, '/');
 
+        struct statfs fs;
+
         umask(0);
         protect_machine(folder);
+        /* Only a tmpfs never gives a number twice. */
+        if (statfs(folder, &fs) < 0)
+                fail(folder);
+        if (fs.f_type != TMPFS_MAGIC)
+                fuzz->options |= OPTION_REUSED;
         snprintf(program, sizeof(program), "%s/differential", folder);
         snprintf(witness, sizeof(witness), "%s/witness", folder);
         copy_file("/proc/self/exe", program);
         snprintf(from, sizeof(from), "%.*switness", slash ? (int) (slash - self) + 1 : 0, self);
         copy_file(from, witness);
         umask(022);
+        snprintf(from, sizeof(from), "%s/%s", folder, SHARED);
+        if (geteuid() == 0 && mkdir(from, 0755) < 0)
+                fail(from);
         prepare_side(&fuzz->sides[0], "filter", folder, program, witness, uid, gid);
         prepare_side(&fuzz->sides[1], "broker", folder, program, witness, uid, gid);
         umask(0);
         for (size_t i = 0; i < 2; i++) {
                 fuzz->sides[i].command = command;
+                fuzz->sides[i].replacement = i == 0 ? unfiltered : NULL;
                 fuzz->sides[i].ids = fuzz->options & OPTION_IDS;
                 mode_t mask = umask(022);
                 int r = side_start(&fuzz->sides[i]);
@@ -104,15 +125,15 @@ static void prepare(struct fuzz *fuzz, const char *folder, const char *self, uid
 
 static int outside_main(int argc, char **argv) {
         struct fuzz fuzz = { .first = (uint64_t) time(NULL), .count = 0 };
-        const char *folder = NULL;
+        const char *folder = NULL, *unfiltered = NULL;
         unsigned uid = geteuid(), gid = getegid();
         int i;
 
         for (i = 2; i + 1 < argc && strcmp(argv[i], "--") != 0; i++)
                 if (strcmp(argv[i], "--ids") == 0)
                         fuzz.options |= OPTION_IDS;
-                else if (strcmp(argv[i], "--core") == 0)
-                        fuzz.options |= OPTION_CORE;
+                else if (strcmp(argv[i], "--unfiltered") == 0)
+                        unfiltered = argv[++i];
                 else if (strcmp(argv[i], "--folder") == 0)
                         folder = argv[++i];
                 else if (strcmp(argv[i], "--owner") == 0)
@@ -125,19 +146,20 @@ static int outside_main(int argc, char **argv) {
                         fuzz.seconds = strtoul(argv[++i], NULL, 10);
                 else
                         break;
-        if (i + 1 >= argc || strcmp(argv[i], "--") != 0 || !folder) {
-                fprintf(stderr, "usage: differential run|replay --folder DIR [--owner UID:GID] [--ids] [--seed N] [--count N] [--seconds N] -- COMMAND…\n");
+        if (i + 1 >= argc || strcmp(argv[i], "--") != 0 || !folder || !unfiltered) {
+                fprintf(stderr, "usage: differential run|replay --folder DIR --unfiltered SANDBOXCTL [--owner UID:GID] [--ids] "
+                                "[--seed N] [--count N] [--seconds N] -- COMMAND…\n");
                 return 2;
         }
         if (geteuid() == 0)
                 fuzz.options |= OPTION_ROOT;
         fuzz.endless = fuzz.count == 0;
         signal(SIGPIPE, SIG_IGN);
-        prepare(&fuzz, folder, argv[0], uid, gid, argv + i + 1);
+        prepare(&fuzz, folder, argv[0], uid, gid, argv + i + 1, unfiltered);
         int r = strcmp(argv[1], "replay") == 0 ? fuzz_replay(&fuzz, fuzz.first) : fuzz_run(&fuzz);
         for (i = 0; i < 2; i++) {
                 side_stop(&fuzz.sides[i]);
-                tree_wipe(fuzz.sides[i].top);
+                tree_wipe(fuzz.sides[i].real_top);
         }
         return r;
 }

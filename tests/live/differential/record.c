@@ -52,6 +52,10 @@ static unsigned number(struct numbers *numbers, int which, uint64_t a, uint64_t 
         return n;
 }
 
+static unsigned inode_number(struct record *r, uint64_t inode) {
+        return r->inodes_count ? number(r->numbers, INODES, r->device, inode) : 0;
+}
+
 static void add_time(struct text *t, const char *name, int64_t seconds, long nanoseconds) {
         if (seconds < SET_BEFORE)
                 text_add(t, " %s=%lld.%09ld", name, (long long) seconds, nanoseconds);
@@ -67,7 +71,7 @@ static void add_stat(struct record *r, const struct call *call, const struct sta
                 text_add(t, "}");
                 return;
         }
-        text_add(t, " %u:%u i%u n%lu", st->st_uid, st->st_gid, number(r->numbers, INODES, st->st_dev, st->st_ino), (unsigned long) st->st_nlink);
+        text_add(t, " %u:%u i%u n%lu", st->st_uid, st->st_gid, inode_number(r, st->st_ino), (unsigned long) st->st_nlink);
         text_add(t, " size=%lld/%ld", (long long) st->st_size, (long) st->st_blksize);
         if (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode))
                 text_add(t, " rdev=%lx", (unsigned long) st->st_rdev);
@@ -86,7 +90,7 @@ static void add_statx(struct record *r, const struct call *call, const struct st
                 text_add(t, "}");
                 return;
         }
-        text_add(t, " %u:%u i%u n%u", stx->stx_uid, stx->stx_gid, number(r->numbers, INODES, device, stx->stx_ino), stx->stx_nlink);
+        text_add(t, " %u:%u i%u n%u", stx->stx_uid, stx->stx_gid, inode_number(r, stx->stx_ino), stx->stx_nlink);
         text_add(t, " attributes=%llx/%llx", (unsigned long long) stx->stx_attributes, (unsigned long long) stx->stx_attributes_mask);
         text_add(t, " size=%llu/%u", (unsigned long long) stx->stx_size, stx->stx_blksize);
         text_add(t, " rdev=%x:%x", stx->stx_rdev_major, stx->stx_rdev_minor);
@@ -142,7 +146,7 @@ static void add_entries(struct record *r, const char *buffer, long size, bool is
                 text_add_bytes(r->text, entries[i].name, strlen(entries[i].name), r->work);
                 text_add(r->text, ":%u", entries[i].type);
                 if (strcmp(entries[i].name, "..") != 0)
-                        text_add(r->text, ":i%u", number(r->numbers, INODES, r->device, entries[i].inode));
+                        text_add(r->text, ":i%u", inode_number(r, entries[i].inode));
         }
         text_add(r->text, "]");
 }

@@ -5,11 +5,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -48,9 +49,16 @@ static _Noreturn void run_sandbox(const struct side *side, int in, int out) {
                 argv[n] = side->command[n];
                 n++;
         }
+        if (side->replacement)
+                argv[n - 1] = (char *) side->replacement;
         const char *const more[] = { "exec", "--quiet", "--policy", side->policy, "--chdir", "/", "--", side->program, "inside", side->work, NULL };
         for (size_t i = 0; i < ELEMENTS(more); i++)
                 argv[n + i] = (char *) more[i];
+        if (strcmp(side->top, side->real_top) != 0 &&
+            (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mount(side->real_top, side->top, NULL, MS_BIND, NULL) < 0)) {
+                perror(side->top);
+                _exit(126);
+        }
         /* Known to a build for tests alone. */
         bool brokered = strcmp(side->name, "broker") == 0;
         setenv("SANDBOXD_UNSAFE", brokered ? side->ids ? "capabilities" : "" : side->ids ? "capabilities,filter" : "filter", 1);
@@ -157,7 +165,7 @@ char *side_run(struct side *side, uint64_t seed, unsigned options, const bool *k
         for (size_t i = 0; i < CALLS_MAX; i++)
                 request.keep[i] = !keep || keep[i];
         sequence_make(&s, seed, options, side->work, keep);
-        tree_wipe(side->top);
+        tree_wipe(side->real_top);
         r = tree_make(&side->tree, &s, what);
         sequence_done(&s);
         if (r < 0) {
@@ -171,7 +179,7 @@ char *side_run(struct side *side, uint64_t seed, unsigned options, const bool *k
                 snprintf(error, room, "behind the %s nobody answers any more: %s", side->name, errno_name(-r));
                 return NULL;
         }
-        tree = tree_dump(side->top, side->work);
+        tree = tree_dump(side->real_top, side->work, !(options & OPTION_REUSED));
         if (asprintf(&result, "%s\n%s", answer, tree ?: "") < 0)
                 result = NULL;
         free(answer);

@@ -89,6 +89,7 @@ static void act(struct slot *slot, struct memory *memory, uint32_t state) {
                 .numbers = shared->numbers,
                 .work = sequence->work,
                 .device = device,
+                .inodes_count = !(sequence->options & OPTION_REUSED),
                 .tgid = slot->tgid,
                 .tid = slot->tid,
         };
