@@ -30,6 +30,26 @@
 #define __NR_fchmodat2 452
 #endif
 
+#ifndef __NR_setxattrat
+#define __NR_setxattrat 463
+#define __NR_getxattrat 464
+#define __NR_listxattrat 465
+#define __NR_removexattrat 466
+#endif
+struct sys_xattr_args {
+        uint64_t value;
+        uint32_t size, flags;
+};
+
+#ifndef __NR_file_getattr
+#define __NR_file_getattr 468
+#define __NR_file_setattr 469
+#endif
+struct sys_file_attr {
+        uint64_t xflags;
+        uint32_t extsize, nextents, projid, cowextsize;
+};
+
 static inline int sys_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
         struct open_how how = { .flags = flags, .mode = mode, .resolve = resolve };
         return syscall(__NR_openat2, dirfd, path, &how, sizeof(how));

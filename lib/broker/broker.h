@@ -30,6 +30,8 @@ struct credentials {
 /* What /proc/TID/status says of a task. Numbers are as the worker's user namespace sees them. */
 struct task_status {
         struct credentials credentials;
+        uid_t uid; /* the real ones */
+        gid_t gid;
         mode_t umask;
         uint64_t permitted;
         bool no_new_privs;
@@ -151,6 +153,13 @@ void threads_begin(struct receiver *r);
 /* Sets how many threads are to wait in NOTIF_RECV, and adds one where there are fewer. */
 void threads_want(struct worker *w, unsigned wanted);
 
+/* ---- exec_event.c; begun by exec_event_begin(), in target.h ---- */
+
+/* Lets the caller go, which has not been told to go on, or is gone. */
+void exec_event_cancel(struct call *call);
+/* Once the caller has been told to go on: waits for the end of execve. False: it would have run what it may not, and was killed. */
+bool exec_event_finish(struct call *call, const struct exec_check *check);
+
 /* ---- loop.c, reply.c ---- */
 
 void *loop_run(void *receiver);
@@ -206,6 +215,9 @@ struct worker {
         cpu_set_t all_cpus;
         unsigned all_cpus_count;
         pthread_mutex_t low_port_lock;
+        pthread_rwlock_t names; /* see resolve.h */
+        bool unsafe_names;      /* FOR TESTS: sys_unsafe() */
+        bool unsafe_match;      /* FOR TESTS: sys_unsafe() */
 
         /* threads.c */
         pthread_mutex_t lock;

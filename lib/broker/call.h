@@ -27,6 +27,13 @@ enum proceed_reason {
         PROCEED_REGISTERS, /* the decision used register arguments alone */
         PROCEED_BOUNDED,   /* a kernel-enforced layer below bounds what a racing thread could gain */
         PROCEED_HARMLESS,  /* the call gives nothing by itself, and every later use is decided again */
+        PROCEED_CHECKED,   /* what came of it is checked before the caller runs on: exec_event_begin() */
+};
+
+/* PROCEED_CHECKED: the program that was decided on. */
+struct exec_check {
+        dev_t device;
+        ino_t inode;
 };
 
 struct verdict {
@@ -37,6 +44,7 @@ struct verdict {
         int fd;                     /* FD: to be injected; owned by the verdict, closed by the loop */
         bool cloexec;               /* FD: set FD_CLOEXEC on it in the caller */
         enum proceed_reason reason; /* PROCEED */
+        struct exec_check exec;     /* PROCEED_CHECKED */
 };
 
 static inline struct verdict verdict_value(int64_t value) {
@@ -55,6 +63,10 @@ static inline struct verdict verdict_fd(int fd, bool cloexec) {
 }
 static inline struct verdict verdict_proceed(enum proceed_reason reason) {
         return (struct verdict) { .kind = VERDICT_PROCEED, .reason = reason };
+}
+/* Only after exec_event_begin(). */
+static inline struct verdict verdict_proceed_checked(struct exec_check exec) {
+        return (struct verdict) { .kind = VERDICT_PROCEED, .reason = PROCEED_CHECKED, .exec = exec };
 }
 static inline struct verdict verdict_kill(void) {
         return (struct verdict) { .kind = VERDICT_KILL, .denied = true };

@@ -36,8 +36,10 @@ static uint64_t number(const char *text, const char *name, int base, bool *faile
         return strtoull(p, NULL, base);
 }
 
-/* The fourth number of Uid: and Gid:. */
-static uint32_t file_system_id(const char *text, const char *name, bool *failed) {
+/* One of the numbers of Uid: and Gid:, which are the real, the effective, the saved and the file system's id. */
+enum { ID_REAL = 0, ID_FILE_SYSTEM = 3 };
+
+static uint32_t id_of(const char *text, const char *name, int which, bool *failed) {
         const char *p = field(text, name);
         uint64_t value = 0;
         char *end;
@@ -46,7 +48,7 @@ static uint32_t file_system_id(const char *text, const char *name, bool *failed)
                 *failed = true;
                 return 0;
         }
-        for (int i = 0; i < 4; i++, p = end)
+        for (int i = 0; i <= which; i++, p = end)
                 value = strtoull(p, &end, 10);
         return value;
 }
@@ -94,8 +96,10 @@ static int parse_status(const char *text, struct task_status *s) {
         bool failed = false;
 
         *s = (struct task_status) {
-                .credentials.fsuid = file_system_id(text, "Uid", &failed),
-                .credentials.fsgid = file_system_id(text, "Gid", &failed),
+                .credentials.fsuid = id_of(text, "Uid", ID_FILE_SYSTEM, &failed),
+                .credentials.fsgid = id_of(text, "Gid", ID_FILE_SYSTEM, &failed),
+                .uid = id_of(text, "Uid", ID_REAL, &failed),
+                .gid = id_of(text, "Gid", ID_REAL, &failed),
                 .credentials.effective = number(text, "CapEff", 16, &failed),
                 .permitted = number(text, "CapPrm", 16, &failed),
                 .umask = number(text, "Umask", 8, &failed),
@@ -240,6 +244,22 @@ int target_act(struct call *call) {
 
 int target_act_ids(struct call *call) {
         return credentials_follow(call);
+}
+
+int target_act_real_ids(struct call *call) {
+        struct receiver *r = call_receiver(call);
+        struct task_status status;
+
+        if (r->worker->root.constant)
+                return credentials_follow(call);
+        int e = target_status(call, &status);
+        if (e < 0)
+                return e;
+        /* access_override_creds() of the kernel, for a task that hasn't set SECBIT_NO_SETUID_FIXUP, which nobody else can see. */
+        status.credentials.fsuid = status.uid;
+        status.credentials.fsgid = status.gid;
+        status.credentials.effective = status.uid == 0 ? status.permitted : 0;
+        return credentials_take(r, &status.credentials);
 }
 
 void target_act_done(struct call *call) {

@@ -76,6 +76,45 @@ int proc_check_open(struct receiver *r, const struct pin *pin) {
         return pid > 0 && pid != tgid && name && strcmp(name, "/mem") == 0 ? -EACCES : 0;
 }
 
+/* Is `path` on a mount the caller's own /proc/PID/fd, or that of one of its threads? */
+static bool is_own_fds(struct receiver *r, uint64_t mount_id, const char *path) {
+        char within[PATH_MAX], own[32];
+
+        if (root_proc_path(r, mount_id, path, within) < 0)
+                return false;
+        const char *name = strrchr(within, '/');
+        int n = snprintf(own, sizeof(own), "/%d/", target_tgid_inside(&r->call));
+        return name && strcmp(name, "/fd") == 0 && strncmp(within, own, n) == 0;
+}
+
+bool pin_own_fds(struct call *call, const struct pin *pin) {
+        struct receiver *r = call_receiver(call);
+        struct statx stx;
+
+        if (pin->outside || !S_ISDIR(pin->st.st_mode) || !root_is_proc(r, pin->st.st_dev))
+                return false;
+        return statx(pin->fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &stx) >= 0 && is_own_fds(r, stx.stx_mnt_id, pin->path);
+}
+
+int proc_look_up(struct receiver *r, int at, uint64_t mount_id, const char *path, const char *name) {
+        int fd = openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        struct stat st;
+
+        if (fd >= 0 || errno != EACCES)
+                return fd < 0 ? -errno : fd;
+        /* proc_fd_permission(): one's own descriptors are there whatever has become of one's ids. */
+        if (fstat(at, &st) < 0 || !root_is_proc(r, st.st_dev) || !is_own_fds(r, mount_id, path) || !rights_raise(r))
+                return -EACCES;
+        fd = openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        int e = fd < 0 ? -errno : fd;
+        rights_lower(r);
+        if (!loop_valid(&r->call)) {
+                fd_close(fd);
+                return -ESRCH;
+        }
+        return e;
+}
+
 int proc_link_kind(struct receiver *r, int link, const char *path, uint64_t mount_id, const char *name, struct proc_place *ret) {
         char within[PATH_MAX];
         struct statfs fs;

@@ -185,6 +185,16 @@ static struct reply_result kill_sandbox(struct receiver *r) {
         return (struct reply_result) {};
 }
 
+static struct reply_result proceed(struct receiver *r, struct verdict *v) {
+        struct reply_result result = send_reply(r, 0, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+
+        if (v->reason == PROCEED_CHECKED && !exec_event_finish(&r->call, &v->exec)) {
+                v->denied = true;
+                r->call.why = "the path was changed while it was decided on, to a program that may not be run: the process was killed";
+        }
+        return result;
+}
+
 struct reply_result reply_send(struct receiver *r, struct verdict *v) {
         if (r->worker->unsafe_proceed && !v->denied && v->kind <= VERDICT_FD) {
                 /* FOR TESTS: the mistake that the races of tests/attack look for, so that they can show that they would find it. */
@@ -196,7 +206,7 @@ struct reply_result reply_send(struct receiver *r, struct verdict *v) {
         case VERDICT_VALUE: return send_reply(r, v->value, 0, 0);
         case VERDICT_ERROR: return send_reply(r, 0, v->error, 0);
         case VERDICT_FD: return inject(r, v);
-        case VERDICT_PROCEED: return send_reply(r, 0, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+        case VERDICT_PROCEED: return proceed(r, v);
         case VERDICT_KILL: return kill_sandbox(r);
         case VERDICT_RESTART: return send_reply(r, 0, restart_error(r), 0);
         case VERDICT_GONE: break;

@@ -19,6 +19,8 @@ enum {
         RESOLVE_EMPTY = 1 << 1,       /* AT_EMPTY_PATH: "" means the dirfd itself */
         RESOLVE_PARENT = 1 << 2,      /* for creating, removing, renaming: pin the parent even where the name doesn't exist */
         RESOLVE_WANT_PARENT = 1 << 3, /* pin the parent as well where the name exists */
+        RESOLVE_CREATE = 1 << 9,      /* O_CREAT: a last component with a slash after it, be it a link's content, is -EISDIR */
+        RESOLVE_REAL_IDS = 1 << 10,   /* access(2): the caller's real ids, not those of its file system calls, search the way */
         /* openat2(2)'s, to be checked on the way: */
         RESOLVE_IN_BENEATH = 1 << 4,
         RESOLVE_IN_ROOTED = 1 << 5,
@@ -32,8 +34,10 @@ struct pin {
         int parent;              /* O_PATH of the directory, or -1 */
         char name[NAME_MAX + 2]; /* last component, with the trailing slash that the caller gave */
         struct stat st;          /* of the object */
+        bool special;            /* resolve_name: no name at all (`.`, `..`, nothing but slashes), so that the kernel refuses it anyway */
         bool magic;              /* reached through a magic link (/proc/self/fd/N, …): `path` is what the kernel says of it */
         bool outside; /* no path below the root names it (pipe:[…], a deleted file, an fd from elsewhere); `match` is DENIED then */
+        bool deleted; /* that is outside because it was removed, on a mount of the sandbox's */
         struct match
                 match; /* what the plan says of `path`. HIDDEN comes with RESOLVE_PARENT only: the name is absent, and not to be made */
         char path[PATH_MAX + 1]; /* resolved, absolute in the caller's root; of the would-be object where it doesn't exist */
@@ -46,6 +50,33 @@ void pin_done(struct pin *pin);
  * name failed and whether a rule hid it, so that the record can. What lies below a denied directory is -EACCES; a denied object itself is found.
  * Nothing is reached from a directory that lies on no mount of the sandbox's (-EACCES), nor anything of the worker's own in a procfs. Call between target_act and target_act_done is not needed: it acts by itself. */
 int resolve(struct call *call, int dirfd, const char *path, unsigned flags, struct pin *ret);
+
+/* The same for a name that is to be made, removed or given to something else: its directory is resolved, and the name is looked up in it, but not
+ * followed, whatever slashes come after it. `ret->parent` and `ret->name` are always there; `ret->fd` is -1 where the name is absent (also one that is
+ * hidden: `match` says so), where its directory has been removed (`outside`), and where it is `special`.
+ * With -ENAMETOOLONG for the name alone `ret->parent` is there all the same, since a rename looks at the other name's directory first. */
+int resolve_name(struct call *call, int dirfd, const char *path, struct pin *ret);
+
+/*
+ * Rights belong to names, and a name is acted on through its pinned directory. So no directory may come under other rules between the
+ * look at the name and the act on it: who makes, removes or renames names holds this lock from resolve to act, shared; a rename that
+ * would change what the rules say of anything holds it alone. Nothing that can wait for other programs is done under it, and
+ * readers go first: a file system that doesn't answer to one of them must not stop the others.
+ */
+struct call *names_lock(struct call *call, bool alone); /* returns `call`, for _cleanup_(names_unlockp) */
+void names_unlock(struct call *call);
+
+static inline void names_unlockp(struct call **held) {
+        if (*held)
+                names_unlock(*held);
+}
+
+/* The same for a descriptor that the worker holds, such as target_fd() gave: `ret->fd` is that descriptor, which is taken over even on error. -ENOENT
+ * with `ret->path` and a match of HIDDEN: it lies where the caller is shown nothing. */
+int resolve_copy(struct call *call, int fd, struct pin *ret);
+
+/* Is it the caller's own /proc/PID/fd? That lets its owner in whatever its mode and owner are. */
+bool pin_own_fds(struct call *call, const struct pin *pin);
 
 /* What the rules say of a path (absolute, resolved, as the sandbox sees it) for this caller: plan_match(), with what rules for its program take away. */
 struct match call_match(struct call *call, const char *path);

@@ -148,6 +148,36 @@ static int getfd(struct receiver *r, int fd) {
         }
 }
 
+static int send_signal(struct receiver *r, int signal) {
+        for (int round = 0;; round++) {
+                bool kept = r->pidfd >= 0 && r->pidfd_of == (pid_t) r->call.notif->pid;
+                int pidfd = pidfd_of_caller(r);
+                if (pidfd < 0)
+                        return pidfd;
+                if (sys_pidfd_send_signal(pidfd, signal) >= 0)
+                        return 0;
+                if (errno != ESRCH || !kept || round > 0)
+                        return -errno;
+                r->pidfd = fd_close(r->pidfd);
+        }
+}
+
+int target_signal(struct call *call, int signal) {
+        struct receiver *r = call_receiver(call);
+        int e;
+
+        /* Before and not only after: it must not go to another task. */
+        e = still_there(call);
+        if (e < 0)
+                return e;
+        e = send_signal(r, signal);
+        if (e == -EPERM && rights_raise(r)) {
+                e = send_signal(r, signal);
+                rights_lower(r);
+        }
+        return e;
+}
+
 int target_fd(struct call *call, int fd) {
         struct receiver *r = call_receiver(call);
         _cleanup_close_ int got = -1;

@@ -40,12 +40,21 @@ int target_umask(struct call *call, mode_t *ret);
 /* A soft limit of the caller. */
 int target_rlimit(struct call *call, int resource, uint64_t *ret);
 
+/* Sends the calling thread a signal that the kernel would send it (before 6.9: its process). */
+int target_signal(struct call *call, int signal);
+
 /* Takes on the caller's fsuid, fsgid, groups, umask and effective capabilities (nothing where they are so already), and gives them back.
  * Everything that touches the file system in the caller's name stands between the two. Root, cwd and descriptors are to be fetched before. */
 int target_act(struct call *call);
 /* The same without the umask, which costs a look into /proc: for what creates nothing. */
 int target_act_ids(struct call *call);
+/* The same with the real ids, and the capabilities that go with them, for access(2), whatever the file system ids are. */
+int target_act_real_ids(struct call *call);
 void target_act_done(struct call *call);
+
+/* Seizes the caller, so that what it executes can be looked at before it runs; to be followed by verdict_proceed_checked(). -EPERM: somebody else
+ * traces it, or nobody can. */
+int exec_event_begin(struct call *call);
 
 /* Says that the thread may now block for long in the caller's name. Another receiver takes over (threads.h), and from here until
  * target_block_end a system call of this thread ends with EINTR when the caller dies or has a signal to take. -EAGAIN: the bound on threads

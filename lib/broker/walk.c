@@ -339,14 +339,25 @@ static int finish(struct walk *w, int fd, const char *name, bool slash) {
         return e < 0 ? e : 1;
 }
 
+/* What procfs hasn't got can't be made there: whatever is to be done with the name, the look-up has failed. */
+static bool on_proc(const struct walk *w) {
+        struct stat st;
+
+        return fstat(w->at, &st) >= 0 && root_is_proc(w->r, st.st_dev);
+}
+
 static int step_last(struct walk *w, const char *name, bool slash) {
         struct stat st;
 
-        _cleanup_close_ int fd = openat(w->at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        if (slash && (w->flags & RESOLVE_CREATE)) {
+                int e = step_stay(w);
+                return e < 0 ? e : fail(w, name, strlen(name), -EISDIR);
+        }
+        _cleanup_close_ int fd = proc_look_up(w->r, w->at, w->mount, w->path, name);
         if (fd < 0) {
-                if (errno == ENOENT && (w->flags & RESOLVE_PARENT))
+                if (fd == -ENOENT && (w->flags & RESOLVE_PARENT) && !on_proc(w))
                         return finish(w, -1, name, slash);
-                return fail(w, name, strlen(name), -errno);
+                return fail(w, name, strlen(name), fd);
         }
         if (fstat(fd, &st) < 0)
                 return -errno;
@@ -360,9 +371,9 @@ static int step_last(struct walk *w, const char *name, bool slash) {
 static int step_down(struct walk *w, const char *name) {
         struct stat st;
 
-        _cleanup_close_ int fd = openat(w->at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        _cleanup_close_ int fd = proc_look_up(w->r, w->at, w->mount, w->path, name);
         if (fd < 0)
-                return fail(w, name, strlen(name), -errno);
+                return fail(w, name, strlen(name), fd);
         if (fstat(fd, &st) < 0)
                 return -errno;
         if (S_ISLNK(st.st_mode))
@@ -374,7 +385,8 @@ static int step_down(struct walk *w, const char *name) {
 
 /* Returns 1 at the end of the path. */
 static int step(struct walk *w) {
-        char name[NAME_MAX + 1];
+        char name[PATH_MAX +
+                  1]; /* one that is too long by itself is the file system's to refuse, after all that the kernel looks at first */
         int e;
 
         size_t skip = strspn(w->rest, "/");
@@ -390,7 +402,7 @@ static int step(struct walk *w) {
                 return e;
 
         size_t n = strcspn(w->rest, "/");
-        if (n > NAME_MAX)
+        if (n >= sizeof(name))
                 return -ENAMETOOLONG;
         memcpy(name, w->rest, n);
         name[n] = 0;

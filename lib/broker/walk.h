@@ -41,5 +41,7 @@ int proc_link_kind(struct receiver *r, int at, const char *path, uint64_t mount_
 int proc_check(struct receiver *r, dev_t device, uint64_t mount_id, const char *path);
 /* May the caller open what is pinned, as far as procfs would ask who it is? 0 or negative errno. */
 int proc_check_open(struct receiver *r, const struct pin *pin);
+/* An O_PATH fd of the name in the directory `at`, which lies at `path` on a mount; negative errno. A link is not followed. */
+int proc_look_up(struct receiver *r, int at, uint64_t mount_id, const char *path, const char *name);
 /* Follows a magic link, as the caller would be allowed to: an O_PATH fd or negative errno. */
 int proc_link_follow(struct receiver *r, int at, const char *name, const struct proc_place *place);

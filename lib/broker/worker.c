@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -66,6 +67,17 @@ static int handle_cancel_signal(void) {
         return sigaction(CANCEL_SIGNAL, &action, NULL) < 0 ? -errno : 0;
 }
 
+/* Limits on files are the callers', and are held to theirs by hand (target_rlimit): the worker's own must not come first. */
+static void raise_file_limit(void) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_FSIZE, &limit) < 0)
+                return;
+        limit.rlim_cur = limit.rlim_max;
+        (void) setrlimit(RLIMIT_FSIZE, &limit);
+        signal(SIGXFSZ, SIG_IGN);
+}
+
 static void size_threads(struct worker *w) {
         const struct worker_options *o = &w->options;
         long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -110,7 +122,10 @@ static int prepare(struct worker *w) {
                 return r;
         w->protected_symlinks = read_flag(w, "sys/fs/protected_symlinks");
         w->unsafe_proceed = sys_unsafe("proceed");
+        w->unsafe_names = sys_unsafe("names");
+        w->unsafe_match = sys_unsafe("match");
         w->trace_restricted = read_flag(w, "sys/kernel/yama/ptrace_scope");
+        raise_file_limit();
         size_threads(w);
         /* One set of flags belongs to one listener. Kernels before 6.6 know none, and are slower. By value, not by pointer. */
         if (ioctl(w->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) < 0 && errno != EINVAL && errno != ENOTTY)
@@ -138,6 +153,7 @@ int worker_run(const struct worker_options *options) {
                 .wake = -1,
                 .root = { .lock = PTHREAD_MUTEX_INITIALIZER, .root = -1, .namespaces = { -1, -1, -1 } },
                 .low_port_lock = PTHREAD_MUTEX_INITIALIZER,
+                .names = PTHREAD_RWLOCK_INITIALIZER,
                 .lock = PTHREAD_MUTEX_INITIALIZER,
                 .relief = PTHREAD_COND_INITIALIZER,
         };

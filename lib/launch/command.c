@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <termios.h>
@@ -34,6 +35,24 @@ static int lead_job(int slave) {
         return slave >= 0 && tcsetpgrp(slave, getpid()) < 0 ? -errno : 0;
 }
 
+/* The sandbox's own node of a device that was handed in, opened alike; -1 where it has none. Through the host's node its owner could change the
+ * mode of /dev/null for everybody: the sandbox's nodes are mounted read-only. */
+static int own_device(const struct start *s, int fd) {
+        const struct policy *policy = s->options->plan->policy;
+        struct stat theirs, ours;
+        int flags = fcntl(fd, F_GETFL);
+
+        if (flags < 0 || (flags & O_PATH) || fstat(fd, &theirs) < 0 || !S_ISCHR(theirs.st_mode))
+                return -1;
+        for (size_t i = 0; i < policy->n_devices; i++) {
+                char path[PATH_MAX];
+                if (snprintf(path, sizeof(path), "/dev/%s", policy->devices[i]) < (int) sizeof(path) && stat(path, &ours) >= 0 &&
+                    S_ISCHR(ours.st_mode) && ours.st_rdev == theirs.st_rdev)
+                        return open(path, (flags & (O_ACCMODE | O_APPEND | O_NONBLOCK)) | O_NOCTTY | O_CLOEXEC);
+        }
+        return -1;
+}
+
 /* Sets 0 to 2. The sources are first moved out of the way, above all numbers that stay. */
 static int set_stdio(const struct start *s, int slave) {
         int source[3];
@@ -42,7 +61,10 @@ static int set_stdio(const struct start *s, int slave) {
                 int fd = s->options->stdio[i];
                 if (slave >= 0 && fd >= 0 && isatty(fd))
                         fd = slave;
-                source[i] = fcntl(fd < 0 ? s->null : fd, F_DUPFD_CLOEXEC, 3);
+                if (fd < 0)
+                        fd = s->null;
+                _cleanup_close_ int own = own_device(s, fd);
+                source[i] = fcntl(own >= 0 ? own : fd, F_DUPFD_CLOEXEC, 3);
                 if (source[i] < 0)
                         return -errno;
         }
@@ -106,6 +128,16 @@ static const char *path_of(char *const *environment) {
         return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 }
 
+/* Whether the rules show what a name leads to: where the view shows more than they do, programs that nobody named must not be found. */
+static bool shown(const struct launch_options *o, const char *path) {
+        _cleanup_free_ char *real = NULL;
+
+        if (!o->plan->files_brokered || !o->plan->matcher)
+                return true;
+        real = realpath(path, NULL);
+        return real && plan_match(o->plan, real).state != MATCH_HIDDEN;
+}
+
 /* Finds the command as a shell would; before the filter, so that the search isn't a burst of calls for the broker. */
 static int find_command(const struct launch_options *o, char path[PATH_MAX]) {
         const char *name = o->argv[0];
@@ -123,7 +155,7 @@ static int find_command(const struct launch_options *o, char path[PATH_MAX]) {
         for (const char *p = path_of(o->environment);; p++) {
                 size_t length = strcspn(p, ":");
                 int n = snprintf(path, PATH_MAX, "%.*s%s%s", (int) length, p, length > 0 ? "/" : "./", name);
-                if (n < PATH_MAX && stat(path, &st) >= 0 && S_ISREG(st.st_mode)) {
+                if (n < PATH_MAX && stat(path, &st) >= 0 && S_ISREG(st.st_mode) && shown(o, path)) {
                         if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) >= 0)
                                 return 0;
                         error = errno;
@@ -170,7 +202,7 @@ static void restrict_self(const struct start *s, int channel) {
                 give_up(channel, "no_new_privs", errno, "");
         if ((r = apply_landlock(o)) < 0)
                 give_up(channel, "landlock", r, "");
-        if ((r = privileges_keep(0)) < 0)
+        if ((r = privileges_of_command()) < 0)
                 give_up(channel, "capabilities", r, "");
 }
 

@@ -96,6 +96,7 @@ _noreturn_ void command_run(struct start *start, int channel, int slave);
 
 /* privileges.c */
 int privileges_keep(uint64_t capabilities); /* bits of capabilities to keep; the bounding set is emptied for good */
+int privileges_of_command(void);            /* none; only a build for tests can be told otherwise */
 
 /* limits.c */
 int limits_apply(const struct start *start, char *text);

@@ -1,19 +1,15 @@
 /*
  * What would undo `append` once a file is open: clearing O_APPEND, truncating, punching holes, writes that ask not to append. Notified only
- * where a policy has `append` rules. The calls name a descriptor; the broker looks at its own copy of it, and acts on that copy, so that a
- * thread that puts another file under the number gains nothing.
+ * where a policy has `append` rules. What is truncated by its path is in truncate.c.
  */
 #include <fcntl.h>
 #include <linux/falloc.h>
-#include <signal.h>
-#include <sys/resource.h>
+#include <linux/magic.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "fd.h"
-#include "files.h"
-#include "landlock_rules.h"
-#include "str.h"
+#include "metadata.h"
 
 #ifndef RWF_NOAPPEND
 #define RWF_NOAPPEND 0x20
@@ -29,68 +25,49 @@ static bool has_append_rules(const struct plan *plan) {
         return false;
 }
 
-/* Our copy of a descriptor that may be changed at will; -1 and the verdict, where it may not or there is none. */
-static int changeable(struct call *call, int number, struct verdict *ret_verdict) {
-        _cleanup_(pin_done) struct pin pin = PIN_INIT;
-        _cleanup_close_ int fd = target_fd(call, number);
-        int r;
+/* May the file be changed at will, and not only made longer? false: `*ret_verdict` is the answer. */
+static bool changeable(struct call *call, int number, struct pin *pin, struct verdict *ret_verdict) {
+        int r = descriptor_pin(call, number, pin);
+        bool hidden = r == -ENOENT && pin->match.state == MATCH_HIDDEN;
 
-        if (fd < 0) {
-                *ret_verdict = verdict_from(fd);
-                return -1;
-        }
-        /* By the same description: between the two look-ups the number may have come to mean another file. */
-        r = resolve(call, number, "", RESOLVE_EMPTY, &pin);
-        if (r < 0 && r != -ENOENT) {
+        if (r < 0 && !hidden) {
                 *ret_verdict = verdict_from(r);
-                return -1;
+                return false;
         }
-        struct stat st;
-        if (fstat(fd, &st) < 0 || (pin.fd >= 0 && (st.st_dev != pin.st.st_dev || st.st_ino != pin.st.st_ino))) {
-                *ret_verdict = verdict_error(EBADF);
-                return -1;
+        if (hidden ||
+            (S_ISREG(pin->st.st_mode) && !pin->outside && (pin->match.state != MATCH_GRANTED || !(pin->match.rights & RIGHT_WRITE)))) {
+                *ret_verdict = files_refuse(call, &pin->match, EPERM, "write");
+                return false;
         }
-        if (pin.path[0]) {
-                memcpy(call->path2, pin.path, strlen(pin.path) + 1);
-                call->subject = call->path2;
-        }
-        if (S_ISREG(st.st_mode) && !pin.outside && (r < 0 || pin.match.state != MATCH_GRANTED || !(pin.match.rights & RIGHT_WRITE))) {
-                *ret_verdict = files_refuse(call, &pin.match, EPERM, "write");
-                return -1;
-        }
-        return TAKE_FD(fd);
+        return true;
 }
 
 static struct verdict handle_fcntl(struct call *call) {
+        _cleanup_(pin_done) struct pin pin = PIN_INIT;
         struct verdict verdict;
         int r;
 
         if (CALL_INT(call, 1) != F_SETFL || (CALL_INT(call, 2) & O_APPEND) || !has_append_rules(call->plan))
                 /* proceed: the command and the flags are registers. */
                 return verdict_registers();
-        _cleanup_close_ int fd = changeable(call, CALL_INT(call, 0), &verdict);
-        if (fd < 0)
+        if (!changeable(call, CALL_INT(call, 0), &pin, &verdict))
                 return verdict;
         r = target_act(call);
         if (r < 0)
                 return verdict_from(r);
-        r = fcntl(fd, F_SETFL, CALL_INT(call, 2)) < 0 ? -errno : 0;
+        r = fcntl(pin.fd, F_SETFL, CALL_INT(call, 2)) < 0 ? -errno : 0;
         target_act_done(call);
         return r < 0 ? verdict_from(r) : verdict_value(0);
 }
 
-/* The caller's limit on the size of files: the kernel would ask the worker's. A file that is larger already may be made smaller. */
-static int check_size(struct call *call, int fd, int64_t size) {
-        struct stat st;
-        uint64_t limit;
-        int r = target_rlimit(call, RLIMIT_FSIZE, &limit);
+static bool writable(const struct pin *pin) {
+        int flags = fcntl(pin->fd, F_GETFL);
 
-        if (r < 0)
-                return r;
-        return size > 0 && (uint64_t) size > limit && fstat(fd, &st) >= 0 && size > st.st_size ? -EFBIG : 0;
+        return S_ISREG(pin->st.st_mode) && flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
 }
 
 static struct verdict handle_ftruncate(struct call *call) {
+        _cleanup_(pin_done) struct pin pin = PIN_INIT;
         int64_t size = CALL_ARG(call, 1);
         struct verdict verdict;
         int r;
@@ -98,30 +75,42 @@ static struct verdict handle_ftruncate(struct call *call) {
         if (!has_append_rules(call->plan))
                 /* proceed: no memory was looked at; no rule is about it. */
                 return verdict_registers();
-        _cleanup_close_ int fd = changeable(call, CALL_INT(call, 0), &verdict);
-        if (fd < 0)
+        if (size < 0)
+                return verdict_error(EINVAL);
+        if (!changeable(call, CALL_INT(call, 0), &pin, &verdict))
                 return verdict;
-        r = check_size(call, fd, size);
+        /* What the kernel says before it looks at the limit, it says. */
+        r = writable(&pin) ? size_check(call, &pin.st, size) : 0;
         if (r < 0)
-                return verdict_from(r);
-        return syscall(SYS_ftruncate, fd, size) < 0 ? verdict_error(errno) : verdict_value(0);
+                return r == -EFBIG ? size_exceeded(call) : verdict_from(r);
+        return syscall(SYS_ftruncate, pin.fd, size) < 0 ? verdict_error(errno) : verdict_value(0);
+}
+
+/* Does this kind of allocation make the file larger? The limit is on its size, not on the space it takes; tmpfs asks for both. */
+static bool enlarges(const struct pin *pin, int mode) {
+        struct statfs fs;
+
+        if (fstatfs(pin->fd, &fs) >= 0 && fs.f_type == TMPFS_MAGIC)
+                return !(mode & ~FALLOC_FL_KEEP_SIZE);
+        return !(mode & ~FALLOC_FL_ZERO_RANGE);
 }
 
 static struct verdict handle_fallocate(struct call *call) {
+        _cleanup_(pin_done) struct pin pin = PIN_INIT;
         int64_t offset = CALL_ARG(call, 2), length = CALL_ARG(call, 3), end;
+        int mode = CALL_INT(call, 1), r = 0;
         struct verdict verdict;
-        int r;
 
         if (!has_append_rules(call->plan))
                 /* proceed: no memory was looked at; no rule is about it. */
                 return verdict_registers();
-        _cleanup_close_ int fd = changeable(call, CALL_INT(call, 0), &verdict);
-        if (fd < 0)
+        if (!changeable(call, CALL_INT(call, 0), &pin, &verdict))
                 return verdict;
-        r = __builtin_add_overflow(offset, length, &end) ? 0 : check_size(call, fd, end);
+        if (enlarges(&pin, mode) && offset >= 0 && length > 0 && writable(&pin) && !__builtin_add_overflow(offset, length, &end))
+                r = size_check(call, &pin.st, end);
         if (r < 0)
-                return verdict_from(r);
-        return syscall(SYS_fallocate, fd, CALL_INT(call, 1), offset, length) < 0 ? verdict_error(errno) : verdict_value(0);
+                return r == -EFBIG ? size_exceeded(call) : verdict_from(r);
+        return syscall(SYS_fallocate, pin.fd, mode, offset, length) < 0 ? verdict_error(errno) : verdict_value(0);
 }
 
 static struct verdict handle_pwritev2(struct call *call) {
@@ -149,57 +138,13 @@ bool append_refuses_ioctl(struct call *call) {
         return false;
 }
 
-/* Truncating, removing and renaming by path are Landlock's to refuse, and its rights add up along a path: below a place that may be written it
- * refuses nothing. */
-static int check_rule(const struct plan *plan, const struct file_rule *rule, struct policy_report *report) {
-        char path[PATH_MAX];
-        size_t length = rule->path ? strlen(rule->path) : strcspn(rule->pattern, "*?[{\\");
-
-        if (length >= sizeof(path))
-                return 0;
-        memcpy(path, rule->path ?: rule->pattern, length);
-        path[length] = 0;
-        for (char *slash = strrchr(path, '/'); slash; slash = strrchr(path, '/')) {
-                *slash = 0;
-                struct match match = plan_match(plan, slash == path ? "/" : path);
-                if (match.state == MATCH_GRANTED && (match.rights & RIGHT_WRITE)) {
-                        _cleanup_free_ char *above = str_escape(slash == path ? "/" : path);
-                        policy_report_add(report, false, rule->place, "an `append` rule can't be enforced below %s, which may be written",
-                                          above ?: "?");
-                        return -EINVAL;
-                }
-        }
-        return 0;
-}
-
-static int check_rules(const struct plan *plan, struct policy_report *report) {
-        const struct policy_files *files = &plan->policy->files;
-        int result = 0;
-
-        for (size_t i = 0; i < files->n_rules; i++) {
-                const struct file_rule *rule = files->rules + i;
-                if (rule->kind != FILE_APPEND)
-                        continue;
-                if (landlock_abi() < 3) {
-                        policy_report_add(report, false, rule->place,
-                                          "an `append` rule needs Landlock with the right to truncate (Linux 6.2)");
-                        return -EINVAL;
-                }
-                if (check_rule(plan, rule, report) < 0)
-                        result = -EINVAL;
-        }
-        return result;
-}
-
 static int compile(const struct plan *plan, struct filter_builder *filter, struct policy_report *report) {
         const struct filter_arg clear[] = { { .index = 1, .mask = UINT32_MAX, .value = F_SETFL }, { .index = 2, .mask = O_APPEND } };
         int r;
 
+        (void) report;
         if (!has_append_rules(plan))
                 return 0;
-        r = check_rules(plan, report);
-        if (r < 0)
-                return r;
         r = filter_builder_notify(filter, __NR_fcntl, clear, ELEMENTSOF(clear));
         if (r < 0 || (r = rule_always(filter, __NR_ftruncate)) < 0 || (r = rule_always(filter, __NR_fallocate)) < 0 ||
             (r = rule_bits(filter, __NR_pwritev2, 5, RWF_NOAPPEND)) < 0 || (r = rule_always(filter, __NR_io_submit)) < 0)

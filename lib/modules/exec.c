@@ -1,26 +1,67 @@
 /*
  * execve and execveat where the broker decides on paths.
  *
- * The path is checked here, for the errno and the record; what holds is Landlock's EXECUTE right and noexec mounts, since the kernel reads the path
- * again after us. So a plan that brokers files is refused where there is no Landlock.
+ * The path is checked here, for the errno and the record; the kernel reads it again after us. What holds then is Landlock's EXECUTE right, where it
+ * says exactly what the rules say: it gives whole directories, and can take nothing away below them. Where rules do, or there is no
+ * Landlock, the outcome is checked before the new program runs (exec_event.c); that takes tracing the caller for a moment.
  */
 #include <fcntl.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "files.h"
 #include "landlock_rules.h"
+#include "sys.h"
+
+static bool check_outcome;
+
+/* The checks of what was executed need to look at it from outside, which nobody can do with a program that is not readable to its user. */
+static bool readable(struct call *call, const struct pin *pin) {
+        int r = target_act_ids(call);
+
+        if (r < 0)
+                return false;
+        r = syscall(__NR_faccessat2, pin->fd, "", R_OK, AT_EMPTY_PATH | AT_EACCESS);
+        target_act_done(call);
+        return r == 0;
+}
+
+/* As the kernel, for a directory and the like. */
+static struct verdict not_a_file(const struct pin *pin) {
+        return verdict_error(S_ISLNK(pin->st.st_mode) ? ELOOP : EACCES);
+}
+
+static struct verdict checked(struct call *call, const struct pin *pin) {
+        int r;
+
+        /* What can't be executed at all needs no tracing, and the kernel's errno. */
+        if (!S_ISREG(pin->st.st_mode))
+                return not_a_file(pin);
+        if (!readable(call, pin)) {
+                call->why = "a program that its user can't read can't be checked when it is executed";
+                return verdict_deny(EACCES);
+        }
+        r = exec_event_begin(call);
+        if (r == -EPERM) {
+                call->why = "the process is being traced, so that what it executes can't be checked";
+                return verdict_deny(EPERM);
+        }
+        if (r < 0)
+                return verdict_from(r);
+        /* proceed: the outcome is checked before the caller runs on. */
+        return verdict_proceed_checked((struct exec_check) { pin->st.st_dev, pin->st.st_ino });
+}
 
 static struct verdict decide(struct call *call, const struct pin *pin) {
         /* What no path names (a memfd, a deleted file) can be mapped executable by whoever reads it: the rules have no say over it, and
          * nothing gains privileges by it (no_new_privs). */
-        if (pin->outside)
-                /* proceed: bounded by the mounts' noexec and no_new_privs. */
-                return verdict_proceed(PROCEED_BOUNDED);
-        if (pin->match.state != MATCH_GRANTED || !(pin->match.rights & RIGHT_EXEC)) {
+        if (!pin->outside && (pin->match.state != MATCH_GRANTED || !(pin->match.rights & RIGHT_EXEC))) {
                 if (!S_ISREG(pin->st.st_mode))
-                        return verdict_error(EACCES); /* as the kernel, for a directory and the like */
+                        return not_a_file(pin);
                 return files_refuse(call, &pin->match, EACCES, "exec");
         }
+        if (check_outcome)
+                return checked(call, pin);
         /* proceed: Landlock EXECUTE and noexec mounts bound what a thread that rewrites the path could run; the errnos of what isn't executable
          * are the kernel's own. */
         return verdict_proceed(PROCEED_BOUNDED);
@@ -49,8 +90,11 @@ static struct verdict handle_execveat(struct call *call) {
         if (!call->plan->files_brokered)
                 /* proceed: no memory was looked at; the view and Landlock decide. */
                 return verdict_registers();
-        if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
-                return verdict_error(EINVAL);
+        if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)) {
+                /* The kernel looks at the flags once it has the path's string. */
+                ssize_t length = target_read_path(call, CALL_ARG(call, 1), call->path);
+                return length < 0 ? verdict_from(length) : verdict_error(length > 0 || (flags & AT_EMPTY_PATH) ? EINVAL : ENOENT);
+        }
         return execute(call, CALL_INT(call, 0), CALL_ARG(call, 1),
                        (flags & AT_SYMLINK_NOFOLLOW ? 0 : RESOLVE_FOLLOW) | (flags & AT_EMPTY_PATH ? RESOLVE_EMPTY : 0));
 }
@@ -58,15 +102,10 @@ static struct verdict handle_execveat(struct call *call) {
 static int compile(const struct plan *plan, struct filter_builder *filter, struct policy_report *report) {
         int r;
 
+        (void) report;
         if (!plan->files_brokered)
                 return 0;
-        if (landlock_abi() < LANDLOCK_ABI_NEEDED) {
-                policy_report_add(
-                        report, false, (struct place) { .file = plan->policy->name },
-                        "files: enforce: broker needs Landlock (Linux 5.19, and `landlock` in the kernel's lsm= list), without which "
-                        "execve can't be held to `exec` rules");
-                return -EINVAL;
-        }
+        check_outcome = (landlock_abi() < LANDLOCK_ABI_NEEDED || !plan_exec_by_directory(plan)) && !sys_unsafe("exec-event");
         r = rule_always(filter, __NR_execve);
         return r < 0 ? r : rule_always(filter, __NR_execveat);
 }

@@ -10,8 +10,7 @@ int files_resolve(struct call *call, int dirfd, uint64_t address, unsigned flags
         ssize_t length;
         int r;
 
-        /* Since 6.11 a null pointer is as good as "" with AT_EMPTY_PATH. */
-        if (address == 0 && (flags & RESOLVE_EMPTY))
+        if (address == 0 && (flags & RESOLVE_EMPTY) && (flags & FILES_NULL))
                 call->path[0] = 0;
         else {
                 length = target_read_path(call, address, call->path);
@@ -27,6 +26,28 @@ int files_resolve(struct call *call, int dirfd, uint64_t address, unsigned flags
                 call->subject = call->path2;
         }
         return r;
+}
+
+int files_read_struct(struct call *call, uint64_t address, uint64_t size, void *ret, size_t known) {
+        char rest[256];
+
+        if (size < known)
+                return -EINVAL;
+        if (size > 4096) /* PAGE_SIZE */
+                return -E2BIG;
+        for (uint64_t at = known; at < size; at += sizeof(rest)) {
+                size_t n = size - at < sizeof(rest) ? size - at : sizeof(rest);
+                /* In order: a byte that is set is seen before memory that isn't there. */
+                ssize_t got = target_read_some(call, address + at, rest, n);
+                if (got < 0)
+                        return got;
+                for (ssize_t i = 0; i < got; i++)
+                        if (rest[i])
+                                return -E2BIG;
+                if ((size_t) got < n)
+                        return -EFAULT;
+        }
+        return target_read(call, address, ret, known);
 }
 
 static const char *state_text(const struct match *match) {
@@ -52,6 +73,8 @@ struct verdict files_failed(struct call *call, const struct pin *pin, int r, boo
         /* Where the view alone decides on paths, what it doesn't show is simply not there. */
         if (r == -ENOENT && hidden && call->plan->files_brokered && !target_absent_outside(call, pin->path))
                 return files_refuse(call, &pin->match, creating ? EACCES : ENOENT, creating ? "write" : "read");
+        if (r == -EACCES && pin->path[0] && pin->match.state == MATCH_DENIED && !pin->outside && call->plan->files_brokered)
+                return files_refuse(call, &pin->match, EACCES, creating ? "write" : "read");
         return verdict_from(r);
 }
 

@@ -40,16 +40,15 @@ static bool refused_in_sticky(const struct pin *pin) {
 
 /* ---- Opening what exists ---- */
 
-/* May the caller reopen what no path names? What came in as a descriptor may be reopened as it is open already; a memfd is the sandbox's
- * own; pipes and terminals give no more than the descriptor does. */
-static bool may_reopen_outside(struct call *call, const struct opening *o, const struct pin *pin) {
-        int access = o->flags & O_ACCMODE;
+bool files_reopenable(struct call *call, const struct pin *pin, int flags) {
+        int access = flags & O_ACCMODE;
 
-        if ((o->flags & O_PATH) || S_ISFIFO(pin->st.st_mode) || S_ISSOCK(pin->st.st_mode) ||
+        /* No type: an epoll, inotify, … descriptor, which the kernel opens for nobody. */
+        if ((flags & O_PATH) || S_ISFIFO(pin->st.st_mode) || S_ISSOCK(pin->st.st_mode) || (pin->st.st_mode & S_IFMT) == 0 ||
             (pin->st.st_nlink == 0 && strncmp(pin->path, "/memfd:", 7) == 0))
                 return true;
         if (S_ISDIR(pin->st.st_mode))
-                return false; /* `..` would climb out */
+                return pin->deleted && pin->st.st_nlink == 0; /* there is nothing in it; from others `..` would climb out */
 
         /* The link's number is the descriptor's where the path ends in one; /dev/stdin and the like are 0 to 2. */
         size_t length = strlen(call->path), digits = 0;
@@ -63,7 +62,8 @@ static bool may_reopen_outside(struct call *call, const struct opening *o, const
                         continue;
                 int has = fcntl(fd, F_GETFL);
                 if (has >= 0 && !(has & O_PATH) && ((has & O_ACCMODE) == O_RDWR || (has & O_ACCMODE) == access) &&
-                    (!o->truncates || (has & O_ACCMODE) != O_RDONLY) && (!(has & O_APPEND) || o->appends || access == O_RDONLY))
+                    (!(flags & O_TRUNC) || (has & O_ACCMODE) != O_RDONLY) &&
+                    (!(has & O_APPEND) || (flags & O_APPEND) || access == O_RDONLY))
                         return true;
         }
         return false;
@@ -76,7 +76,7 @@ static int open_pinned(struct call *call, const struct opening *o, const struct 
         int flags = (o->flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC)) | O_NOCTTY;
         int r;
 
-        if (S_ISREG(pin->st.st_mode) || S_ISDIR(pin->st.st_mode))
+        if (S_ISREG(pin->st.st_mode) || S_ISDIR(pin->st.st_mode) || S_ISSOCK(pin->st.st_mode) || (pin->st.st_mode & S_IFMT) == 0)
                 return pin_open(call, pin, flags);
         /* These never wait, and may be what lets those go on that do, even where no thread is left to wait in. */
         if (S_ISFIFO(pin->st.st_mode) && ((flags & O_NONBLOCK) || (flags & O_ACCMODE) == O_RDWR))
@@ -152,11 +152,7 @@ static int check_existing(struct call *call, const struct opening *o, const stru
                 return 0;
         if (type == S_IFLNK)
                 return -ELOOP;
-        if (type == S_IFDIR && o->writes)
-                return -EISDIR;
-        if (type == S_IFSOCK)
-                return -ENXIO;
-        return 0;
+        return type == S_IFDIR && o->writes ? -EISDIR : 0;
 }
 
 static struct verdict opened(const struct opening *o, int fd) {
@@ -170,7 +166,7 @@ static struct verdict open_existing(struct call *call, const struct opening *o, 
         if (r < 0)
                 return verdict_from(r);
         if (pin->outside) {
-                if (!may_reopen_outside(call, o, pin))
+                if (!files_reopenable(call, pin, o->flags))
                         return files_refuse(call, &pin->match, EACCES, o->writes ? "write" : "read");
         } else if ((right = opening_missing(call, o, pin)))
                 return files_refuse(call, &pin->match, EACCES, right);
@@ -205,54 +201,34 @@ static int create_in_parent(struct call *call, const struct opening *o, const st
 
         if (r < 0)
                 return r;
-        /* O_EXCL: the name is created here and now, or the round begins anew with what somebody else has put there. */
-        int fd = openat(pin->parent, pin->name, o->flags | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, o->mode);
+        /* O_EXCL: the name is created here and now (a link is not followed), or the round begins anew with what somebody else has put there. */
+        int fd = openat(pin->parent, pin->name, o->flags | O_CREAT | O_EXCL | O_NOCTTY | O_CLOEXEC, o->mode);
         r = fd < 0 ? -errno : fd;
         target_act_done(call);
         return r;
 }
 
-/* "name/" can't be created, whatever it is: the kernel says so once it has the parent, before it looks the name up. */
-static bool ends_in_slash(struct call *call, uint64_t address, struct verdict *ret_verdict) {
-        ssize_t length = target_read_path(call, address, call->path);
-
-        if (length < 0) {
-                *ret_verdict = verdict_from(length);
-                return true;
-        }
-        if (length < 2 || call->path[length - 1] != '/')
-                return false;
-        while (length > 1 && call->path[length - 1] == '/')
-                length--;
-        call->path[length] = 0;
-        const char *slash = strrchr(call->path, '/'), *name = slash ? slash + 1 : call->path;
-        return name[0] && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
-}
-
-static struct verdict refuse_slash(struct call *call, const struct opening *o) {
-        _cleanup_(pin_done) struct pin pin = PIN_INIT;
-        int r = resolve(call, o->dirfd, call->path, o->resolve | RESOLVE_PARENT | RESOLVE_WANT_PARENT, &pin);
-
-        return r < 0 ? files_failed(call, &pin, r, false) : verdict_error(EISDIR);
-}
-
 static struct verdict open_or_create(struct call *call, const struct opening *o) {
-        struct verdict verdict = { .kind = VERDICT_VALUE };
         bool exclusive = o->flags & O_EXCL;
-        unsigned flags = o->resolve | RESOLVE_PARENT | RESOLVE_WANT_PARENT | (exclusive || (o->flags & O_NOFOLLOW) ? 0 : RESOLVE_FOLLOW);
-
-        if (ends_in_slash(call, o->path, &verdict))
-                return verdict.kind == VERDICT_VALUE ? refuse_slash(call, o) : verdict;
+        unsigned flags = o->resolve | RESOLVE_PARENT | RESOLVE_WANT_PARENT | RESOLVE_CREATE |
+                         (exclusive || (o->flags & O_NOFOLLOW) ? 0 : RESOLVE_FOLLOW);
 
         for (unsigned round = 0; round < CREATE_ROUNDS; round++) {
+                _cleanup_(names_unlockp) struct call *held = names_lock(call, false);
                 _cleanup_(pin_done) struct pin pin = PIN_INIT;
                 bool allowed;
                 int r = files_resolve(call, o->dirfd, o->path, flags, &pin);
 
                 if (r < 0)
                         return files_failed(call, &pin, r, false);
-                if (pin.fd >= 0)
+                if (pin.fd >= 0) {
+                        /* May wait, and needs no lock: what is pinned stays what the rules were asked of. */
+                        names_unlockp(&held);
+                        held = NULL;
                         return open_existing(call, o, &pin);
+                }
+                if (pin.outside)
+                        return verdict_error(ENOENT); /* a directory that was removed: nothing is made in it */
                 struct verdict refused = may_create(call, o, &pin, &allowed);
                 if (!allowed)
                         return refused;
@@ -261,6 +237,19 @@ static struct verdict open_or_create(struct call *call, const struct opening *o)
                         return opened(o, fd);
         }
         return verdict_error(EEXIST);
+}
+
+/* What the rules say of where a removed directory was. The kernel still makes files without a name in it. */
+static struct match match_deleted(struct call *call, struct pin *pin) {
+        static const char mark[] = " (deleted)";
+        size_t n = strlen(pin->path);
+
+        if (!pin->deleted || n <= sizeof(mark) || strcmp(pin->path + n - sizeof(mark) + 1, mark) != 0)
+                return pin->match;
+        pin->path[n - sizeof(mark) + 1] = 0;
+        struct match match = call_match(call, pin->path);
+        pin->path[n - sizeof(mark) + 1] = ' ';
+        return match;
 }
 
 /* O_TMPFILE: a file without a name in a directory. */
@@ -272,7 +261,8 @@ static struct verdict open_tmpfile(struct call *call, const struct opening *o) {
                 return files_failed(call, &pin, r, false);
         if (!S_ISDIR(pin.st.st_mode))
                 return verdict_error(ENOTDIR);
-        if (pin.outside || pin.match.state != MATCH_GRANTED || !(pin.match.rights & RIGHT_WRITE))
+        struct match match = match_deleted(call, &pin);
+        if (match.state != MATCH_GRANTED || !(match.rights & RIGHT_WRITE))
                 return files_refuse(call, &pin.match, EACCES, "write");
         r = target_act(call);
         if (r < 0)
@@ -322,27 +312,6 @@ struct verdict handle_creat(struct call *call) {
         return legacy(call, AT_FDCWD, CALL_ARG(call, 0), O_CREAT | O_WRONLY | O_TRUNC, CALL_INT(call, 1));
 }
 
-/* The kernel's copy_struct_from_user(): what a newer program sets beyond what we know must be zero. */
-static int read_how(struct call *call, uint64_t address, uint64_t size, struct open_how *ret) {
-        char rest[256];
-        int r;
-
-        if (size < sizeof(*ret) /* OPEN_HOW_SIZE_VER0 */)
-                return -EINVAL;
-        if (size > 4096) /* PAGE_SIZE */
-                return -E2BIG;
-        for (uint64_t at = sizeof(*ret); at < size; at += sizeof(rest)) {
-                size_t n = size - at < sizeof(rest) ? size - at : sizeof(rest);
-                r = target_read(call, address + at, rest, n);
-                if (r < 0)
-                        return r;
-                for (size_t i = 0; i < n; i++)
-                        if (rest[i])
-                                return -E2BIG;
-        }
-        return target_read(call, address, ret, sizeof(*ret));
-}
-
 struct verdict handle_openat2(struct call *call) {
         struct opening o = { .dirfd = CALL_INT(call, 0), .path = CALL_ARG(call, 1) };
         struct open_how how;
@@ -351,7 +320,7 @@ struct verdict handle_openat2(struct call *call) {
         if (!call->plan->files_brokered)
                 /* proceed: no memory was looked at; the view decides. */
                 return verdict_registers();
-        r = read_how(call, CALL_ARG(call, 2), CALL_ARG(call, 3), &how);
+        r = files_read_struct(call, CALL_ARG(call, 2), CALL_ARG(call, 3), &how, sizeof(how));
         if (r < 0)
                 return verdict_from(r);
         r = opening_parse(&o, how.flags, how.mode, how.resolve);

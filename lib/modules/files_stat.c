@@ -5,6 +5,7 @@
 #include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -19,29 +20,40 @@ static unsigned resolve_flags(int flags) {
 
 /* ---- stat ---- */
 
+/* AT_EMPTY_PATH with nothing to resolve: the kernel then looks at the descriptor and no longer at the other flags. */
+static bool names_descriptor(struct call *call, int dirfd, uint64_t path, int flags) {
+        char first;
+
+        if (!(flags & AT_EMPTY_PATH) || dirfd < 0)
+                return false;
+        return path == 0 || (target_read(call, path, &first, 1) >= 0 && first == 0);
+}
+
 /* fstat(), which in today's glibc is newfstatat(fd, "", AT_EMPTY_PATH): what the caller has opened it may look at. Not so with O_PATH, since
  * the kernel goes on with such opens: a thread that swaps the path meanwhile gets a descriptor of what is hidden, and is to learn nothing by
- * it. Returns a descriptor, -ENOENT where a path is to be resolved, or an error. */
-static int own_descriptor(struct call *call, int dirfd, uint64_t path, int flags) {
-        char first;
-        int r;
+ * it. Returns a descriptor, -ENOENT where it is to be resolved like a path, or an error. */
+static int own_descriptor(struct call *call, int fd_number) {
+        _cleanup_close_ int fd = target_fd(call, fd_number);
 
-        if (!(flags & AT_EMPTY_PATH) || dirfd == AT_FDCWD)
-                return -ENOENT;
-        if (path != 0) {
-                r = target_read(call, path, &first, 1);
-                if (r < 0)
-                        return r;
-                if (first)
-                        return -ENOENT;
-        }
-        _cleanup_close_ int fd = target_fd(call, dirfd);
         if (fd < 0)
                 return fd == -ENOENT ? -EBADF : fd;
         int status = fcntl(fd, F_GETFL);
         if (status < 0 || (status & O_PATH))
                 return -ENOENT;
         return TAKE_FD(fd);
+}
+
+/* Pins what a call of the stat family is about. */
+static int pin_subject(struct call *call, int dirfd, uint64_t path, int flags, bool descriptor, struct pin *pin) {
+        if (descriptor) {
+                pin->fd = own_descriptor(call, dirfd);
+                if (pin->fd >= 0)
+                        return fstat(pin->fd, &pin->st) < 0 ? -errno : 0;
+                if (pin->fd != -ENOENT)
+                        return pin->fd;
+                path = 0;
+        }
+        return files_resolve(call, dirfd, path, resolve_flags(flags) | FILES_NULL, pin);
 }
 
 static struct verdict do_stat(struct call *call, int dirfd, uint64_t path, int flags, uint64_t buffer) {
@@ -51,15 +63,10 @@ static struct verdict do_stat(struct call *call, int dirfd, uint64_t path, int f
         if (!call->plan->files_brokered)
                 /* proceed: no memory was looked at; the view decides. */
                 return verdict_registers();
-        if (flags & ~STAT_FLAGS)
+        bool descriptor = names_descriptor(call, dirfd, path, flags);
+        if (!descriptor && (flags & ~STAT_FLAGS))
                 return verdict_error(EINVAL);
-        pin.fd = own_descriptor(call, dirfd, path, flags);
-        if (pin.fd >= 0)
-                r = fstat(pin.fd, &pin.st) < 0 ? -errno : 0;
-        else if (pin.fd == -ENOENT)
-                r = files_resolve(call, dirfd, path, resolve_flags(flags), &pin);
-        else
-                r = pin.fd;
+        r = pin_subject(call, dirfd, path, flags, descriptor, &pin);
         if (r < 0)
                 return files_failed(call, &pin, r, false);
         r = target_write(call, buffer, &pin.st, sizeof(pin.st));
@@ -94,12 +101,10 @@ struct verdict handle_statx(struct call *call) {
         if (!call->plan->files_brokered)
                 /* proceed: no memory was looked at; the view decides. */
                 return verdict_registers();
-        if ((mask & STATX__RESERVED) || (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE || (flags & ~STAT_FLAGS))
+        bool descriptor = names_descriptor(call, CALL_INT(call, 0), CALL_ARG(call, 1), flags);
+        if ((mask & STATX__RESERVED) || (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE || (!descriptor && (flags & ~STAT_FLAGS)))
                 return verdict_error(EINVAL);
-        pin.fd = own_descriptor(call, CALL_INT(call, 0), CALL_ARG(call, 1), flags);
-        r = pin.fd >= 0 ? 0 : pin.fd;
-        if (pin.fd == -ENOENT)
-                r = files_resolve(call, CALL_INT(call, 0), CALL_ARG(call, 1), resolve_flags(flags), &pin);
+        r = pin_subject(call, CALL_INT(call, 0), CALL_ARG(call, 1), flags, descriptor, &pin);
         if (r < 0)
                 return files_failed(call, &pin, r, false);
         if (statx(pin.fd, "", AT_EMPTY_PATH | (flags & (AT_STATX_SYNC_TYPE | AT_NO_AUTOMOUNT)), mask, &stx) < 0)
@@ -131,16 +136,18 @@ static const char *missing_right(const struct pin *pin, int mode) {
         }
 }
 
-/* A thread that acts as the caller has its fsuid and effective capabilities, so that AT_EACCESS asks for what an open would get. access()
- * natively asks for the real uid, which is the same in a sandbox where no program can change its ids (no_new_privs, no capabilities). */
-static int access_as_caller(struct call *call, const struct pin *pin, int mode) {
-        int r = target_act_ids(call);
+/* AT_EACCESS for us in either case, since the thread has the ids that are asked for. */
+static int access_as_caller(struct call *call, const struct pin *pin, int mode, int flags) {
+        int r = flags & AT_EACCESS ? target_act_ids(call) : target_act_real_ids(call);
 
         if (r < 0)
                 return r;
         r = syscall(__NR_faccessat2, pin->fd, "", mode, AT_EMPTY_PATH | AT_EACCESS) < 0 ? -errno : 0;
         target_act_done(call);
-        return r;
+        if (r != -EACCES || !pin_own_fds(call, pin))
+                return r;
+        struct statvfs fs;
+        return (mode & W_OK) && fstatvfs(pin->fd, &fs) >= 0 && (fs.f_flag & ST_RDONLY) ? -EROFS : 0;
 }
 
 static struct verdict do_access(struct call *call, int dirfd, uint64_t path, int mode, int flags) {
@@ -152,10 +159,10 @@ static struct verdict do_access(struct call *call, int dirfd, uint64_t path, int
                 return verdict_registers();
         if ((mode & ~(R_OK | W_OK | X_OK)) || (flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)))
                 return verdict_error(EINVAL);
-        r = files_resolve(call, dirfd, path, resolve_flags(flags), &pin);
+        r = files_resolve(call, dirfd, path, resolve_flags(flags) | (flags & AT_EACCESS ? 0 : RESOLVE_REAL_IDS), &pin);
         if (r < 0)
                 return files_failed(call, &pin, r, false);
-        r = access_as_caller(call, &pin, mode);
+        r = access_as_caller(call, &pin, mode, flags);
         if (r < 0)
                 return verdict_from(r);
         const char *remedy = missing_right(&pin, mode);

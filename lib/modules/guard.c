@@ -44,6 +44,7 @@ static struct verdict handle_seccomp(struct call *call) {
 
 static struct verdict handle_ioctl(struct call *call) {
         uint32_t request = CALL_ARG(call, 1);
+        struct verdict verdict;
 
         if (request == TIOCSTI || request == TIOCLINUX) {
                 call->why = "it types into the terminal as if the user did";
@@ -51,6 +52,8 @@ static struct verdict handle_ioctl(struct call *call) {
         }
         if (append_refuses_ioctl(call))
                 return verdict_deny(EPERM);
+        if (attributes_ioctl(call, &verdict))
+                return verdict;
         /* proceed: the request is a register. */
         return verdict_registers();
 }

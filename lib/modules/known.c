@@ -319,9 +319,9 @@ static const struct {
         [298] = { "perf_event_open", SYSCALL_REFUSED },
         [299] = { "recvmmsg", SYSCALL_ALLOWED },
         [300] = { "fanotify_init", SYSCALL_REFUSED },
-        [301] = { "fanotify_mark", SYSCALL_ALLOWED },
+        [301] = { "fanotify_mark", SYSCALL_REFUSED },
         [302] = { "prlimit64", SYSCALL_ALLOWED },
-        [303] = { "name_to_handle_at", SYSCALL_ALLOWED },
+        [303] = { "name_to_handle_at", SYSCALL_REFUSED },
         [304] = { "open_by_handle_at", SYSCALL_REFUSED },
         [305] = { "clock_adjtime", SYSCALL_ALLOWED },
         [306] = { "syncfs", SYSCALL_ALLOWED },
@@ -399,8 +399,8 @@ static const struct {
         [465] = { "listxattrat", SYSCALL_ALLOWED },
         [466] = { "removexattrat", SYSCALL_ALLOWED },
         [467] = { "open_tree_attr", SYSCALL_REFUSED },
-        [468] = { "file_getattr", SYSCALL_REFUSED },
-        [469] = { "file_setattr", SYSCALL_REFUSED },
+        [468] = { "file_getattr", SYSCALL_ALLOWED },
+        [469] = { "file_setattr", SYSCALL_ALLOWED },
 };
 
 enum syscall_class known_class(int nr) {

@@ -60,23 +60,37 @@ int address_read(struct call *call, uint64_t pointer, int size, struct address *
         return size == 0 ? 0 : target_read(call, pointer, &ret->storage, size);
 }
 
-int address_resolve(struct call *call, struct address *a, unsigned flags) {
-        static const char prefix[] = "unix:";
+static void copy_path(struct call *call, const struct address *a) {
         size_t length = strnlen(a->un.sun_path, a->size - offsetof(struct sockaddr_un, sun_path));
-        int r;
 
         memcpy(call->path, a->un.sun_path, length);
         call->path[length] = 0;
         call->subject = call->path;
-        r = resolve(call, AT_FDCWD, call->path, flags, &a->pin);
+}
 
-        length = strnlen(a->pin.path, PATH_MAX - sizeof(prefix));
+static void name_subject_unix(struct call *call, const struct pin *pin) {
+        static const char prefix[] = "unix:";
+        size_t length = strnlen(pin->path, PATH_MAX - sizeof(prefix));
+
         if (length == 0)
-                return r;
+                return;
         memcpy(call->path2, prefix, sizeof(prefix) - 1);
-        memcpy(call->path2 + sizeof(prefix) - 1, a->pin.path, length);
+        memcpy(call->path2 + sizeof(prefix) - 1, pin->path, length);
         call->path2[sizeof(prefix) - 1 + length] = 0;
         call->subject = call->path2;
+}
+
+int address_resolve(struct call *call, struct address *a, unsigned flags) {
+        copy_path(call, a);
+        int r = resolve(call, AT_FDCWD, call->path, flags, &a->pin);
+        name_subject_unix(call, &a->pin);
+        return r;
+}
+
+int address_resolve_name(struct call *call, struct address *a) {
+        copy_path(call, a);
+        int r = resolve_name(call, AT_FDCWD, call->path, &a->pin);
+        name_subject_unix(call, &a->pin);
         return r;
 }
 
@@ -333,8 +347,11 @@ static int compile(const struct plan *plan, struct filter_builder *filter, struc
         r = filter_builder_notify(filter, __NR_sendto, &(struct filter_arg) { .index = 4, .nonzero = true }, 1);
         if (r < 0)
                 return r;
-        /* A network namespace of its own has nothing but its loopback: whatever is bound there is the sandbox's business. */
-        return plan->policy->network.mode == NETWORK_HOST ? compile_host(filter) : 0;
+        /* A network namespace of its own has nothing but its loopback: whatever is bound there is the sandbox's business. But a Unix socket is
+         * bound to a name in the file system. */
+        if (plan->policy->network.mode == NETWORK_HOST)
+                return compile_host(filter);
+        return plan->files_brokered ? rule_always(filter, __NR_bind) : 0;
 }
 
 static const struct claim claims[] = {

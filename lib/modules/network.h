@@ -46,6 +46,9 @@ int address_read(struct call *call, uint64_t pointer, int size, struct address *
 /* Resolves the path of a Unix address as the caller would, into a->pin; what it leads to becomes the call's subject. */
 int address_resolve(struct call *call, struct address *a, unsigned flags);
 
+/* The same for the path of a socket that is to be made (resolve_name). */
+int address_resolve_name(struct call *call, struct address *a);
+
 /* Decides whether the socket may connect or send to an address, and resolves a Unix path. true: go on; false: `*ret_verdict` is the answer. */
 bool address_decide(struct call *call, const struct endpoint *e, struct address *a, bool sending, struct verdict *ret_verdict);
 

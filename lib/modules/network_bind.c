@@ -1,5 +1,5 @@
 /*
- * bind and listen on the host's network.
+ * bind and listen: on the host's network, and to names in the file system.
  */
 #include <fcntl.h>
 #include <linux/netlink.h>
@@ -7,11 +7,14 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "names.h"
 #include "network.h"
 #include "worker.h"
 
 static bool allowed(struct call *call, const struct endpoint *e, const struct sockaddr *as, socklen_t size, const struct pin *pin,
                     struct verdict *ret_verdict) {
+        if (call->plan->policy->network.mode != NETWORK_HOST)
+                return true;
         struct net_match match =
                 plan_match_address(call->plan, NET_BIND, endpoint_protocol(e), as, size, pin ? pin->path : NULL, pin && pin->match.own);
 
@@ -62,24 +65,95 @@ static struct verdict bind_inet(struct call *call, const struct endpoint *e, str
                         return verdict;
         }
         r = bind_as_caller(call, e, a);
-        if (r == -EACCES && is_low_port_rule(call->plan, address_port(a)))
+        if (r == -EACCES && call->plan->policy->network.mode == NETWORK_HOST && is_low_port_rule(call->plan, address_port(a)))
                 r = worker_bind_low_port(call, e->fd, &a->storage, a->size);
         return r < 0 ? verdict_from(r) : verdict_value(0);
 }
 
 /* ---- Unix ---- */
 
+static bool same_directory(int a, int b) {
+        struct statx x, y;
+        unsigned mask = STATX_INO | STATX_MNT_ID;
+
+        return statx(a, "", AT_EMPTY_PATH, mask, &x) >= 0 && statx(b, "", AT_EMPTY_PATH, mask, &y) >= 0 && x.stx_ino == y.stx_ino &&
+               x.stx_mnt_id == y.stx_mnt_id && x.stx_dev_major == y.stx_dev_major && x.stx_dev_minor == y.stx_dev_minor;
+}
+
+/* Whether the kernel, when it walks the caller's string from the thread's directory, comes to the pinned parent. Not so where the way leads through
+ * /proc/self or the like, which is somebody else for us. */
+static bool leads_there(struct call *call, const char *string, const struct pin *pin) {
+        char directory[sizeof(((struct sockaddr_un *) NULL)->sun_path) + 2];
+        size_t n = strlen(string);
+
+        while (n > 0 && string[n - 1] == '/')
+                n--;
+        while (n > 0 && string[n - 1] != '/')
+                n--;
+        snprintf(directory, sizeof(directory), "%.*s.", (int) n, string);
+        if (target_act_ids(call) < 0)
+                return false;
+        _cleanup_close_ int fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        target_act_done(call);
+        return fd >= 0 && same_directory(fd, pin->parent);
+}
+
+/*
+ * getsockname shows the string by which a socket was bound, and so does the address of what it sends: the kernel has to be given the caller's own,
+ * and walks it. Names are locked, so that nobody in the sandbox can change the way between our look at it and this walk. Where it leads
+ * elsewhere the kernel gets the last component alone, in the pinned directory.
+ */
+static struct verdict bind_name(struct call *call, const struct endpoint *e, struct address *a) {
+        struct address short_form = ADDRESS_INIT;
+        int r;
+
+        _cleanup_close_ int cwd = target_cwd(call);
+        if (cwd < 0)
+                return verdict_from(cwd);
+        if (fchdir(cwd) < 0)
+                return verdict_error(errno);
+        bool whole = leads_there(call, call->path, &a->pin);
+        if (!whole && fchdir(a->pin.parent) < 0)
+                return verdict_error(errno);
+        short_form.un.sun_family = AF_UNIX;
+        short_form.size = offsetof(struct sockaddr_un, sun_path) +
+                          snprintf(short_form.un.sun_path, sizeof(short_form.un.sun_path), "%s", a->pin.name) + 1;
+        if (short_form.size > sizeof(short_form.un))
+                short_form.size = sizeof(short_form.un);
+        r = bind_as_caller(call, e, whole ? a : &short_form);
+        return r < 0 ? verdict_from(r) : verdict_value(0);
+}
+
+/* The broker alone decides on names. */
+static struct verdict bind_unix_brokered(struct call *call, const struct endpoint *e, struct address *a) {
+        _cleanup_(names_unlockp) struct call *held = names_lock(call, true);
+        struct verdict verdict;
+        int r;
+
+        r = address_resolve_name(call, a);
+        if (r < 0)
+                return files_failed(call, &a->pin, r, false);
+        if (a->pin.special)
+                return verdict_error(EADDRINUSE);
+        if (!allowed(call, e, &a->any, a->size, &a->pin, &verdict))
+                return verdict;
+        if (name_writable(&a->pin))
+                return bind_name(call, e, a);
+        verdict = name_refuse_new(call, &a->pin, false);
+        return verdict.error == EEXIST ? verdict_error(EADDRINUSE) : verdict;
+}
+
 static struct verdict bind_unix_path(struct call *call, const struct endpoint *e, struct address *a) {
         struct verdict verdict;
         int r;
 
+        if (call->plan->files_brokered)
+                return bind_unix_brokered(call, e, a);
         r = address_resolve(call, a, RESOLVE_PARENT);
         if (r < 0)
                 return files_failed(call, &a->pin, r, false);
         if (!allowed(call, e, &a->any, a->size, &a->pin, &verdict))
                 return verdict;
-        if (call->plan->files_brokered && (a->pin.match.state != MATCH_GRANTED || !(a->pin.match.rights & RIGHT_WRITE)))
-                return files_refuse(call, &a->pin.match, EACCES, "write");
 
         /* getsockname has to show the caller's own string, so that the kernel walks our copy of it, from the caller's cwd in the caller's root.
          * A swapped symlink could lead this walk only to where the view lets the caller write anyway. */
@@ -137,8 +211,8 @@ struct verdict handle_bind(struct call *call) {
         _cleanup_(address_done) struct address a = ADDRESS_INIT;
         int r;
 
-        if (call->plan->policy->network.mode != NETWORK_HOST)
-                /* proceed: no memory was looked at; the network is the sandbox's own. */
+        if (call->plan->policy->network.mode != NETWORK_HOST && !call->plan->files_brokered)
+                /* proceed: no memory was looked at; the network is the sandbox's own, and the view holds the names of Unix sockets. */
                 return verdict_registers();
         r = endpoint_get(call, CALL_INT(call, 0), &e);
         if (r < 0)

@@ -196,10 +196,11 @@ static int multiply(struct arena *arena, char *text, size_t from, char ***texts,
         char *open = text + from;
 
         for (; *open && *open != '{'; open++) {
-                if (*open == '\\' && open[1])
+                const char *close = *open == '[' ? bracket_end(open) : NULL;
+                if (close)
+                        open += close - 1 - open;
+                else if (*open == '\\' && open[1])
                         open++;
-                else if (*open == '[')
-                        open = (char *) bracket_end(open) - 1;
         }
         if (!*open) {
                 char **slot = arena_push(arena, texts, n, sizeof(*slot));

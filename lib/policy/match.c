@@ -162,6 +162,22 @@ struct match plan_match_when(const struct plan *plan, uint64_t active, const cha
         return match;
 }
 
+/* `given`: a directory above may be executed from. */
+static bool exec_by_directory(const struct tree_node *node, bool given) {
+        bool exec = node->rights & RIGHT_EXEC;
+
+        if (given && (node->hide || node->deny || node->stays_out || (node->rights && !exec)))
+                return false;
+        for (size_t i = 0; i < node->n_children; i++)
+                if (!exec_by_directory(node->children[i], given || exec))
+                        return false;
+        return true;
+}
+
+bool plan_exec_by_directory(const struct plan *plan) {
+        return plan->matcher && plan->matcher->globs.n == 0 && plan->n_conditions == 0 && exec_by_directory(plan->matcher->root, false);
+}
+
 static bool mark(struct compiler *c, struct tree_node *node) {
         bool below = false;
 

@@ -36,7 +36,7 @@ unsigned rule_rights(const struct file_rule *rule) {
 
 void grant_add(struct tree_node *node, const struct file_rule *rule, unsigned rights) {
         /* A file that is replaced, and a bind that is read-only, stay so whatever is granted there besides. */
-        if (node->content == CONTENT_REPLACE || (node->content == CONTENT_BIND && !node->content_rule->write))
+        if (node->content == CONTENT_REPLACE || (node->content == CONTENT_BIND && node->content_rule && !node->content_rule->write))
                 rights &= ~(unsigned) (RIGHT_WRITE | RIGHT_APPEND);
         if (!node->grant || (rights & ~node->rights))
                 node->grant = rule;

@@ -71,6 +71,11 @@ static inline struct match match_object(struct match match, bool directory) {
         return match;
 }
 
+/* Whether what lies in this directory, and is granted by no rule of its own, is closed: as below a denied directory that is only passed through. */
+static inline bool match_closes(struct match match) {
+        return match.state == MATCH_DENIED || (match.state == MATCH_ANCESTOR && match.rule && match.rule->kind == FILE_DENY);
+}
+
 enum net_use { NET_CONNECT, NET_BIND };
 enum net_protocol { PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_OTHER };
 
@@ -135,6 +140,9 @@ struct match plan_match_when(const struct plan *plan, uint64_t active, const cha
 /* Whether a directory may be renamed from one path to the other, as far as what lies below it is concerned: no name there would get more rights than
  * it has, and none that is hidden or denied would show, not even to one program. Pure, as plan_match. */
 bool plan_same_below(const struct plan *plan, const char *from, const char *to);
+
+/* Whether what may be executed is whole directories and single files, with nothing below a directory taken away again: what Landlock can say. */
+bool plan_exec_by_directory(const struct plan *plan);
 
 /* Decides on an address (any family; `size` as the caller gave it, at most sizeof(struct sockaddr_storage)). For AF_UNIX path addresses
  * `resolved` is the resolved path inside, and `own` says that the socket lies on a file system of the sandbox's own. Pure. */

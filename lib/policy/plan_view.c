@@ -176,7 +176,7 @@ static int check_place(struct compiler *c, const struct tree_node *node, const s
                 return 0;
         _cleanup_free_ char *path = escaped_path(node), *from = escaped_path(above->node);
         return PLAN_ERROR(c, rule->place, "%s can't be put there: %s is the host's, and %s", path, from,
-                          place.type == HOST_ABSENT      ? "has nothing of this name to mount on"
+                          place.type == HOST_ABSENT      ? "has nothing of this name to mount on; make it first"
                           : place.type == HOST_LINK      ? "the name is a symbolic link; name its target"
                           : place.type == HOST_DIRECTORY ? "the name is a folder there"
                                                          : "the name is a file there");

@@ -17,18 +17,21 @@ setup_test() {
     chmod -R a+rX "$attacks"
 }
 
-# playground WHO: $ground/a is allowed to read, write and execute, w to write, r to read; b is not named. All of it belongs to WHO and could
-# be read by anybody: nothing but the sandbox stands between.
+# playground WHO: $ground/a is allowed to read, write and execute, w to write, r to read; p may be appended to and w/list has hidden names where
+# the policy of a test says so; b is not named. All of it belongs to WHO and could be read by anybody: nothing but the sandbox stands between.
 playground() {
     ground=$work/$1/g
-    mkdir -p "$ground"/{a,b,r,w/one/two/three,w/b}
-    echo allowed | tee "$ground/a/file" "$ground/w/b/file" > "$ground/w/file"
-    echo canary | tee "$ground/b/file" > "$ground/b/absent"
-    echo readonly > "$ground/r/file"
+    mkdir -p "$ground"/{a,b/olddir,r,p,w/one/two/three,w/b,w/x,w/list}
+    echo allowed | tee "$ground"/{a,w,w/b,w/x}/file > /dev/null
+    echo canary | tee "$ground"/b/{file,absent,old} > /dev/null
+    echo readonly | tee "$ground"/r/{file,other} "$ground/p/log" > /dev/null
     ln -s other1 "$ground/a/link"
+    ln -s other1 "$ground/w/x/link"
     ln -s canary "$ground/b/link"
     cp "$attacks/program-allowed" "$ground/a/program"
     cp "$attacks/program-canary" "$ground/b/program"
+    cp "$attacks/program-canary" "$ground/r/program"
+    touch "$ground"/w/list/{1,2,3}{.hid,-shown,-also-shown.hid}
     chmod -R a+rX "$ground"
     give "$1" "$ground"
 }
@@ -41,7 +44,8 @@ witness() {
     witness=$started
 }
 
-# attack_policy TIER [PATH]: sets $attack_policy to a file for the playground, in which PATH may be written as well.
+# attack_policy TIER [PATH]: sets $attack_policy to a file for the playground, in which PATH may be written as well. Lines of YAML in $attack_files are
+# added to its section `files`.
 attack_policy() {
     attack_policy=$work/attack-$1.yaml
     {
@@ -52,11 +56,12 @@ attack_policy() {
         echo "  read: [$ground/r]"
         echo "  write: [$ground/a, $ground/w${2:+, $2}]"
         echo "  exec: [$attacks, $ground/a]"
+        printf '%s' "${attack_files:-}"
         if [ -n "${port:-}" ]; then
             echo "network:"
             echo "  mode: host"
             echo "  connect: [\"tcp:127.0.0.1:$port\", \"udp:127.0.0.1:$port\", \"unix:$ground/a/stream\", \"unix:$ground/a/dgram\"]"
-            echo "  bind: [\"tcp:127.0.0.1:$taken\", \"unix:$ground/a/own\"]"
+            echo "  bind: [\"tcp:127.0.0.1:$taken\", \"unix:$ground/a/taken\"]"
         fi
     } > "$attack_policy"
     chmod 644 "$attack_policy"
@@ -68,4 +73,12 @@ inside() {
     shift 2
     [ -x "$ctl" ] || { echo "$ctl is not built"; return 1; }
     as "$who" "$ctl" exec --policy "$attack_policy" --quiet --chdir "$ground/a" "$@"
+}
+
+# referee_for WHO CTL [OPTION…] -- COMMAND…: the same behind the referee, who counts what changes where nothing may.
+referee_for() {
+    local who=$1 ctl=$2
+    shift 2
+    [ -x "$ctl" ] || { echo "$ctl is not built"; return 1; }
+    as "$who" "$attacks/referee" "$ground" "$ctl" exec --policy "$attack_policy" --quiet --chdir "$ground/a" "$@"
 }

@@ -41,6 +41,41 @@ each() {
 
 @test "opens that wait: FIFOs meet, others are answered behind them, signals end them" { each blocking 64 600; }
 @test "a signal in the middle of a call: done once or not at all" { each interrupts $((seconds * 1000)); }
+# crowded WHO CALLS MICROSECONDS restart|interrupt: sets $received, what the program says that the broker has received; $notified, what it has.
+crowded() {
+    local who=$1
+    shift
+    rm -f "$work/$who/stats"
+    inside "$who" "$SANDBOXCTL" --stats "$work/$who/stats" -- timeout 300 "$attacks/crowd" "$ground" "$@" > "$work/crowd" || {
+        tail -20 "$work/crowd"
+        return 1
+    }
+    grep SA_RESTART "$work/crowd"
+    received=$(sed -n 's/^received //p' "$work/crowd") notified=$(counter "$work/$who/stats" notified)
+}
+
+crowd() {
+    local who=$1 calls=1000 microseconds how start
+    [ -z "${SANDBOXD_TEST_FULL:-}" ] || calls=10000
+    playground "$who"
+    attack_policy broker
+    crowded "$who" 0 1000 restart
+    # What its start takes.
+    start=$notified
+    # A thousand signals a second for all of the twelve, and for each of them.
+    for microseconds in 12000 1000; do
+        for how in restart interrupt; do
+            echo "$who, a signal every $microseconds us for each:"
+            crowded "$who" $calls $microseconds $how
+            # What was interrupted is exactly what wasn't received.
+            [ "$((notified - start))" -eq "$received" ] || { echo "$notified received, $start of them at the start, not $received"; return 1; }
+        done
+    done
+}
+
+@test "four threads and eight processes under signals: done once, and interrupted only where nobody had the call yet: user" { crowd user; }
+@test "four threads and eight processes under signals: done once, and interrupted only where nobody had the call yet: root" { crowd root; }
+
 @test "callers die in the middle of their calls, and their numbers are used again" { each storm $((seconds * 1000)); }
 
 @test "a flood of calls from one sandbox doesn't keep another one waiting" {

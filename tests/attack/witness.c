@@ -3,9 +3,10 @@
  * beside it), and counts what arrives at the latter. Prints both ports, and what arrived once it is told to end (SIGTERM).
  *
  * The allowed TCP port and stream socket refuse every connection: so a connecting socket can be tried again (race.c). The second port is
- * taken, and the one beside it is free. Datagrams at the forbidden places are answered, so that a sandboxed sender sees that it won.
+ * taken, and the one beside it is free. Datagrams at the forbidden places are added to the referee's count (referee.c), if there is one.
  */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -74,9 +76,24 @@ static int bind_abstract(uint16_t port) {
 enum { TCP, STREAM, ABSTRACT, UDP, DGRAM, UDP_ALLOWED, DGRAM_ALLOWED, N };
 static const char *const names[] = { "tcp", "stream", "abstract", "udp", "dgram", "udp-allowed", "dgram-allowed" };
 
-static bool serve(int which, int fd) {
-        struct sockaddr_storage from;
-        socklen_t size = sizeof(from);
+static void count(const char *folder) {
+        static uint64_t *score;
+        char path[4096];
+
+        if (!score) {
+                snprintf(path, sizeof(path), "%s/w/score", folder);
+                int file = open(path, O_RDWR | O_CLOEXEC);
+                void *mapped = file < 0 ? MAP_FAILED : mmap(NULL, sizeof(*score), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+                if (file >= 0)
+                        close(file);
+                if (mapped == MAP_FAILED)
+                        return;
+                score = mapped;
+        }
+        __atomic_fetch_add(score, 1, __ATOMIC_SEQ_CST);
+}
+
+static bool serve(int which, int fd, const char *folder) {
         char text[64];
 
         if (which <= ABSTRACT) {
@@ -84,9 +101,9 @@ static bool serve(int which, int fd) {
                 close(peer);
                 return peer >= 0;
         }
-        ssize_t n = recvfrom(fd, text, sizeof(text), MSG_DONTWAIT, (struct sockaddr *) &from, &size);
+        ssize_t n = recv(fd, text, sizeof(text), MSG_DONTWAIT);
         if (n >= 0 && which != UDP_ALLOWED && which != DGRAM_ALLOWED)
-                sendto(fd, text, n, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *) &from, size);
+                count(folder);
         return n >= 0;
 }
 
@@ -129,7 +146,7 @@ int main(int argc, char **argv) {
                         continue;
                 for (int i = 0; i < N; i++)
                         if (fds[i].revents & POLLIN)
-                                hits[i] += serve(i, fds[i].fd);
+                                hits[i] += serve(i, fds[i].fd, argv[1]);
         }
         for (int i = 0; i < N; i++)
                 printf("%s %lu\n", names[i], hits[i]);

@@ -20,8 +20,10 @@
 
 #define MAX_ROUNDS 101
 
-enum way { WAY_NATIVE, WAY_RAW, WAY_OURS, N_WAYS };
-static const char *const way_names[N_WAYS] = { "native", "raw", "ours" };
+/* apart: the raw loop on another CPU than its caller. Where the scheduler puts the two is the largest part of what it costs, and it differs from kernel
+ * to kernel: on some, injecting a descriptor always wakes the caller on an idle CPU. */
+enum way { WAY_NATIVE, WAY_RAW, WAY_APART, WAY_OURS, N_WAYS };
+static const char *const way_names[N_WAYS] = { "native", "raw", "raw_apart", "ours" };
 
 struct bench {
         const char *sandboxctl, *json;
@@ -99,6 +101,7 @@ static void remove_policies(struct bench *b) {
 static int start_clients(struct bench *b) {
         const char *const native[] = { b->self, "--client", NULL };
         const char *const raw[] = { b->self, "--raw-client", NULL };
+        const char *const apart[] = { b->self, "--apart-client", NULL };
         const char *const ours[] = { b->sandboxctl, "exec", "--policy", b->policy,  "--quiet", "--chdir",
                                      "/",           "--",   b->self,    "--client", NULL };
         int r;
@@ -106,6 +109,8 @@ static int start_clients(struct bench *b) {
         r = client_start(&b->clients[WAY_NATIVE], native);
         if (r >= 0)
                 r = client_start(&b->clients[WAY_RAW], raw);
+        if (r >= 0)
+                r = client_start(&b->clients[WAY_APART], apart);
         return r < 0 ? r : client_start(&b->clients[WAY_OURS], ours);
 }
 
@@ -178,15 +183,25 @@ static const char *target_text(bool met) {
 }
 
 static void print_table(const struct bench *b) {
-        printf("%-12s %12s %12s %12s %10s %10s\n", "ns a call", "native", "raw loop", "ours", "ours/raw", "target");
+        /* Nothing notified costs less than the plain reply and the call itself. */
+        double floor = b->results[CASE_VALUE][WAY_RAW] + b->results[CASE_OPEN][WAY_NATIVE] - b->results[CASE_VALUE][WAY_NATIVE];
+
+        printf("%-12s %10s %10s %10s %10s %10s %10s %10s\n", "ns a call", "native", "raw loop", "raw apart", "ours", "ours/raw",
+               "ours/apart", "target");
         for (int i = 0; i < N_CASES; i++) {
                 const double *v = b->results[i];
-                double ratio = v[WAY_OURS] / v[WAY_RAW], target = i == CASE_VALUE ? 1.3 : i == CASE_OPEN ? 0.5 : 0;
-                printf("%-12s %12.0f %12.0f %12.0f %10.2f", case_names[i], v[WAY_NATIVE], v[WAY_RAW], v[WAY_OURS], ratio);
-                if (target > 0)
-                        printf(" %5.1f %s", target, target_text(ratio <= target));
+                double ratio = v[WAY_OURS] / v[WAY_RAW], apart = v[WAY_OURS] / v[WAY_APART];
+                printf("%-12s %10.0f %10.0f %10.0f %10.0f %10.2f %10.2f", case_names[i], v[WAY_NATIVE], v[WAY_RAW], v[WAY_APART],
+                       v[WAY_OURS], ratio, apart);
+                if (i == CASE_VALUE)
+                        printf("   1.3 of raw %s", target_text(ratio <= 1.3));
+                else if (i == CASE_OPEN)
+                        printf("   0.5 of raw %s, of apart %s", target_text(ratio <= 0.5), target_text(apart <= 0.5));
                 printf("\n");
         }
+        printf("\nNo notified open+close can take less than %.0f here (a plain reply of the raw loop, and the native calls): %.2f of "
+               "raw.\n",
+               floor, floor / b->results[CASE_OPEN][WAY_RAW]);
         printf("\n%-12s %12s %12s %12s\n", "ms a start", "bwrap", "ours", "ours/bwrap");
         if (b->start_ours < 0 || b->start_bwrap < 0)
                 printf("%-12s %12s %12.2f\n", "/bin/true", b->start_bwrap < 0 ? "missing" : "", b->start_ours);
@@ -242,9 +257,13 @@ static int run(struct bench *b) {
 
 int main(int argc, char **argv) {
         static const struct option options[] = {
-                { "sandboxctl", required_argument, NULL, 's' }, { "json", required_argument, NULL, 'j' },
-                { "rounds", required_argument, NULL, 'r' },     { "client", no_argument, NULL, 'c' },
-                { "raw-client", no_argument, NULL, 'w' },       {},
+                { "sandboxctl", required_argument, NULL, 's' },
+                { "json", required_argument, NULL, 'j' },
+                { "rounds", required_argument, NULL, 'r' },
+                { "client", no_argument, NULL, 'c' },
+                { "raw-client", no_argument, NULL, 'w' },
+                { "apart-client", no_argument, NULL, 'a' },
+                {},
         };
         struct bench b = { .rounds = 11 };
 
@@ -254,7 +273,8 @@ int main(int argc, char **argv) {
                 case 'j': b.json = optarg; break;
                 case 'r': b.rounds = atoi(optarg); break;
                 case 'w':
-                        if (raw_start() < 0)
+                case 'a':
+                        if (raw_start(o == 'a') < 0)
                                 return 1;
                         return client_run();
                 case 'c': return client_run();

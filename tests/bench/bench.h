@@ -20,7 +20,7 @@ int client_run(void);
 
 /* raw.c: loads a filter that notifies the cases' calls into this process, and hands the listener to a loop in a process of its own, which does
  * no more than it must. Returns the loop's pid, or negative errno. */
-pid_t raw_start(void);
+pid_t raw_start(bool apart);
 
 /* A running client. */
 struct client {

@@ -8,6 +8,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
@@ -101,7 +102,15 @@ _noreturn_ static void raw_loop(int listener) {
         }
 }
 
-pid_t raw_start(void) {
+static void stay_on(int cpu) {
+        cpu_set_t one;
+
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        (void) sched_setaffinity(0, sizeof(one), &one);
+}
+
+pid_t raw_start(bool apart) {
         int ready[2], number;
         pid_t client = getpid(), pid;
 
@@ -113,6 +122,8 @@ pid_t raw_start(void) {
         if (pid == 0) {
                 close(ready[1]);
                 (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                if (apart)
+                        stay_on(1);
                 if (read(ready[0], &number, sizeof(number)) != sizeof(number))
                         _exit(1);
                 int listener = sys_pidfd_getfd(sys_pidfd_open(client, 0), number);
@@ -120,6 +131,8 @@ pid_t raw_start(void) {
                         _exit(1);
                 raw_loop(listener);
         }
+        if (apart)
+                stay_on(0);
         number = load_filter();
         if (number < 0) {
                 kill(pid, SIGKILL);

@@ -4,6 +4,7 @@
 usage: probe.py FOLDER, which has a folder for each rule. An outcome is ok or the errno's name.
 """
 
+import ctypes
 import errno
 import os
 import shutil
@@ -32,15 +33,27 @@ def executed(path):
         raise OSError(errno.EIO, "it did not run well")
 
 
+def watched(path):
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = libc.inotify_init1(os.O_CLOEXEC)
+    failed = libc.inotify_add_watch(fd, os.fsencode(path), 0xFFF) < 0
+    error = ctypes.get_errno()
+    os.close(fd)
+    if failed:
+        raise OSError(error, path)
+
+
 def calls(folder):
     def at(name):
         return os.path.join(folder, name)
 
     return [
         ("stat", lambda: os.lstat(at("file"))),
+        ("statfs", lambda: os.statvfs(at("file"))),
         ("access F_OK", lambda: os.stat(at("file")) and None if os.access(at("file"), os.F_OK) else os.stat(at("file"))),
         ("readlink", lambda: os.readlink(at("link"))),
         ("list", lambda: os.listdir(folder)),
+        ("inotify_add_watch", lambda: watched(folder)),
         ("open for reading", lambda: opened(at("file"), os.O_RDONLY)),
         ("open for writing", lambda: opened(at("write"), os.O_WRONLY)),
         ("open for appending", lambda: opened(at("append"), os.O_WRONLY | os.O_APPEND)),
@@ -53,6 +66,7 @@ def calls(folder):
         ("rename", lambda: os.rename(at("rename"), at("renamed"))),
         ("link", lambda: os.link(at("file"), at("linked"))),
         ("chmod", lambda: os.chmod(at("chmod"), 0o600)),
+        ("chown", lambda: os.chown(at("chmod"), os.getuid(), os.getgid())),
         ("utimensat", lambda: os.utime(at("utime"), (1, 1))),
         ("truncate", lambda: os.truncate(at("truncate"), 0)),
         ("chdir", lambda: os.chdir(folder)),

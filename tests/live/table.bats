@@ -15,6 +15,8 @@ setup_test() {
             ln -s file "$work/$who/t/$rule/link"
             cp /bin/true "$work/$who/t/$rule/program"
         done
+        # Where the root is the host's whole tree, there has to be something to mount on.
+        mkdir "$work/$who/t/bound"
         give $who "$work/$who/t"
         cat > "$work/$who/rules.part" << EOF
   read:    ["$work/$who/t/read", "$work/$who/t/within", "$work/$who/t/deny/opened"]

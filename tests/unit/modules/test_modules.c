@@ -13,10 +13,12 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "module.h"
+#include "sys.h"
 
 #define ENOSYS_ANSWER (SECCOMP_RET_ERRNO | ENOSYS)
 
@@ -158,6 +160,12 @@ Test(table, what_takes_capabilities_is_refused) {
                 "settimeofday",
                 "clock_settime",
                 "fanotify_init",
+                "fanotify_mark",
+                "name_to_handle_at",
+                "quotactl_fd",
+                "sysfs",
+                "ustat",
+                "swapoff",
                 "vhangup",
                 "process_madvise",
         };
@@ -334,9 +342,61 @@ Test(compile, network_modes) {
 
 Test(compile, files) {
         static const int calls[] = {
-                SYS_open,  SYS_openat, SYS_openat2,   SYS_creat,      SYS_stat,     SYS_fstat,      SYS_lstat,  SYS_newfstatat,
-                SYS_statx, SYS_access, SYS_faccessat, SYS_faccessat2, SYS_readlink, SYS_readlinkat, SYS_execve, SYS_execveat,
+                SYS_open,
+                SYS_openat,
+                SYS_openat2,
+                SYS_creat,
+                SYS_stat,
+                SYS_fstat,
+                SYS_lstat,
+                SYS_newfstatat,
+                SYS_statx,
+                SYS_access,
+                SYS_faccessat,
+                SYS_faccessat2,
+                SYS_readlink,
+                SYS_readlinkat,
+                SYS_execve,
+                SYS_execveat,
+                /* Metadata, by path and by descriptor. */
+                SYS_chmod,
+                SYS_fchmod,
+                SYS_fchmodat,
+                __NR_fchmodat2,
+                SYS_chown,
+                SYS_lchown,
+                SYS_fchown,
+                SYS_fchownat,
+                SYS_utime,
+                SYS_utimes,
+                SYS_futimesat,
+                SYS_utimensat,
+                SYS_setxattr,
+                SYS_lsetxattr,
+                SYS_fsetxattr,
+                __NR_setxattrat,
+                SYS_getxattr,
+                SYS_lgetxattr,
+                __NR_getxattrat,
+                SYS_listxattr,
+                SYS_llistxattr,
+                __NR_listxattrat,
+                SYS_removexattr,
+                SYS_lremovexattr,
+                SYS_fremovexattr,
+                __NR_removexattrat,
+                __NR_file_getattr,
+                __NR_file_setattr,
+                SYS_statfs,
+                SYS_truncate,
+                SYS_chdir,
+                SYS_getdents,
+                SYS_getdents64,
+                SYS_inotify_add_watch,
         };
+        /* What an ioctl could change, and one that does nothing of the kind. */
+        static const uint64_t changing[] = { 0x40086602, 0x401c5820, 0x40087602, 0x40086604,
+                                             0x40806685, 0x5000940e, 0x82187201, UINT64_C(1) << 32 | 0x40086602 };
         COMPILED(view);
         COMPILED(brokered, .plan.files_brokered = true);
 
@@ -344,10 +404,69 @@ Test(compile, files) {
                 cr_expect(!notified(&view, calls[i], 1, 2, 3), "%d", calls[i]);
                 cr_expect(notified(&brokered, calls[i], 1, 2, 3), "%d", calls[i]);
         }
+        for (size_t i = 0; i < ELEMENTSOF(changing); i++) {
+                cr_expect(!notified(&view, SYS_ioctl, 1, changing[i], 3), "%#llx", (unsigned long long) changing[i]);
+                cr_expect(notified(&brokered, SYS_ioctl, 1, changing[i], 3), "%#llx", (unsigned long long) changing[i]);
+        }
         /* Hot, and harmless. */
+        cr_expect(!notified(&brokered, SYS_ioctl, 1, 0x5401, 3) && !notified(&brokered, SYS_ioctl, 1, 0x541b, 3));
+        cr_expect(!notified(&brokered, SYS_fchdir, 1, 2, 3) && !notified(&brokered, SYS_fgetxattr, 1, 2, 3));
         cr_expect(!notified(&brokered, SYS_read, 1, 2, 3) && !notified(&brokered, SYS_close, 1, 2, 3));
         cr_expect(!notified(&brokered, SYS_fcntl, 1, F_SETFL, 0));
         check_any(&brokered);
+}
+
+Test(compile, names) {
+        static const int calls[] = {
+                SYS_mkdir,  SYS_mkdirat,  SYS_rmdir,     SYS_mknod, SYS_mknodat, SYS_unlink,  SYS_unlinkat,
+                SYS_rename, SYS_renameat, SYS_renameat2, SYS_link,  SYS_linkat,  SYS_symlink, SYS_symlinkat,
+        };
+        static const struct seccomp_notif notif = {};
+        COMPILED(view);
+        COMPILED(brokered, .plan.files_brokered = true);
+        struct call call = { .plan = &view.plan, .notif = &notif };
+
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++) {
+                cr_expect(!notified(&view, calls[i], 1, 2, 3), "%d", calls[i]);
+                cr_expect(notified(&brokered, calls[i], 1, 2, 3), "%d", calls[i]);
+                /* Where only a raw rule has sent it, the view decides. */
+                cr_assert(modules_claim(calls[i]), "%d", calls[i]);
+                cr_expect_eq(modules_claim(calls[i])->handle(&call).kind, VERDICT_PROCEED, "%d", calls[i]);
+        }
+        /* In a network of the sandbox's own only the names of Unix sockets matter. */
+        cr_expect(!notified(&view, SYS_bind, 1, 2, 3));
+        cr_expect(notified(&brokered, SYS_bind, 1, 2, 3) && !notified(&brokered, SYS_listen, 1, 2, 3));
+        cr_expect_eq(modules_claim(SYS_bind)->handle(&call).kind, VERDICT_PROCEED);
+        check_any(&brokered);
+}
+
+Test(compile, flags_of_names) {
+        /* What the registers say is refused before any memory is read, as by the kernel. */
+        static const struct {
+                int nr;
+                uint64_t args[6];
+                int error;
+        } rows[] = {
+                { SYS_unlinkat, { 0, 8, 1 }, EINVAL },
+                { SYS_unlinkat, { 0, 8, AT_REMOVEDIR | AT_SYMLINK_FOLLOW }, EINVAL },
+                { SYS_renameat2, { 0, 8, 0, 8, 8 }, EINVAL },
+                { SYS_renameat2, { 0, 8, 0, 8, 3 }, EINVAL },
+                { SYS_renameat2, { 0, 8, 0, 8, 6 }, EINVAL },
+                { SYS_linkat, { 0, 8, 0, 8, AT_SYMLINK_NOFOLLOW }, EINVAL },
+                { SYS_linkat, { 0, 0, 0, 8, AT_EMPTY_PATH }, EFAULT },
+                { SYS_mknod, { 8, S_IFDIR | 0700 }, EPERM },
+                { SYS_mknod, { 8, S_IFLNK }, EINVAL },
+                { SYS_mknodat, { 0, 8, 0xf000 }, EINVAL },
+        };
+        COMPILED(c, .plan.files_brokered = true);
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                struct seccomp_notif notif = {};
+                memcpy(notif.data.args, rows[i].args, sizeof(rows[i].args));
+                struct call call = { .plan = &c.plan, .notif = &notif };
+                struct verdict verdict = modules_claim(rows[i].nr)->handle(&call);
+                cr_expect(verdict.kind == VERDICT_ERROR && verdict.error == rows[i].error, "row %zu: %d", i, verdict.error);
+        }
 }
 
 Test(compile, kernel) {

@@ -1,0 +1,312 @@
+/*
+ * One call: its arguments put in place, the call made, its outcome written down; and what is more than one call of the kernel.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "differential.h"
+
+void call_prepare(struct memory *m, const struct call *call, struct prepared *p) {
+        memory_reset(m);
+        p->result = 0;
+        p->signals = 0;
+        for (unsigned i = 0; i < ARGS_MAX && call->args[i].kind != NONE; i++) {
+                const struct arg *arg = &call->args[i];
+                p->registers[i] = arg->kind >= PATH ? memory_place(m, arg) : (uint64_t) arg->value;
+        }
+}
+
+/* ---- More than one call ---- */
+
+static long do_capset(uint64_t effective) {
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct data[2] = {};
+        long r = SYS(SYS_capget, &header, data);
+
+        if (r < 0)
+                return r;
+        data[0].effective = data[0].permitted & effective;
+        data[1].effective = 0;
+        return SYS(SYS_capset, &header, data);
+}
+
+/* In a child, which the witness replaces where it can be executed: what it writes says what it got. */
+static long do_exec(const struct call *call, const struct prepared *p) {
+        static const char *const argv[] = { "argument-zero", "one", "", NULL }, *const environment[] = { "A=b", NULL };
+        uint32_t status = 0;
+        bool at = call->args[1].kind == DIR_FD;
+        long pid, r;
+
+        pid = SYS(SYS_fork);
+        if (pid < 0)
+                return pid;
+        if (pid == 0) {
+                r = at ? SYS(SYS_execveat, p->registers[1], p->registers[0], argv, environment, p->registers[2])
+                       : SYS(SYS_execve, p->registers[0], argv, environment);
+                SYS(SYS_exit_group, -r);
+        }
+        do
+                r = SYS(SYS_wait4, pid, &status, 0x40000000 /* __WALL */, NULL);
+        while (r == -EINTR);
+        return r < 0 ? r : WIFEXITED(status) ? WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 42 ? 0 : -(long) WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+static long do_socket(const struct call *call, const struct prepared *p) {
+        long fd = SYS(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), r;
+
+        if (fd < 0)
+                return fd;
+        if (call->operation->nr == DO_CONNECT) {
+                r = SYS(SYS_connect, fd, p->registers[0], p->registers[1]);
+                SYS(SYS_close, fd);
+                return r;
+        }
+        r = SYS(SYS_bind, fd, p->registers[0], p->registers[1]);
+        if (r >= 0)
+                r = SYS(SYS_listen, fd, 8);
+        if (r < 0)
+                SYS(SYS_close, fd);
+        return r < 0 ? r : fd;
+}
+
+/* Nothing here waits for input that may never come. */
+static long do_read(const struct prepared *p) {
+        struct pollfd poll = { .fd = (int) p->registers[0], .events = POLLIN };
+
+        if (poll.fd >= 0 && SYS(SYS_poll, &poll, 1, 0) == 0)
+                return -EAGAIN;
+        return SYS(SYS_read, p->registers[0], p->registers[1], p->registers[2]);
+}
+
+static long do_write(const struct prepared *p) {
+        struct pollfd poll = { .fd = (int) p->registers[0], .events = POLLOUT };
+
+        if (poll.fd >= 0 && SYS(SYS_poll, &poll, 1, 0) == 0)
+                return -EAGAIN;
+        return SYS(SYS_write, p->registers[0], p->registers[1], p->registers[2]);
+}
+
+/* With RESOLVE_BENEATH and RESOLVE_IN_ROOT `..` is EAGAIN whenever somebody on the machine renames something meanwhile. */
+static long do_openat2(const struct prepared *p) {
+        const uint64_t *a = p->registers;
+        long r = -EAGAIN;
+
+        for (int i = 0; i < 100 && r == -EAGAIN; i++)
+                r = SYS(SYS_openat2, a[0], a[1], a[2], a[3]);
+        return r;
+}
+
+static unsigned file_size_signals;
+
+static void on_file_size(int signal) {
+        (void) signal;
+        __atomic_add_fetch(&file_size_signals, 1, __ATOMIC_RELAXED);
+}
+
+static void on_interrupt(int signal) {
+        (void) signal;
+}
+
+void signals_set(void) {
+        struct sigaction interrupt = { .sa_handler = on_interrupt }, size = { .sa_handler = on_file_size }, ignore = { .sa_handler = SIG_IGN };
+
+        sigaction(SIGUSR1, &interrupt, NULL);
+        sigaction(SIGXFSZ, &size, NULL);
+        sigaction(SIGPIPE, &ignore, NULL);
+        sigaction(SIGIO, &ignore, NULL);
+}
+
+void call_make(const struct call *call, struct prepared *p) {
+        const uint64_t *a = p->registers;
+        unsigned before = file_size_signals;
+
+        atomic_store(&p->running, true);
+        switch (call->operation->nr) {
+        case DO_EXEC: p->result = do_exec(call, p); break;
+        case DO_BIND:
+        case DO_CONNECT: p->result = do_socket(call, p); break;
+        case DO_EVENTS: p->result = 0; break;
+        case SYS_capset: p->result = do_capset(a[0]); break;
+        case SYS_read: p->result = do_read(p); break;
+        case SYS_write: p->result = do_write(p); break;
+        case SYS_openat2: p->result = do_openat2(p); break;
+        default: p->result = SYS(call->operation->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+        }
+        atomic_store(&p->running, false);
+        p->signals = file_size_signals - before;
+}
+
+/* ---- Its record ---- */
+
+static void record_witness(struct record *r) {
+        char said[4096];
+        long n = SYS(SYS_read, WITNESS_FD + 1, said, sizeof(said));
+
+        if (n > 0) {
+                text_add(r->text, " says ");
+                text_add_bytes(r->text, said, n, r->work);
+        }
+}
+
+static void record_all_events(struct record *r, const struct call *call) {
+        char events[8192] __attribute__((aligned(8)));
+        struct stat st;
+        int fd = (int) call->args[0].value;
+
+        /* Only of an inotify descriptor, and only what is there. */
+        if (fd != 23 && fd != 24)
+                return;
+        (void) st;
+        long n = SYS(SYS_read, fd, events, sizeof(events));
+        if (n < 0)
+                text_add(r->text, " -%s", errno_name((int) -n));
+        else
+                record_events(r, events, n);
+}
+
+static void record_socket(struct record *r, int fd) {
+        struct sockaddr_un un = {};
+        socklen_t size = sizeof(un);
+
+        if (SYS(SYS_getsockname, fd, &un, &size) < 0)
+                return;
+        text_add(r->text, " name=%u ", size);
+        if (size > sizeof(un))
+                size = sizeof(un);
+        text_add_bytes(r->text, un.sun_path, size - offsetof(struct sockaddr_un, sun_path), r->work);
+}
+
+/* A directory far up must not become the current one: the tree's own levels would be left. */
+static void come_back(const struct record *r) {
+        char cwd[PATH_MAX + 64];
+        const char *slash = strrchr(r->work, '/');
+        size_t enough = slash - r->work;
+
+        while (enough > 0 && slash - (r->work + enough) < 6)
+                enough--;
+        long n = SYS(SYS_getcwd, cwd, sizeof(cwd));
+        if (n > 0 && (strncmp(cwd, r->work, enough) != 0 || (size_t) n < enough))
+                SYS(SYS_chdir, r->work);
+}
+
+static bool reads_elsewhere(const struct record *r, const struct call *call) {
+        int nr = call->operation->nr;
+
+        return (nr == SYS_read || nr == SYS_getdents || nr == SYS_getdents64 || nr == SYS_lseek) && record_foreign(r, (int) call->args[0].value);
+}
+
+static void record_success(struct record *r, const struct call *call, const struct prepared *p) {
+        switch (call->operation->nr) {
+        case DO_EXEC: record_witness(r); return;
+        case DO_BIND: record_socket(r, (int) p->result); return;
+        case DO_EVENTS: record_all_events(r, call); return;
+        }
+        switch (call->operation->shows) {
+        case DESCRIPTOR: record_descriptor(r, call, (int) p->result); break;
+        case BUFFER:
+                for (unsigned i = 0; i < ARGS_MAX; i++) {
+                        const struct arg *arg = &call->args[i], *inner = arg->inner;
+                        if (arg->kind >= STAT_OUT && p->registers[i] && arg->place != AT_ONE)
+                                record_buffer(r, call, arg, p->registers[i], p->result);
+                        else if (arg->kind == XATTR_ARGS && inner->kind == BYTES_OUT)
+                                record_buffer(r, call, inner, *(uint64_t *) arg->bytes, p->result);
+                }
+                break;
+        case WHERE:
+                if (!call->outside)
+                        record_where(r);
+                come_back(r);
+                break;
+        default: break;
+        }
+}
+
+/* The manual's table has EROFS by the mount and EACCES by the broker for the same refusal. */
+static bool refused(const struct record *r, const struct call *call, long result) {
+        if (result == -EROFS)
+                return true;
+        /* Where there are mounts on the one side and rules on the other, what looks first finds another reason. */
+        if ((call->outside || call->proc) && (call->operation->flags & CHANGES))
+                return true;
+        if (call->proc && (result == -EACCES || result == -EOPNOTSUPP))
+                return true;
+        if (result != -EACCES)
+                return false;
+        if (call->outside)
+                return true;
+        for (unsigned i = 0; i < ARGS_MAX; i++)
+                if (call->args[i].kind == DIR_FD && record_foreign(r, (int) call->args[i].value))
+                        return true;
+        return false;
+}
+
+void call_record(struct record *r, const struct call *call, const struct prepared *p) {
+        text_add(r->text, "%u", call->index);
+        if (p->signals)
+                text_add(r->text, " (%u SIGXFSZ)", p->signals);
+        if (p->result < 0) {
+                text_add(r->text, " = -%s", refused(r, call, p->result) ? "refused" : errno_name((int) -p->result));
+                for (unsigned i = 0; i < ARGS_MAX; i++)
+                        if (call->args[i].kind >= STAT_OUT && !memory_untouched(&call->args[i], p->registers[i]))
+                                text_add(r->text, " (written to)");
+        } else if (p->result > 0 && reads_elsewhere(r, call))
+                text_add(r->text, " = some");
+        else {
+                text_add(r->text, " = %ld", p->result);
+                record_success(r, call, p);
+        }
+        text_add(r->text, "\n");
+}
+
+/* ---- What every sequence starts with ---- */
+
+static void keep_as(struct record *r, int fd, int number) {
+        text_add(r->text, " %d=", number);
+        if (fd < 0) {
+                text_add(r->text, "-%s", errno_name(-fd));
+                return;
+        }
+        if (fd != number) {
+                int flags = (int) SYS(SYS_fcntl, fd, F_GETFD);
+                SYS(SYS_dup3, fd, number, flags > 0 ? O_CLOEXEC : 0);
+                SYS(SYS_close, fd);
+        }
+        text_add(r->text, "%lo", SYS(SYS_fcntl, number, F_GETFL));
+}
+
+void open_first(struct record *r, const char *work) {
+        int number = FIRST_FD, ends[2];
+
+        text_add(r->text, "start: chdir %ld", SYS(SYS_chdir, work));
+        for (size_t i = 0; i < n_opened; i++)
+                keep_as(r, (int) SYS(SYS_openat, AT_FDCWD, opened[i].path, opened[i].flags, 0), number++);
+        keep_as(r, (int) SYS(SYS_openat, AT_FDCWD, "gone", O_RDWR | O_CREAT | O_EXCL, 0644), number++);
+        text_add(r->text, " unlink %ld", SYS(SYS_unlink, "gone"));
+        text_add(r->text, " mkdir %ld", SYS(SYS_mkdir, "gone", 0755));
+        keep_as(r, (int) SYS(SYS_openat, AT_FDCWD, "gone", O_RDONLY | O_DIRECTORY, 0), number++);
+        text_add(r->text, " rmdir %ld", SYS(SYS_rmdir, "gone"));
+        /* The numbers are counted on: 23 and 24 are inotify's. */
+        keep_as(r, (int) SYS(SYS_inotify_init1, O_NONBLOCK), number++);
+        keep_as(r, (int) SYS(SYS_inotify_init1, O_NONBLOCK | O_CLOEXEC), number++);
+        long pipe = SYS(SYS_pipe2, ends, O_NONBLOCK);
+        keep_as(r, pipe < 0 ? (int) pipe : ends[0], number++);
+        keep_as(r, pipe < 0 ? (int) pipe : ends[1], number++);
+        keep_as(r, (int) SYS(SYS_memfd_create, "memory", 0), number++);
+        keep_as(r, (int) SYS(SYS_socket, AF_UNIX, SOCK_STREAM, 0), number++);
+        text_add(r->text, "\n");
+}
