@@ -50,23 +50,13 @@ bool files_reopenable(struct call *call, const struct pin *pin, int flags) {
         if (S_ISDIR(pin->st.st_mode))
                 return pin->deleted && pin->st.st_nlink == 0; /* there is nothing in it; from others `..` would climb out */
 
-        /* The link's number is the descriptor's where the path ends in one; /dev/stdin and the like are 0 to 2. */
-        size_t length = strlen(call->path), digits = 0;
-        while (digits < length && digits < 9 && call->path[length - digits - 1] >= '0' && call->path[length - digits - 1] <= '9')
-                digits++;
-        int first = digits ? atoi(call->path + length - digits) : 0, last = digits ? first : 2;
-        for (int n = first; n <= last; n++) {
-                _cleanup_close_ int fd = target_fd(call, n);
-                struct stat st;
-                if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != pin->st.st_dev || st.st_ino != pin->st.st_ino)
-                        continue;
-                int has = fcntl(fd, F_GETFL);
-                if (has >= 0 && !(has & O_PATH) && ((has & O_ACCMODE) == O_RDWR || (has & O_ACCMODE) == access) &&
-                    (!(flags & O_TRUNC) || (has & O_ACCMODE) != O_RDONLY) &&
-                    (!(has & O_APPEND) || (flags & O_APPEND) || access == O_RDONLY))
-                        return true;
-        }
-        return false;
+        _cleanup_close_ int fd = target_fd(call, pin->descriptor);
+        struct stat st;
+        if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != pin->st.st_dev || st.st_ino != pin->st.st_ino)
+                return false;
+        int has = fcntl(fd, F_GETFL);
+        return has >= 0 && !(has & O_PATH) && ((has & O_ACCMODE) == O_RDWR || (has & O_ACCMODE) == access) &&
+               (!(flags & O_TRUNC) || (has & O_ACCMODE) != O_RDONLY) && (!(has & O_APPEND) || (flags & O_APPEND) || access == O_RDONLY);
 }
 
 /* Opens what may block behind a receiver's back: FIFOs, devices, files on which somebody has a lease. Everything else is opened inline. */
@@ -284,6 +274,14 @@ static struct verdict do_open(struct call *call, const struct opening *o) {
         _cleanup_(pin_done) struct pin pin = PIN_INIT;
         int r;
 
+        /* Before anything is looked up, made or truncated. */
+        r = target_fd_available(call);
+        if (r == -EMFILE) {
+                ssize_t length = target_read_path(call, o->path, call->path);
+                return length < 0 ? verdict_from(length) : verdict_error(length > 0 ? EMFILE : ENOENT);
+        }
+        if (r < 0)
+                return verdict_from(r);
         if (o->flags & OPEN_TMPFILE)
                 return open_tmpfile(call, o);
         if (o->flags & O_CREAT)
