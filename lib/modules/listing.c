@@ -170,7 +170,8 @@ static bool may_list(const struct pin *dir) {
 
 static struct verdict do_getdents(struct call *call, bool old) {
         _cleanup_(listing_done) struct listing l = { .call = call, .old = old, .dir = PIN_INIT };
-        size_t room = (uint32_t) CALL_ARG(call, 2);
+        int count = CALL_INT(call, 2); /* what the kernel counts down from: with less than nothing no entry fits */
+        size_t room = count < 0 ? 0 : count;
         ssize_t n;
         int r;
 

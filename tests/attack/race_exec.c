@@ -3,22 +3,35 @@
  */
 #include "race.h"
 
+#include <sched.h>
 #include <sys/wait.h>
 
 static char text[PATH_MAX];
 
-static bool ran_canary(int fd, const char *path, bool at, int flags) {
-        char *argv[] = { (char *) "program", NULL };
-        int status;
-        pid_t pid = vfork();
+struct program {
+        const char *path;
+        int fd, flags;
+        bool at;
+};
 
-        if (pid == 0) {
-                if (at)
-                        syscall(SYS_execveat, fd, path, argv, NULL, flags);
-                else
-                        syscall(SYS_execve, path, argv, NULL);
-                _exit(1);
-        }
+static int execute(void *userdata) {
+        const struct program *program = userdata;
+        char *argv[] = { (char *) "program", NULL };
+
+        if (program->at)
+                syscall(SYS_execveat, program->fd, program->path, argv, NULL, program->flags);
+        else
+                syscall(SYS_execve, program->path, argv, NULL);
+        _exit(1);
+}
+
+/* With the same descriptors, until it executes: they go on being swapped. */
+static bool ran_canary(int fd, const char *path, bool at, int flags) {
+        static char stack[65536] __attribute__((aligned(16)));
+        struct program program = { path, fd, flags, at };
+        int status;
+        pid_t pid = clone(execute, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &program);
+
         return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 42;
 }
 
