@@ -82,3 +82,9 @@ referee_for() {
     [ -x "$ctl" ] || { echo "$ctl is not built"; return 1; }
     as "$who" "$attacks/referee" "$ground" "$ctl" exec --policy "$attack_policy" --quiet --chdir "$ground/a" "$@"
 }
+
+# tree PATH…: all that is there, with what it holds and when it was changed last.
+tree() {
+    find "$@" -printf '%p %y %m %u %g %n %s %C@ %l\n' | sort
+    find "$@" -type f -exec sha256sum {} + | sort
+}

@@ -215,6 +215,17 @@ race() {
 @test "getdents: names come and go meanwhile" { race getdents-renamed proceed list; }
 @test "getdents: another thread moves the position" { race getdents-position proceed list; }
 
+# ---- A look that fails is an error, never a call that goes on ----
+
+@test "open: the path can't be read at first" { race open:unreadable proceed; }
+@test "execve: the path can't be read at first" { race execve:unreadable proceed,landlock,exec-event; }
+@test "mkdir: the path can't be read at first" { race mkdir:unreadable proceed; }
+@test "unlink: the path can't be read at first" { race unlink:unreadable proceed; }
+@test "rename: the old path can't be read at first" { race rename-old:unreadable proceed; }
+@test "chmod: the path can't be read at first" { race chmod:unreadable proceed; }
+@test "getxattr: the path can't be read at first" { race getxattr:unreadable proceed; }
+@test "open: there is no room for the descriptor at first" { race open:full proceed; }
+
 # ---- Addresses ----
 
 @test "connect, TCP: the address is swapped" { race connect-tcp proceed network; }

@@ -1,0 +1,43 @@
+# Names: whatever is tried with them, nothing is changed where no rule allows it, nor gets to where other rules hold.
+
+load attack
+
+# kept: what must be as it was.
+kept() {
+    tree "$ground"/{r,b,p,w/hidden,w/denied,w/list,w/private,w/replaced}
+}
+
+carry() {
+    local who=$1 tier
+    if [ "$who" = root ]; then
+        need_root
+    fi
+    for tier in broker view; do
+        playground "$who"
+        mkdir -p "$ground"/w/{hidden,denied,private}
+        echo canary | tee "$ground"/w/{hidden,denied,private}/file "$ground/w/list/1.hid" "$ground/w/replaced" > /dev/null
+        give "$who" "$ground"
+        if [ "$EUID" -eq 0 ]; then
+            # Anybody may read it.
+            mknod -m 666 "$ground/w/kmsg" c 1 11
+        fi
+        attack_files="  hide: [$ground/w/hidden, \"$ground/w/list/*.hid\"]
+  deny: [$ground/w/denied]
+  append: [$ground/p]
+  private: [$ground/w/private]
+  replace: { $ground/w/replaced: { content: \"made\\n\" } }
+"
+        attack_policy $tier
+        kept > before
+        inside "$who" "$SANDBOXCTL" -- "$attacks/carry" inside "$ground" $([ "$EUID" -ne 0 ] || echo "$ground/w/kmsg")
+        kept > after
+        diff before after
+        # Natively they succeed, or the names would be wrong.
+        as "$who" "$attacks/carry" natively "$ground" > natively && return 1
+        [ "$(grep -c '^NOT HELD' natively)" -ge 100 ]
+        rm -r "$ground"
+    done
+}
+
+@test "nothing is changed or carried away where no rule allows it: user" { carry user; }
+@test "nothing is changed or carried away where no rule allows it: root" { carry root; }
