@@ -191,9 +191,15 @@ static void carried(void) {
         static const struct {
                 const char *from, *to, *secret;
         } moves[] = {
-                { "w/list", "w/list2", "w/list2/1.hid" }, { "w/hidden", "w/shown", "w/shown/file" },   { "w/denied", "w/opened", "w/opened/file" },
-                { "w/list", "a/list", "a/list/1.hid" },   { "w/list", "w/one/list", "w/one/list/1.hid" }, { "w", "a/w", "a/w/list/1.hid" },
-                { "r", "w/r", "w/r/file" },               { "p", "w/p", "w/p/log" },                   { "b", "w/b2", "w/b2/file" },
+                { "w/list", "w/list2", "w/list2/1.hid" },
+                { "w/hidden", "w/shown", "w/shown/file" },
+                { "w/denied", "w/opened", "w/opened/file" },
+                { "w/list", "a/list", "a/list/1.hid" },
+                { "w/list", "w/one/list", "w/one/list/1.hid" },
+                { "w", "a/w", "a/w/list/1.hid" },
+                { "r", "w/r", "w/r/file" },
+                { "p", "w/p", "w/p/log" },
+                { "b", "w/b2", "w/b2/file" },
         };
         char from[PATH_MAX], to[PATH_MAX], one[PATH_MAX];
         struct stat st;
@@ -210,7 +216,8 @@ static void carried(void) {
 /* ---- What is mounted in the sandbox alone ---- */
 
 static void mounted(void) {
-        static const char *const own[] = { "w/private", "w/replaced" }, *const others[] = { "/tmp", "/proc", "/dev", "/dev/shm", "/proc/sys", "/dev/null" };
+        static const char *const own[] = { "w/private", "w/replaced" }, *const others[] = { "/tmp",     "/proc",     "/dev",
+                                                                                            "/dev/shm", "/proc/sys", "/dev/null" };
         char path[PATH_MAX], one[PATH_MAX], away[PATH_MAX];
 
         in_folder(away, "w/away");
@@ -250,7 +257,8 @@ static void devices(const char *of_host) {
         static const struct {
                 mode_t type;
                 unsigned major, minor;
-        } kinds[] = { { S_IFCHR, 1, 3 }, { S_IFCHR, 1, 1 }, { S_IFCHR, 1, 11 }, { S_IFCHR, 5, 1 }, { S_IFBLK, 8, 0 }, { S_IFBLK, 254, 0 }, { S_IFBLK, 7, 0 } };
+        } kinds[] = { { S_IFCHR, 1, 3 }, { S_IFCHR, 1, 1 },   { S_IFCHR, 1, 11 }, { S_IFCHR, 5, 1 },
+                      { S_IFBLK, 8, 0 }, { S_IFBLK, 254, 0 }, { S_IFBLK, 7, 0 } };
         char path[PATH_MAX];
         struct stat st;
 
@@ -279,7 +287,9 @@ static void devices(const char *of_host) {
 }
 
 int main(int argc, char **argv) {
-        static const char *const kept[] = { "r/file", "b/file", "b/absent", "w/hidden/file", "w/denied/file", "w/list/1.hid", "w/list/2-also-shown.hid" };
+        static const char *const kept[] = {
+                "r/file", "b/file", "b/absent", "w/hidden/file", "w/denied/file", "w/list/1.hid", "w/list/2-also-shown.hid"
+        };
         static const char *const made[] = { "r/new", "b/new", "w/hidden/new", "w/denied/new", "w/list/new.hid", "b2" };
         char path[PATH_MAX];
 

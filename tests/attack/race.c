@@ -122,7 +122,6 @@ int main(int argc, char **argv) {
         race_stop = true;
         if (swap)
                 pthread_join(thread, NULL);
-        printf("wins %llu tries %llu\n", (unsigned long long) wins,
-               (unsigned long long) (race_counts_reached ? race_reached : tries));
+        printf("wins %llu tries %llu\n", (unsigned long long) wins, (unsigned long long) (race_counts_reached ? race_reached : tries));
         return wins > 0;
 }
