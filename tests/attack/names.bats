@@ -41,3 +41,37 @@ carry() {
 
 @test "nothing is changed or carried away where no rule allows it: user" { carry user; }
 @test "nothing is changed or carried away where no rule allows it: root" { carry root; }
+
+# owned WHO OTHER: what belongs to OTHER, in $ground/w.
+owned() {
+    local w=$ground/w
+    mkdir "$w"/{shut,open,sticky}
+    echo theirs | tee "$w"/{shut,open,sticky}/file "$w/secret" "$w/theirs" > /dev/null
+    cp "$attacks/program-ids" "$w/program"
+    chown -R "$2:$2" "$w"/{shut,open,sticky,secret,theirs,program}
+    chmod 700 "$w/shut"
+    chmod 755 "$w/open"
+    chmod 1777 "$w/sticky"
+    chmod 600 "$w/secret"
+    chmod 666 "$w/theirs" "$w/sticky/file"
+    chmod 4755 "$w/program"
+}
+
+@test "what belongs to somebody else stays theirs, whatever the policy lets be written" {
+    local who other tier
+    need_root
+    for who in user root; do
+        playground $who
+        other=$([ $who = user ] && echo 0 || echo "$SANDBOXD_TEST_USER")
+        owned $who "$other"
+        # The same without a sandbox, for an ordinary process without capabilities.
+        native $who setpriv --no-new-privs "$attacks/owner" "$ground" "$other"
+        attack_exec=", $ground/w"
+        for tier in view broker; do
+            attack_policy $tier
+            echo "-- $who, $tier"
+            inside $who "$SANDBOXCTL" -- "$attacks/owner" "$ground" "$other"
+        done
+        attack_exec=
+    done
+}
