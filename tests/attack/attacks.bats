@@ -106,7 +106,7 @@ for way in "$1/b/program" "/lib64/ld-linux-x86-64.so.2 $1/b/program" "/usr/bin/e
     (eval "$way" > /dev/null 2>&1); [ $? -ne 42 ] || echo "$way, canary"
 done
 LD_PRELOAD=$1/b/library.so /usr/bin/env 2> /dev/null | grep loaded
-echo done
+echo ended
 EOF
     for who in user root; do
         [ $who = user ] || [ "$EUID" -eq 0 ] || continue
@@ -120,7 +120,7 @@ EOF
             attack_policy $tier
             run inside $who "$SANDBOXCTL" --exec /usr --exec /lib64 -- /bin/sh "$ground/a/runs" "$ground"
             echo "$output"
-            [ "$output" = done ]
+            [ "$output" = ended ]
         done
     done
 }
@@ -140,8 +140,8 @@ reach() {
     attack_policy broker
     attack "$who" "$SANDBOXCTL" reach inside "$ground" "$ground/b/file" /etc/shadow "$home/secret"
     # The ways lead there where nothing holds.
-    as "$who" "$attacks/reach" natively "$ground" "$ground/b/file" > natively && return 1
-    [ "$(grep -c '^NOT HELD' natively)" -ge 500 ]
+    as "$who" "$attacks/reach" natively "$ground" "$ground/b/file" > natively.out && return 1
+    [ "$(grep -c '^NOT HELD' natively.out)" -ge 500 ]
     [ "$(cat "$ground/b/file" "$home/secret")" = $'canary\nsecret' ]
 }
 

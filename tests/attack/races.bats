@@ -38,7 +38,7 @@ holds() {
 # race NAME[:WAY] HANDLING [KIND]: HANDLING is what is switched off for the self-check. KIND: network, append, list;
 # when: b may be written, but not by the race's program; broker: where the view holds there is nothing to get to.
 race() {
-    local who line attack_files= attack_rules= attack_exec= also=
+    local who line attack_files='' attack_rules='' attack_exec='' also=''
     for who in user root; do
         [ $who = user ] || [ "$EUID" -eq 0 ] || continue
         playground $who
@@ -52,7 +52,7 @@ race() {
             ;;
         list) attack_files="  hide: [\"$ground/w/list/*.hid\"]"$'\n' ;;
         esac
-        attack_policy broker $also
+        attack_policy broker "$also"
         if [ $who = user ]; then
             line=$(SANDBOXD_UNSAFE=$2 run_race user "$SANDBOXCTL_UNSAFE" "$1" 40000 100) || :
             figures "$1, without the handling" "$line"
@@ -62,7 +62,7 @@ race() {
             holds "$1, root, broker" root "$SANDBOXCTL" "$1" "${times[1]}"
         fi
         [ "${3:-}" != broker ] || continue
-        attack_policy view $also
+        attack_policy view "$also"
         holds "$1, $who, view" $who "$SANDBOXCTL" "$1" "${times[2]}"
     done
 }
