@@ -150,8 +150,8 @@ static int judge(struct walk *w, struct change *change, int upper, int lower) {
                 judge_owner(change);
                 return 0;
         }
-        /* A top whose owner doesn't exist inside has another one in the layer (see view_layers.c), and differs by that alone. */
-        if (top && change->upper.st_uid != change->lower.st_uid) {
+        /* A top whose owner or group doesn't exist inside has another one in the layer (see view_layers.c), and differs by that alone. */
+        if (top && (change->upper.st_uid != change->lower.st_uid || change->upper.st_gid != change->lower.st_gid)) {
                 change->kind = CHANGE_NONE;
                 return 0;
         }

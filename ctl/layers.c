@@ -44,10 +44,13 @@ static int open_folder(const char *path, bool exclusive, struct layers *layers) 
         if (r < 0)
                 return r;
         /* Those inside hold it, too, until the last one is dead. */
-        if (flock(layers->directory, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0)
-                return errno == EWOULDBLOCK
-                               ? layers_refuse(layers, -EBUSY, "is in use by a sandbox or another sandboxctl; wait until that has ended")
-                               : layers_refuse(layers, -errno, "can't be locked: %s", strerror(errno));
+        if (flock(layers->directory, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) >= 0)
+                return 0;
+        if (errno != EWOULDBLOCK)
+                return layers_refuse(layers, -errno, "can't be locked: %s", strerror(errno));
+        if (exclusive)
+                return layers_refuse(layers, -EBUSY, "is in use by a sandbox or another sandboxctl; wait until that has ended");
+        message_note("a sandbox is using these layers: they may change");
         return 0;
 }
 

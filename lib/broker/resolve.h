@@ -53,7 +53,8 @@ int resolve(struct call *call, int dirfd, const char *path, unsigned flags, stru
 
 /* The same for a name that is to be made, removed or given to something else: its directory is resolved, and the name is looked up in it, but not
  * followed, whatever slashes come after it. `ret->parent` and `ret->name` are always there; `ret->fd` is -1 where the name is absent (also one that is
- * hidden: `match` says so), where its directory has been removed (`outside`), and where it is `special`. */
+ * hidden: `match` says so), where its directory has been removed (`outside`), and where it is `special`.
+ * With -ENAMETOOLONG for the name alone `ret->parent` is there all the same, since a rename looks at the other name's directory first. */
 int resolve_name(struct call *call, int dirfd, const char *path, struct pin *ret);
 
 /*

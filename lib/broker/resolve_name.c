@@ -101,9 +101,13 @@ int resolve_name(struct call *call, int dirfd, const char *path, struct pin *ret
 
         e = resolve_parent(call, dirfd, path, end == start ? 1 : start, ret);
         ret->special = special;
-        if (e >= 0 && !special)
-                e = look_up(call, path + start, end - start, ret);
         if (e < 0)
+                pin_done(ret);
+        if (e < 0 || special)
+                return e;
+        e = look_up(call, path + start, end - start, ret);
+        /* A name that is too long is so only once it is looked for: its directory stays. */
+        if (e < 0 && e != -ENAMETOOLONG)
                 pin_done(ret);
         return e;
 }

@@ -233,7 +233,7 @@ static void on_command(struct init *i, int status) {
         if (i->channel >= 0)
                 on_channel(i);
         event.type = LAUNCH_EXITED;
-        init_find_full(i->start->options->plan, event.text);
+        init_find_full(i->start->options, event.text);
         tell(i, &event, NULL, 0);
         kill_all();
 }

@@ -166,12 +166,18 @@ const struct init_step init_steps[] = {
 };
 const size_t n_init_steps = ELEMENTSOF(init_steps);
 
-void init_find_full(const struct plan *plan, char *text) {
+/* Whether a file system is one that ends with the sandbox. */
+static bool in_memory(const struct launch_options *options, const struct node *node) {
+        return node->kind == NODE_TMPFS || (node->kind == NODE_OVERLAY && !options->layers_path);
+}
+
+void init_find_full(const struct launch_options *options, char *text) {
+        const struct plan *plan = options->plan;
         struct statvfs st;
 
         text[0] = 0;
         for (size_t i = 0; i < plan->n_nodes; i++)
-                if ((plan->nodes[i].kind == NODE_TMPFS || plan->nodes[i].kind == NODE_OVERLAY) && statvfs(plan->nodes[i].path, &st) >= 0 &&
+                if (in_memory(options, &plan->nodes[i]) && statvfs(plan->nodes[i].path, &st) >= 0 &&
                     (st.f_bavail == 0 || st.f_ffree == 0)) {
                         snprintf(text, 256, "%.255s", plan->nodes[i].path);
                         return;

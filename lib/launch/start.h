@@ -79,7 +79,7 @@ struct init_step {
 extern const struct init_step init_steps[];
 extern const size_t n_init_steps;
 /* Names a private file system that has no room left in `text`, or makes it empty. */
-void init_find_full(const struct plan *plan, char *text);
+void init_find_full(const struct launch_options *options, char *text);
 
 /* pty.c: makes the sandbox's terminal like the outer one and the calling session's own. */
 int pty_make(int like, int *ret_master, int *ret_slave, char *text);

@@ -73,10 +73,12 @@ bool descriptor_changeable(struct call *call, int number, unsigned rights, int e
         return pin_changeable(call, pin, rights, error, ret_verdict);
 }
 
+static unsigned place_flags(int flags) {
+        return (flags & AT_SYMLINK_NOFOLLOW ? 0 : RESOLVE_FOLLOW) | (flags & AT_EMPTY_PATH ? RESOLVE_EMPTY : 0);
+}
+
 int place_resolve(struct call *call, int dirfd, uint64_t path, int flags, struct pin *pin) {
-        return files_resolve(call, dirfd, path,
-                             (flags & AT_SYMLINK_NOFOLLOW ? 0 : RESOLVE_FOLLOW) | ((flags & AT_EMPTY_PATH) && path ? RESOLVE_EMPTY : 0),
-                             pin);
+        return files_resolve(call, dirfd, path, place_flags(flags), pin);
 }
 
 int place_resolve_new(struct call *call, int dirfd, uint64_t path, int flags, struct pin *pin) {
@@ -91,7 +93,7 @@ int place_resolve_new(struct call *call, int dirfd, uint64_t path, int flags, st
         }
         if (!first && dirfd >= 0)
                 return descriptor_pin(call, dirfd, pin);
-        return files_resolve(call, dirfd, path, (flags & AT_SYMLINK_NOFOLLOW ? 0 : RESOLVE_FOLLOW) | RESOLVE_EMPTY | FILES_NULL, pin);
+        return files_resolve(call, dirfd, path, place_flags(flags) | FILES_NULL, pin);
 }
 
 int pin_enter(struct call *call, const struct pin *pin, char link[64]) {

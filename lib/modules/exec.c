@@ -26,12 +26,17 @@ static bool readable(struct call *call, const struct pin *pin) {
         return r == 0;
 }
 
+/* As the kernel, for a directory and the like. */
+static struct verdict not_a_file(const struct pin *pin) {
+        return verdict_error(S_ISLNK(pin->st.st_mode) ? ELOOP : EACCES);
+}
+
 static struct verdict checked(struct call *call, const struct pin *pin) {
         int r;
 
         /* What can't be executed at all needs no tracing, and the kernel's errno. */
         if (!S_ISREG(pin->st.st_mode))
-                return verdict_error(EACCES);
+                return not_a_file(pin);
         if (!readable(call, pin)) {
                 call->why = "a program that its user can't read can't be checked when it is executed";
                 return verdict_deny(EACCES);
@@ -52,7 +57,7 @@ static struct verdict decide(struct call *call, const struct pin *pin) {
          * nothing gains privileges by it (no_new_privs). */
         if (!pin->outside && (pin->match.state != MATCH_GRANTED || !(pin->match.rights & RIGHT_EXEC))) {
                 if (!S_ISREG(pin->st.st_mode))
-                        return verdict_error(EACCES); /* as the kernel, for a directory and the like */
+                        return not_a_file(pin);
                 return files_refuse(call, &pin->match, EACCES, "exec");
         }
         if (check_outcome)
@@ -85,8 +90,11 @@ static struct verdict handle_execveat(struct call *call) {
         if (!call->plan->files_brokered)
                 /* proceed: no memory was looked at; the view and Landlock decide. */
                 return verdict_registers();
-        if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
-                return verdict_error(EINVAL);
+        if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)) {
+                /* The kernel looks at the flags once it has the path's string. */
+                ssize_t length = target_read_path(call, CALL_ARG(call, 1), call->path);
+                return length < 0 ? verdict_from(length) : verdict_error(length > 0 || (flags & AT_EMPTY_PATH) ? EINVAL : ENOENT);
+        }
         return execute(call, CALL_INT(call, 0), CALL_ARG(call, 1),
                        (flags & AT_SYMLINK_NOFOLLOW ? 0 : RESOLVE_FOLLOW) | (flags & AT_EMPTY_PATH ? RESOLVE_EMPTY : 0));
 }

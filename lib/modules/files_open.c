@@ -69,14 +69,21 @@ bool files_reopenable(struct call *call, const struct pin *pin, int flags) {
         return false;
 }
 
-/* Opens what may block behind a receiver's back: FIFOs and devices. Everything else is opened inline. */
+/* Opens what may block behind a receiver's back: FIFOs, devices, files on which somebody has a lease. Everything else is opened inline. */
 static int open_pinned(struct call *call, const struct opening *o, const struct pin *pin) {
         /* Of the flags that the pin has dealt with already, the link to it understands none (O_NOFOLLOW would stop at the link). The worker
          * never gets a terminal of its own. */
         int flags = (o->flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC)) | O_NOCTTY;
         int r;
 
-        if (S_ISREG(pin->st.st_mode) || S_ISDIR(pin->st.st_mode) || S_ISSOCK(pin->st.st_mode) || (pin->st.st_mode & S_IFMT) == 0)
+        if (S_ISREG(pin->st.st_mode)) {
+                /* Who holds a lease on the file is waited for, but not here. */
+                _cleanup_close_ int at_once = pin_open(call, pin, flags | O_NONBLOCK);
+                if (at_once >= 0 && !(flags & O_NONBLOCK) && fcntl(at_once, F_SETFL, flags) < 0)
+                        return -errno;
+                if (at_once != -EWOULDBLOCK || (flags & O_NONBLOCK))
+                        return TAKE_FD(at_once);
+        } else if (S_ISDIR(pin->st.st_mode) || S_ISSOCK(pin->st.st_mode) || (pin->st.st_mode & S_IFMT) == 0)
                 return pin_open(call, pin, flags);
         /* These never wait, and may be what lets those go on that do, even where no thread is left to wait in. */
         if (S_ISFIFO(pin->st.st_mode) && ((flags & O_NONBLOCK) || (flags & O_ACCMODE) == O_RDWR))

@@ -3,6 +3,7 @@
  * shares the position: so telldir, seekdir and rewinddir are the kernel's own, and where not all of what was read can be handed over, the position
  * is put back behind what was.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/limits.h>
 #include <stddef.h>
@@ -45,6 +46,15 @@ static void listing_done(struct listing *l) {
         free(l->buffer);
 }
 
+static bool is_directory(const struct listing *l, const struct entry *e) {
+        struct stat st;
+
+        /* Not every file system says it with the name. */
+        if (e->type != DT_UNKNOWN)
+                return e->type == DT_DIR;
+        return fstatat(l->dir.fd, e->name, &st, AT_SYMLINK_NOFOLLOW) >= 0 && S_ISDIR(st.st_mode);
+}
+
 static bool hidden(struct listing *l, const struct entry *e) {
         if (strcmp(e->name, ".") == 0 || strcmp(e->name, "..") == 0 || l->dir.outside)
                 return false;
@@ -52,7 +62,7 @@ static bool hidden(struct listing *l, const struct entry *e) {
         if (n > NAME_MAX)
                 return true;
         memcpy(l->path + l->prefix, e->name, n + 1);
-        enum match_state state = call_match(l->call, l->path).state;
+        enum match_state state = match_object(call_match(l->call, l->path), is_directory(l, e)).state;
         /* Of a denied directory that something is granted in, only that is listed. */
         return state == MATCH_HIDDEN || (state == MATCH_DENIED && match_closes(l->dir.match));
 }
@@ -160,7 +170,8 @@ static bool may_list(const struct pin *dir) {
 
 static struct verdict do_getdents(struct call *call, bool old) {
         _cleanup_(listing_done) struct listing l = { .call = call, .old = old, .dir = PIN_INIT };
-        size_t room = (uint32_t) CALL_ARG(call, 2);
+        int count = CALL_INT(call, 2); /* what the kernel counts down from: with less than nothing no entry fits */
+        size_t room = count < 0 ? 0 : count;
         ssize_t n;
         int r;
 

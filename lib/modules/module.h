@@ -5,7 +5,8 @@
 
 #include "modules.h"
 
-extern const struct module files_module, names_module, metadata_module, append_module, exec_module, network_module, kernel_module, guard_module;
+extern const struct module files_module, names_module, metadata_module, append_module, exec_module, network_module, kernel_module,
+        guard_module;
 
 /* append.c: whether an ioctl would undo what `append` rules say; sets call->why. */
 bool append_refuses_ioctl(struct call *call);

@@ -101,29 +101,49 @@ static int rename_pinned(struct call *call, const struct pin *old, const struct 
         return r;
 }
 
+/* As the kernel's order is: whether a name is too long shows only when it is looked up, after what the two directories and `.` or `..` as a
+ * name give. False: nothing of the kind. */
+static bool find_long(struct call *call, const struct pin *old, const struct pin *new, unsigned flags, bool old_long, bool new_long,
+                      struct verdict *ret_verdict) {
+        if (!old_long && !new_long)
+                return false;
+        if (old->special || new->special)
+                *ret_verdict = verdict_error(!old->special && (flags & RENAME_NOREPLACE) ? EEXIST : EBUSY);
+        else if (!old_long && name_is_absent(old))
+                *ret_verdict = name_absent(call, old);
+        else
+                *ret_verdict = verdict_error(ENAMETOOLONG);
+        return true;
+}
+
+/* Resolves one of the names. False: the verdict is there. */
+static bool resolve_one(struct call *call, int dirfd, uint64_t path, struct pin *pin, bool *ret_long, struct verdict *ret_verdict) {
+        int r = name_resolve(call, dirfd, path, pin);
+
+        *ret_long = r == -ENAMETOOLONG && pin->parent >= 0;
+        if (r >= 0 || *ret_long)
+                return true;
+        *ret_verdict = files_failed(call, pin, r, false);
+        return false;
+}
+
 /* False: it is to be done again, alone. */
 static bool try_rename(struct call *call, const struct renaming *n, bool alone, struct verdict *ret_verdict) {
         _cleanup_(pin_done) struct pin old = PIN_INIT, new = PIN_INIT;
         _cleanup_(names_unlockp) struct call *held = names_lock(call, alone);
-        int r, long_name = 0;
+        bool old_long, new_long;
+        int r;
 
-        r = name_resolve(call, n->old_dirfd, n->old_path, &old);
-        if (r == -ENAMETOOLONG)
-                long_name = r; /* known only once both directories are */
-        else if (r < 0) {
-                *ret_verdict = files_failed(call, &old, r, false);
+        if (!resolve_one(call, n->old_dirfd, n->old_path, &old, &old_long, ret_verdict) ||
+            !resolve_one(call, n->new_dirfd, n->new_path, &new, &new_long, ret_verdict))
                 return true;
-        }
-        r = name_resolve(call, n->new_dirfd, n->new_path, &new);
-        if (r < 0 || long_name) {
-                *ret_verdict = r < 0 ? files_failed(call, &new, r, false) : verdict_from(long_name);
-                return true;
-        }
         r = name_same_mount(old.parent, new.parent);
         if (r <= 0) {
                 *ret_verdict = verdict_error(r < 0 ? r : EXDEV);
                 return true;
         }
+        if (find_long(call, &old, &new, n->flags, old_long, new_long, ret_verdict))
+                return true;
         if (!old.special && !new.special) {
                 if (!decide(call, &old, &new, n->flags, ret_verdict))
                         return true;

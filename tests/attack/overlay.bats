@@ -298,7 +298,7 @@ import os, sys
 os.chdir(sys.argv[1])
 open("good", "w").write("good\n")
 open("n" * 255, "w").close(); open("--help", "w").close(); open("\x1b[2J\n", "w").close(); open(os.fsdecode(b"\xff\xfe"), "w").close()
-for i in range(2500):
+for i in range(2100):
     os.mkdir("deep"); os.chdir("deep")
 open("bottom", "w").close()
 EOF2

@@ -5,9 +5,6 @@ load lib
 
 # connect is one: a Unix socket needs a rule in every mode.
 brokered='open|openat|openat2|creat|stat|fstat|lstat|newfstatat|statx|access|faccessat|faccessat2|readlink|readlinkat|execve|execveat|connect'
-brokered+='|mkdir|mkdirat|rmdir|mknod|mknodat|unlink|unlinkat|rename|renameat|renameat2|link|linkat|symlink|symlinkat'
-brokered+='|chmod|fchmod|fchmodat|fchmodat2|chown|lchown|fchown|fchownat|utime|utimes|futimesat|utimensat|truncate|statfs|chdir|chroot|getdents|getdents64'
-brokered+='|setxattr|lsetxattr|fsetxattr|getxattr|lgetxattr|listxattr|llistxattr|removexattr|lremovexattr|fremovexattr|inotify_add_watch'
 brokered+='|mkdir|mkdirat|rmdir|mknod|mknodat|unlink|unlinkat|rename|renameat|renameat2|link|linkat|symlink|symlinkat|bind'
 brokered+='|chmod|fchmod|fchmodat|fchmodat2|chown|lchown|fchown|fchownat|utime|utimes|futimesat|utimensat|l?setxattr|fsetxattr|l?getxattr|l?listxattr'
 brokered+='|l?removexattr|fremovexattr|(set|get|list|remove)xattrat|file_[gs]etattr|statfs|truncate|chdir|chroot|getdents|getdents64|inotify_add_watch'

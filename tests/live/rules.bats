@@ -10,7 +10,7 @@ import errno, os, sys
 calls = {
     "stat": os.lstat,
     "read": lambda path: os.read(os.open(path, os.O_RDONLY), 100),
-    "list": os.listdir,
+    "list": lambda path: print(*sorted(os.listdir(path)), end=" "),
     "chdir": os.chdir,
     "access": lambda path: os.access(path, os.R_OK) or os.stat(path) and print("no", end=" "),
     "readlink": os.readlink,
@@ -74,6 +74,7 @@ EOF
     # The link leads on for the rule that names it; it is no way around another.
     gives 'ok ,ok /sub,ok /sub/deep,ENOENT /reader,ENOENT /a.txt/x,ENOENT /reader/x,ENOENT /out,ok /link' \
         look "$1" stat '' /sub /sub/deep /reader /a.txt/x /reader/x /out /link || return 1
+    gives 'link opened sub ok ,b.key b.txt deep ok /sub,c.log ok /sub/deep' look "$1" list '' /sub /sub/deep || return 1
     gives 'ok /sub/deep/c.log,EACCES /sub/b.txt,ENOENT /sub/b.log' look "$1" write /sub/deep/c.log /sub/b.txt /sub/b.log || return 1
     gives 'ok /sub/deep/new.log,EACCES /sub/deep/new.txt,EACCES /a.new,EACCES /sub/new' \
         look "$1" create /sub/deep/new.log /sub/deep/new.txt /a.new /sub/new || return 1
@@ -91,6 +92,7 @@ files:
   deny:  [@/not-there]
 EOF
     gives 'ok /sub/b.txt,ENOENT /sub/deep/c.log,ok /a.key' look "$1" read /sub/b.txt /sub/deep/c.log /a.key || return 1
+    gives 'b.key b.txt ok /sub,ENOENT /sub/deep' look "$1" list /sub /sub/deep || return 1
     gives 'ENOENT /sub/deep/new,EACCES /not-there,ok /there' look "$1" create /sub/deep/new /not-there /there || return 1
     [ ! -e "$work/$1/t/not-there" ] && [ ! -e "$work/$1/t/sub/deep/new" ]
 }
@@ -109,7 +111,7 @@ EOF
         look "$1" stat /a.txt /sub/deep/c.log /sub /link /a.key /none /a.txt/x || return 1
     gives 'EACCES /a.txt,EACCES /sub/deep/c.log,ENOENT /a.key,ok /opened/o.txt,EACCES /link/b.txt' \
         look "$1" read /a.txt /sub/deep/c.log /a.key /opened/o.txt /link/b.txt || return 1
-    gives 'ok /sub,ok ,EACCES /link' look "$1" list /sub '' /link || return 1
+    gives 'b.key b.txt deep ok /sub,a.txt link opened out reader sub ok ,EACCES /link' look "$1" list /sub '' /link || return 1
     gives 'EACCES /link' look "$1" readlink /link || return 1
     gives 'EACCES /a.txt' look "$1" write /a.txt || return 1
     gives 'EACCES /new' look "$1" create /new || return 1

@@ -95,21 +95,26 @@ subprocesses() {
 
 # ---- stress-ng ----
 
-# Its classes `filesystem` and `io`. Those that run until their time is up, and those that take seconds for a single operation, are slow.
+# Its classes `filesystem` and `io`.
 stressors='access bind-mount binderfs chattr chmod chown copy-file dentry dir dirdeep dirmany dnotify dup eventfd fallocate fanotify fcntl fiemap
     file-ioctl filename flock fsize fstat getdent handle hdd inotify io iomix ioprio lease link locka lockf lockofd mknod open procfs rename
     sync-file touch utime verity xattr aio aiol io-uring rawdev readahead revio seek'
-slow='chdir fpunch inode-flags symlink'
+# A single operation takes seconds.
+slow='chdir symlink'
+# These run until their time is up, whatever number of operations they are given.
+timed='fpunch inode-flags'
 
+# A signal tells a stressor that its time is up: it is long enough for all operations, where it can be. With a signal comes EINTR.
+# shellcheck disable=SC2086
 stressed() {
-    local operations=3
     need_command stress-ng
-    if [ -n "${SANDBOXD_TEST_FULL:-}" ]; then
-        stressors="$stressors $slow"
-        operations=100
+    if [ -z "${SANDBOXD_TEST_FULL:-}" ]; then
+        suite "$1" python 50 stress 30 3 $stressors
+    else
+        suite "$1" python 50 stress 120 50 $stressors
+        suite "$1" python 2 stress 240 1 $slow
+        suite "$1" python 2 stress 3 1 $timed
     fi
-    # shellcheck disable=SC2086
-    suite "$1" python 50 stress $operations $stressors
 }
 
 @test "stress-ng's stressors of files say the same: user" { stressed user; }
@@ -122,7 +127,7 @@ stressed() {
         stress-ng --class $class? 2>&1 | sed 's/.*: //'
     done | tr ' ' '\n' | sed '/^$/d' | sort -u > all
     # shellcheck disable=SC2086
-    diff all <(printf '%s\n' $stressors $slow | sort)
+    diff all <(printf '%s\n' $stressors $slow $timed | sort)
 }
 
 # ---- This project ----

@@ -138,6 +138,7 @@ enum {
         IDENTITY = 1 << 1,   /* changes ids: only where the sandbox may */
         COMPOSITE = 1 << 2,  /* not one call of the kernel: execute.c knows */
         CHANGES_FS = 1 << 3, /* may leave the tree */
+        CHANGES = 1 << 4,    /* what the path names, or the directory that it is in */
 };
 
 struct operation {

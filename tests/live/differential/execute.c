@@ -240,6 +240,9 @@ static void record_success(struct record *r, const struct call *call, const stru
 static bool refused(const struct record *r, const struct call *call, long result) {
         if (result == -EROFS)
                 return true;
+        /* Where there are mounts on the one side and rules on the other, what looks first finds another reason. */
+        if ((call->outside || call->proc) && (call->operation->flags & CHANGES))
+                return true;
         if (call->proc && (result == -EACCES || result == -EOPNOTSUPP))
                 return true;
         if (result != -EACCES)
@@ -257,7 +260,7 @@ void call_record(struct record *r, const struct call *call, const struct prepare
         if (p->signals)
                 text_add(r->text, " (%u SIGXFSZ)", p->signals);
         if (p->result < 0) {
-                text_add(r->text, " = -%s", refused(r, call, p->result) ? "EROFS or -EACCES" : errno_name((int) -p->result));
+                text_add(r->text, " = -%s", refused(r, call, p->result) ? "refused" : errno_name((int) -p->result));
                 for (unsigned i = 0; i < ARGS_MAX; i++)
                         if (call->args[i].kind >= STAT_OUT && !memory_untouched(&call->args[i], p->registers[i]))
                                 text_add(r->text, " (written to)");

@@ -47,23 +47,34 @@ static const struct operation *choose(struct random *r, unsigned options) {
         }
 }
 
+/* What has a reason to differ. */
+static void leave_out(const struct sequence *s, const struct call *call, struct arg *arg) {
+        struct open_how *how = (struct open_how *) arg->bytes;
+        bool elsewhere = call->outside || call->proc;
+
+        /* What may neither be read nor written to can be opened on a read-only mount; the rules know no such opening. The view's own root belongs
+         * to who runs, the host's doesn't. Where mounts begin is different. */
+        if (arg->kind == OPEN_FLAGS && elsewhere)
+                arg->value &= ~(int64_t) (O_NOATIME | ((arg->value & O_ACCMODE) == O_ACCMODE));
+        if (arg->kind == HOW && elsewhere) {
+                how->flags &= ~(uint64_t) (O_NOATIME | ((how->flags & O_ACCMODE) == O_ACCMODE));
+                how->resolve &= ~(uint64_t) RESOLVE_NO_XDEV;
+        }
+        /* The kernel lets a descriptor be linked by who has the very credentials that it was opened with: the opener, and its threads. Of a
+         * descriptor that the broker opened nobody can tell. */
+        bool opener = call->task == 0 || s->sharing[call->task] >= THREAD;
+        if (arg->kind == LINK_FLAGS && (!opener || (s->options & OPTION_IDS)))
+                arg->value &= ~(int64_t) AT_EMPTY_PATH;
+}
+
 static void call_make_one(struct sequence *s, struct random *r, const struct operation *operation, struct call *call) {
-        *call = (struct call) { .operation = operation };
+        *call = (struct call) { .operation = operation, .task = s->n_tasks > 1 ? random_below(r, s->n_tasks) : 0 };
         for (unsigned i = 0; i < ARGS_MAX && operation->args[i] != NONE; i++) {
                 call->args[i].kind = operation->args[i];
                 value_make(s, r, call, i);
         }
-        /* What may neither be read nor written to can be opened on a read-only mount. The broker's rules know no such opening. */
-        for (unsigned i = 0; i < ARGS_MAX && (call->outside || call->proc); i++) {
-                if (call->args[i].kind == OPEN_FLAGS && (call->args[i].value & O_ACCMODE) == O_ACCMODE)
-                        call->args[i].value &= ~1;
-                if (call->args[i].kind == HOW && (call->args[i].bytes[0] & O_ACCMODE) == O_ACCMODE)
-                        call->args[i].bytes[0] &= ~1;
-        }
-        /* Where mounts begin is different there. */
-        if (call->outside && operation->args[2] == HOW)
-                call->args[2].bytes[16] &= ~RESOLVE_NO_XDEV;
-        call->task = s->n_tasks > 1 ? random_below(r, s->n_tasks) : 0;
+        for (unsigned i = 0; i < ARGS_MAX && operation->args[i] != NONE; i++)
+                leave_out(s, call, &call->args[i]);
 }
 
 static const struct operation *by_name(const char *name) {

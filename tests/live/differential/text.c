@@ -47,6 +47,14 @@ void text_add_bytes(struct text *t, const char *bytes, size_t size, const char *
                         i += top - 1;
                         continue;
                 }
+                size_t pairs = 1;
+                while (i + 2 * pairs + 1 < size && bytes[i + 2 * pairs] == bytes[i] && bytes[i + 2 * pairs + 1] == bytes[i + 1])
+                        pairs++;
+                if (pairs > 12 && bytes[i] == '.' && bytes[i + 1] == '/') {
+                        text_add(t, "(./){%zu}", pairs);
+                        i += 2 * pairs - 1;
+                        continue;
+                }
                 while (i + same < size && bytes[i + same] == bytes[i])
                         same++;
                 if (same > 24) {
