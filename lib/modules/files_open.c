@@ -59,15 +59,26 @@ bool files_reopenable(struct call *call, const struct pin *pin, int flags) {
                (!(flags & O_TRUNC) || (has & O_ACCMODE) != O_RDONLY) && (!(has & O_APPEND) || (flags & O_APPEND) || access == O_RDONLY);
 }
 
-/* Opens what may block behind a receiver's back: FIFOs and devices. Everything else is opened inline. */
+/* Opens what may block behind a receiver's back: FIFOs, devices, files on which somebody has a lease. Everything else is opened inline. */
 static int open_pinned(struct call *call, const struct opening *o, const struct pin *pin) {
         /* Of the flags that the pin has dealt with already, the link to it understands none (O_NOFOLLOW would stop at the link). The worker
          * never gets a terminal of its own. */
         int flags = (o->flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC)) | O_NOCTTY;
         int r;
 
-        if (S_ISREG(pin->st.st_mode) || S_ISDIR(pin->st.st_mode) || S_ISSOCK(pin->st.st_mode) || (pin->st.st_mode & S_IFMT) == 0)
+        if (S_ISREG(pin->st.st_mode)) {
+                /* Who holds a lease on the file is waited for, but not here. */
+                _cleanup_close_ int at_once = pin_open(call, pin, flags | O_NONBLOCK);
+                if (at_once >= 0 && !(flags & O_NONBLOCK) && fcntl(at_once, F_SETFL, flags) < 0)
+                        return -errno;
+                if (at_once != -EWOULDBLOCK || (flags & O_NONBLOCK))
+                        return TAKE_FD(at_once);
+        } else if (S_ISDIR(pin->st.st_mode) || S_ISSOCK(pin->st.st_mode) || (pin->st.st_mode & S_IFMT) == 0)
                 return pin_open(call, pin, flags);
+        /* The other end of a FIFO sees us, and so does a device: not for a descriptor that can't be had. */
+        r = target_fd_available(call);
+        if (r < 0)
+                return r;
         /* These never wait, and may be what lets those go on that do, even where no thread is left to wait in. */
         if (S_ISFIFO(pin->st.st_mode) && ((flags & O_NONBLOCK) || (flags & O_ACCMODE) == O_RDWR))
                 return pin_open(call, pin, flags);
@@ -263,18 +274,10 @@ static struct verdict open_tmpfile(struct call *call, const struct opening *o) {
         return opened(o, r);
 }
 
-static struct verdict do_open(struct call *call, const struct opening *o) {
+static struct verdict open_any(struct call *call, const struct opening *o) {
         _cleanup_(pin_done) struct pin pin = PIN_INIT;
         int r;
 
-        /* Before anything is looked up, made or truncated. */
-        r = target_fd_available(call);
-        if (r == -EMFILE) {
-                ssize_t length = target_read_path(call, o->path, call->path);
-                return length < 0 ? verdict_from(length) : verdict_error(length > 0 ? EMFILE : ENOENT);
-        }
-        if (r < 0)
-                return verdict_from(r);
         if (o->flags & OPEN_TMPFILE)
                 return open_tmpfile(call, o);
         if (o->flags & O_CREAT)
@@ -283,6 +286,31 @@ static struct verdict do_open(struct call *call, const struct opening *o) {
         if (r < 0)
                 return files_failed(call, &pin, r, false);
         return open_existing(call, o, &pin);
+}
+
+/* Whether the caller has no number left for a descriptor: the kernel takes one as soon as it has read the path. */
+static bool out_of_numbers(struct call *call, const struct opening *o, struct verdict *ret_verdict) {
+        int r = target_fd_available(call);
+
+        if (r >= 0)
+                return false;
+        *ret_verdict = verdict_from(r);
+        if (r == -EMFILE) {
+                ssize_t length = target_read_path(call, o->path, call->path);
+                *ret_verdict = length < 0 ? verdict_from(length) : verdict_error(length > 0 ? EMFILE : ENOENT);
+        }
+        return true;
+}
+
+static struct verdict do_open(struct call *call, const struct opening *o) {
+        bool changes = o->flags & (O_CREAT | O_TRUNC | OPEN_TMPFILE);
+        struct verdict verdict, none;
+
+        /* Before anything is made or truncated. What changes nothing needs no question: the injection fails then, and of errors this one is first. */
+        if (changes && out_of_numbers(call, o, &none))
+                return none;
+        verdict = open_any(call, o);
+        return !changes && verdict.kind == VERDICT_ERROR && out_of_numbers(call, o, &none) ? none : verdict;
 }
 
 /* ---- The calls ---- */

@@ -45,7 +45,7 @@ witness() {
 }
 
 # attack_policy TIER [PATH]: sets $attack_policy to a file for the playground, in which PATH may be written as well. Lines of YAML in $attack_files are
-# added to its section `files`.
+# added to its section `files`, those in $attack_rules as they are.
 attack_policy() {
     attack_policy=$work/attack-$1.yaml
     {
@@ -55,8 +55,8 @@ attack_policy() {
         [ "$1" = view ] || echo "  enforce: broker"
         echo "  read: [$ground/r]"
         echo "  write: [$ground/a, $ground/w${2:+, $2}]"
-        echo "  exec: [$attacks, $ground/a]"
-        printf '%s' "${attack_files:-}"
+        echo "  exec: [$attacks, $ground/a${attack_exec:-}]"
+        printf '%s' "${attack_files:-}" "${attack_rules:-}"
         if [ -n "${port:-}" ]; then
             echo "network:"
             echo "  mode: host"
@@ -81,4 +81,10 @@ referee_for() {
     shift 2
     [ -x "$ctl" ] || { echo "$ctl is not built"; return 1; }
     as "$who" "$attacks/referee" "$ground" "$ctl" exec --policy "$attack_policy" --quiet --chdir "$ground/a" "$@"
+}
+
+# tree PATH…: all that is there, with what it holds and when it was changed last.
+tree() {
+    find "$@" -printf '%p %y %m %u %g %n %s %C@ %l\n' | sort
+    find "$@" -type f -exec sha256sum {} + | sort
 }

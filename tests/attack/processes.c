@@ -91,6 +91,33 @@ static void init_memory(void) {
         close(pidfd);
 }
 
+/* A group that init is in, or all that is its user's, can be named without its number. */
+static void init_by_group(void) {
+        int status;
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                errno = 0;
+                setpriority(PRIO_USER, 0, 11);
+                setpgid(0, 1);
+                setpriority(PRIO_PGRP, 0, 12);
+                syscall(SYS_ioprio_set, 2, 0, 3 << 13);
+                syscall(SYS_ioprio_set, 3, 0, 3 << 13);
+                attack_expect(getpriority(PRIO_PROCESS, 1) == 0, "init's priority is %d", getpriority(PRIO_PROCESS, 1));
+                attack_expect(syscall(SYS_ioprio_get, 1, 1) >> 13 != 3, "init's I/O is done last");
+                signal(SIGUSR1, SIG_IGN);
+                signal(SIGTERM, SIG_IGN);
+                kill(0, SIGUSR1);
+                kill(0, SIGTERM);
+                kill(0, SIGCONT);
+                struct stat st;
+                attack_expect(stat("/", &st) == 0, "nobody answers after signals to init's group");
+                _exit(attack_bad);
+        }
+        waitpid(pid, &status, 0);
+        attack_expect(status == 0, "init's group: %#x", status);
+}
+
 /* Its threads, should it ever have any, are in /proc/1/task. */
 static void others(void) {
         unsigned found = 0;
@@ -171,6 +198,7 @@ int main(void) {
         others();
         init_entries();
         init_memory();
+        init_by_group();
         tracer();
         attack_end();
 }

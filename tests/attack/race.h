@@ -46,7 +46,7 @@ extern bool race_counts_reached;
 
 /* Shared with children, so that it goes on being swapped while they execute. */
 struct race_shared {
-        char path[PATH_MAX] __attribute__((aligned(8)));
+        char path[PATH_MAX];  /* a page of its own */
         char other[PATH_MAX]; /* of calls with two paths */
         struct open_how how;
         struct sockaddr_in in;

@@ -175,13 +175,13 @@ static bool try_renameat2_new(void) {
         return false;
 }
 
-/* A directory: what is below comes along. */
+/* A directory: what is below comes along, so that both ends need the same rights. */
 static void prepare_tree(void) {
         char path[PATH_MAX];
 
-        race_path(race_shared->other, "w/tree");
+        race_path(race_shared->other, "a/tree");
         mkdir(race_shared->other, 0700);
-        race_path(path, "w/tree/file");
+        race_path(path, "a/tree/file");
         int fd = open(path, O_WRONLY | O_CREAT, 0600);
         if (fd < 0)
                 attack_die("%s", path);

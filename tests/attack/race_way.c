@@ -4,6 +4,8 @@
  */
 #include "race.h"
 
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #ifndef RENAME_EXCHANGE
@@ -176,11 +178,46 @@ static void prepare_dotdot(const char *object) {
         snprintf(path + n, PATH_MAX - n, "../../b/%s", object);
 }
 
+/* ---- A look that fails ----
+ *
+ * The broker can't read the path, or can't hand the descriptor over; by the time the kernel would look, were it asked to go on, it can. */
+
+static void prepare_unreadable(const char *object) {
+        open_side("a");
+        race_path(race_shared->path, "b/%s", object);
+}
+
+static void swap_unreadable(int which) {
+        mprotect(race_shared->path, sizeof(race_shared->path), which ? PROT_READ | PROT_WRITE : PROT_NONE);
+}
+
+static struct rlimit full, roomy;
+
+static void swap_full(int which) {
+        if (which)
+                setrlimit(RLIMIT_NOFILE, &roomy);
+        race_swap_byte(which);
+        if (!which)
+                setrlimit(RLIMIT_NOFILE, &full);
+}
+
+static void prepare_full(const char *object) {
+        prepare_byte(object);
+        int next = dup(race_side);
+        close(next);
+        if (next < 0 || getrlimit(RLIMIT_NOFILE, &roomy) < 0)
+                attack_die("limits");
+        full = roomy;
+        full.rlim_cur = next;
+}
+
 const struct way race_ways[] = {
         { "text", prepare_byte, race_swap_byte },
         { "link", prepare_link, swap_link },
         { "folder", prepare_link_on_way, swap_link },
         { "exchange", prepare_exchange, swap_exchange },
         { "dotdot", prepare_dotdot, swap_dotdot, .outside = true },
+        { "unreadable", prepare_unreadable, swap_unreadable },
+        { "full", prepare_full, swap_full },
         {},
 };

@@ -1,14 +1,21 @@
 /*
- * reach view|whole FOLDER PATH…: tries every way to files that the policy doesn't name. FOLDER/a is one that it does.
- *
- * In the tree without a view (`whole`) only what this version brokers is tried: open, stat, access, readlink and exec.
+ * reach inside|natively FOLDER PATH…: tries every way to files that the policy doesn't name. FOLDER/a is one that it does. Natively, where it shows that
+ * the ways lead there otherwise, nothing is changed.
  */
 #include "attack.h"
 
 #include <linux/openat2.h>
+#include <sys/inotify.h>
+#include <sys/statfs.h>
+#include <sys/xattr.h>
 
 static const char *folder;
-static bool whole;
+static bool natively;
+
+static int watches;
+
+/* Newer than Debian 12's headers. */
+enum { CALL_GETXATTRAT = 464, CALL_LISTXATTRAT = 465, CALL_FILE_GETATTR = 468 };
 
 /* ---- What is tried with each name ---- */
 
@@ -45,7 +52,14 @@ static void refuse_all(const char *name, const char *path, bool link) {
         struct statx stx;
         struct open_how how = { .flags = O_RDONLY };
         char *argv[] = { (char *) "x", NULL };
+        struct statfs fs;
+        int mount;
+        struct {
+                uint64_t value;
+                uint32_t size, flags;
+        } args = { (uintptr_t) text, sizeof(text), 0 };
 
+        memset(text, 0, sizeof(text));
         for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++)
                 if (!link || !(flags[i] & O_NOFOLLOW))
                         refuse_open(name, path, flags[i]);
@@ -58,7 +72,18 @@ static void refuse_all(const char *name, const char *path, bool link) {
         attack_refused(path, syscall(SYS_faccessat2, AT_FDCWD, path, F_OK, AT_EACCESS), ENOENT, EACCES, ENOTDIR);
         attack_refused(path, syscall(SYS_execve, path, argv, NULL), ENOENT, EACCES, ENOTDIR);
         attack_refused(path, syscall(SYS_execveat, AT_FDCWD, path, argv, NULL, 0), ENOENT, EACCES, ENOTDIR);
+        attack_refused(path, syscall(SYS_getxattr, path, "user.x", text, sizeof(text)), ENOENT, EACCES, ENOTDIR);
+        attack_refused(path, syscall(SYS_listxattr, path, text, sizeof(text)), ENOENT, EACCES, ENOTDIR);
+        attack_refused(path, syscall(CALL_GETXATTRAT, AT_FDCWD, path, 0, "user.x", &args, sizeof(args)), ENOENT, EACCES, ENOTDIR, ENOSYS);
+        attack_refused(path, syscall(CALL_LISTXATTRAT, AT_FDCWD, path, 0, text, sizeof(text)), ENOENT, EACCES, ENOTDIR, ENOSYS);
+        attack_refused(path, syscall(CALL_FILE_GETATTR, AT_FDCWD, path, text, 24, 0), ENOENT, EACCES, ENOTDIR, ENOSYS);
+        attack_refused(path, syscall(SYS_statfs, path, &fs), ENOENT, EACCES, ENOTDIR);
+        attack_refused(path, syscall(SYS_chdir, path), ENOENT, EACCES, ENOTDIR);
+        attack_refused(path, syscall(SYS_inotify_add_watch, watches, path, IN_ALL_EVENTS), ENOENT, EACCES, ENOTDIR);
+        attack_refused(path, syscall(SYS_name_to_handle_at, AT_FDCWD, path, text, &mount, 0), ENOENT, EACCES, ENOTDIR, EPERM, EOVERFLOW);
         if (!link) {
+                attack_refused(path, syscall(SYS_llistxattr, path, text, sizeof(text)), ENOENT, EACCES, ENOTDIR);
+                attack_refused(path, syscall(SYS_lgetxattr, path, "user.x", text, sizeof(text)), ENOENT, EACCES, ENOTDIR);
                 attack_refused(path, syscall(SYS_lstat, path, &st), ENOENT, EACCES, ENOTDIR);
                 attack_refused(path, syscall(SYS_readlink, path, text, sizeof(text)), ENOENT, EACCES, ENOTDIR);
                 attack_refused(path, syscall(SYS_readlinkat, AT_FDCWD, path, text, sizeof(text)), ENOENT, EACCES, ENOTDIR);
@@ -168,7 +193,6 @@ static void by_descriptor(const char *target) {
         close(dir);
 }
 
-/* Entering a directory is not decided on in this version; what is opened from there is. */
 static void by_cwd(const char *target) {
         char parent[4096];
         const char *last = strrchr(target, '/') + 1;
@@ -178,7 +202,7 @@ static void by_cwd(const char *target) {
         /* /etc is there: other files in it are named. */
         bool hidden = access(parent, F_OK) < 0;
         if (chdir(parent) == 0) {
-                attack_expect(whole || !hidden, "chdir(%s) succeeded", parent);
+                attack_expect(natively || !hidden, "chdir(%s) succeeded", parent);
                 refuse_all("from its folder", last, false);
                 try_name("from its folder", "./%s", last);
                 try_name("from its folder", "/proc/self/cwd/%s", last);
@@ -189,10 +213,12 @@ static void by_cwd(const char *target) {
         close(back);
 }
 
-/* Calls that only the view decides on in this version. */
-static void by_view(const char *target) {
+/* Not with the host's own files: should a broker under test ever let them go, they would be missed. */
+static void by_change(const char *target) {
         char own[4096];
 
+        if (natively || strncmp(target, "/etc/", 5) == 0)
+                return;
         snprintf(own, sizeof(own), "%s/a/taken", folder);
         attack_refused("link", link(target, own), ENOENT, EACCES, EXDEV, EPERM);
         attack_refused("linkat", linkat(AT_FDCWD, target, AT_FDCWD, own, AT_SYMLINK_FOLLOW), ENOENT, EACCES, EXDEV, EPERM);
@@ -200,7 +226,6 @@ static void by_view(const char *target) {
         attack_refused("unlink", unlink(target), ENOENT, EACCES, EROFS);
         attack_refused("truncate", truncate(target, 0), ENOENT, EACCES, EROFS);
         attack_refused("chmod", chmod(target, 0777), ENOENT, EACCES, EROFS);
-        attack_refused("chdir", chdir(target), ENOENT, EACCES);
         snprintf(own, sizeof(own), "/proc/self/root%s", target);
         attack_refused("unlink by the root", unlink(own), ENOENT, EACCES, EROFS);
 }
@@ -209,7 +234,7 @@ int main(int argc, char **argv) {
         setvbuf(stdout, NULL, _IONBF, 0);
         if (argc < 4)
                 return 2;
-        whole = strcmp(argv[1], "whole") == 0;
+        natively = strcmp(argv[1], "natively") == 0;
         folder = argv[2];
         char own[4096];
         struct stat st;
@@ -217,6 +242,7 @@ int main(int argc, char **argv) {
         int dir = open(own, O_PATH | O_DIRECTORY);
         if (dir < 0 || chdir(own) < 0)
                 attack_die("%s", own);
+        watches = inotify_init1(IN_CLOEXEC);
         /* The ways exist: they lead to what is allowed. */
         snprintf(own, sizeof(own), "/proc/self/root%s/a/file", folder);
         attack_expect(stat(own, &st) == 0, "%s: %s", own, strerror(errno));
@@ -228,8 +254,7 @@ int main(int argc, char **argv) {
                 by_link(argv[i]);
                 by_descriptor(argv[i]);
                 by_cwd(argv[i]);
-                if (!whole)
-                        by_view(argv[i]);
+                by_change(argv[i]);
         }
         attack_end();
 }

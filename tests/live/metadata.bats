@@ -108,11 +108,11 @@ leases() {
     tree=$work/$1/t
     run_inside "$1" lease "$tree/w/file" > seen
     cat seen
-    diff <(printf 'interrupted EINTR\nwaited ok True\nsize 3\nothers 0 holder 0\n') seen
+    diff <(printf 'open EAGAIN EINTR\ninterrupted EINTR\nwaited ok True\nsize 3\nothers 0 holder 0\n') seen
 }
 
-@test "truncate waits for a lease, and nobody else does: user" { leases user; }
-@test "truncate waits for a lease, and nobody else does: root" { leases root; }
+@test "open and truncate wait for a lease, and nobody else does: user" { leases user; }
+@test "open and truncate wait for a lease, and nobody else does: root" { leases root; }
 
 watches() {
     folder "$1"

@@ -16,7 +16,7 @@ import time
 
 libc = ctypes.CDLL(None, use_errno=True)
 AT_FDCWD, AT_EMPTY_PATH = -100, 0x1000
-NUMBERS = {"fchmodat2": 452, "fchownat": 260, "utimensat": 280, "futimesat": 261, "setxattrat": 463, "removexattrat": 466, "file_setattr": 469,
+NUMBERS = {"open": 2, "fchmodat2": 452, "fchownat": 260, "utimensat": 280, "futimesat": 261, "setxattrat": 463, "removexattrat": 466, "file_setattr": 469,
            "fchmod": 91, "fchown": 93, "fsetxattr": 190, "fremovexattr": 199, "ftruncate": 77, "fallocate": 285, "truncate": 76, "chmod": 90,
            "chown": 92, "utime": 132, "utimes": 235, "setxattr": 188, "lsetxattr": 189, "removexattr": 197, "lchown": 94, "getdents": 78,
            "getdents64": 217, "inotify_add_watch": 254, "ioctl": 16, "chdir": 80, "getxattr": 191, "listxattr": 194, "statfs": 137, "file_getattr": 468}
@@ -135,21 +135,23 @@ def listing(folder):
 
 
 def lease(path):
-    """truncate waits for somebody's lease, others go on meanwhile, and a signal ends it."""
+    """open for writing and truncate wait for somebody's lease, others go on meanwhile, and a signal ends them."""
     ready, tell = os.pipe()
     holder = os.fork()
     if holder == 0:
         fd = os.open(path, os.O_RDONLY)
-        signal.signal(signal.SIGIO, lambda *_: None)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGIO])
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         os.write(tell, b"x")
-        signal.pause()
-        time.sleep(0.5)
+        signal.sigwait([signal.SIGIO])
+        time.sleep(1)
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
         os._exit(0)
     os.read(ready, 1)
     signal.signal(signal.SIGALRM, lambda *_: None)
     signal.siginterrupt(signal.SIGALRM, True)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    print("open", syscall("open", path.encode(), os.O_WRONLY | os.O_NONBLOCK), syscall("open", path.encode(), os.O_WRONLY))
     signal.setitimer(signal.ITIMER_REAL, 0.1)
     print("interrupted", syscall("truncate", path.encode(), 3))
     start = time.monotonic()
@@ -157,7 +159,7 @@ def lease(path):
     if other == 0:
         for _ in range(100):
             os.stat(path)
-        os._exit(0 if time.monotonic() - start < 0.3 else 1)
+        os._exit(0 if time.monotonic() - start < 0.6 else 1)
     print("waited", syscall("truncate", path.encode(), 3), time.monotonic() - start > 0.2)
     print("size", os.stat(path).st_size)
     print("others", os.waitpid(other, 0)[1], "holder", os.waitpid(holder, 0)[1])
