@@ -42,6 +42,7 @@ enum kind {
         NONE,
         /* registers */
         FD,     /* any descriptor */
+        LISTED_FD, /* mostly a directory's */
         DIR_FD, /* one that a path starts from, AT_FDCWD included */
         NUMBER, /* as it stands in the table */
         OPEN_FLAGS,
@@ -154,6 +155,7 @@ struct operation {
         enum shows shows;
         enum kind args[ARGS_MAX];
         int64_t number; /* what NUMBER is */
+        char prefers;   /* the type of object (as struct fixture has it) that its path is mostly of */
 };
 
 enum { DO_EXEC = 100000, DO_BIND, DO_CONNECT, DO_EVENTS, DO_LIMIT, DO_SEEKDIR, DO_DEEP };
@@ -356,7 +358,7 @@ struct side {
         char top[256], work[320]; /* as the sandbox names them */
         char real_top[256], real_work[320], policy[320];
         struct tree tree;
-        bool ids, checked;
+        bool ids, checked, wrong;
         char **command; /* what starts the sandbox, up to the policy's name */
         const char *replacement; /* of the command's last word, or NULL */
         const char *program, *folder; /* the program in the sandbox, and where it lies */
@@ -377,6 +379,8 @@ struct fuzz {
         uint64_t first, count;
         unsigned seconds;
         bool endless;
+        bool show;  /* print all sequences */
+        bool wrong; /* a right is missing behind the broker: differences must be found */
 };
 int fuzz_run(struct fuzz *fuzz);
 int fuzz_replay(struct fuzz *fuzz, uint64_t seed);
@@ -389,4 +393,4 @@ void outcome_done(struct outcome *o);
 bool both_run(struct fuzz *fuzz, uint64_t seed, const bool *keep, struct outcome *ret);
 /* Leaves in `keep` as few calls as still differ. */
 void shrink(struct fuzz *fuzz, uint64_t seed, bool keep[CALLS_MAX]);
-void difference_print(struct fuzz *fuzz, uint64_t seed, const bool *keep, const struct outcome *o, bool all);
+void difference_print(struct fuzz *fuzz, uint64_t seed, const bool *keep, const struct outcome *o);

@@ -344,7 +344,7 @@ static bool changes(const struct call *call) {
 static bool refused(const struct record *r, const struct call *call, long result) {
         if (result == -EROFS)
                 return true;
-        if (result == -EPERM && call->args[0].kind == FD && record_foreign(r, (int) call->args[0].value))
+        if (result == -EPERM && (call->args[0].kind == FD || call->args[0].kind == LISTED_FD) && record_foreign(r, (int) call->args[0].value))
                 return true;
         /* Where there are mounts on the one side and rules on the other, what looks first finds another reason. */
         if ((call->outside || call->proc) && changes(call))
@@ -356,7 +356,7 @@ static bool refused(const struct record *r, const struct call *call, long result
         if (call->outside)
                 return true;
         for (unsigned i = 0; i < ARGS_MAX; i++)
-                if ((call->args[i].kind == DIR_FD || call->args[i].kind == FD) && record_foreign(r, (int) call->args[i].value))
+                if ((call->args[i].kind == DIR_FD || call->args[i].kind == FD || call->args[i].kind == LISTED_FD) && record_foreign(r, (int) call->args[i].value))
                         return true;
         return false;
 }

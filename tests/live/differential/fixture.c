@@ -285,15 +285,18 @@ static bool wanted(const struct fixture *f, const struct sequence *s) {
 }
 
 static int make_objects(struct tree *t, int dir, const struct sequence *s, char *what) {
+        static const char *const with_xattrs[] = { "attr", "a", "a/f1", "a/b/f2", "e2", "empty", "f444", "f222", "sticky/f", "d555/f", "suid", "big" };
         struct random r = { s->seed ^ 0x5eed };
         char path[PATH_MAX];
 
         for (size_t i = 0; i < n_fixtures; i++)
                 if (wanted(&fixtures[i], s) && make_one(t, dir, &fixtures[i]) < 0)
                         return say(what, fixtures[i].path);
-        snprintf(path, sizeof(path), "%s/attr", t->work);
-        if (setxattr(path, "user.test", "a value", 7, 0) < 0 || setxattr(path, "user.empty", "", 0, 0) < 0)
-                return say(what, path);
+        for (size_t i = 0; i < ELEMENTS(with_xattrs); i++) {
+                snprintf(path, sizeof(path), "%s/%s", t->work, with_xattrs[i]);
+                if (setxattr(path, "user.test", "a value", 7, 0) < 0 || setxattr(path, "user.empty", "", 0, 0) < 0)
+                        return say(what, path);
+        }
         snprintf(path, sizeof(path), "%s/acl", t->work);
         if (set_acl(path) < 0)
                 return say(what, path);

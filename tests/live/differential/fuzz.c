@@ -56,7 +56,7 @@ static void report(struct fuzz *fuzz, uint64_t seed, char *texts[2]) {
         if (!differs) {
                 o = (struct outcome) { { texts[0], texts[1] } };
                 printf("DIFFERENT, but not again in three more runs:\n");
-                difference_print(fuzz, seed, NULL, &o, false);
+                difference_print(fuzz, seed, NULL, &o);
                 return;
         }
         outcome_done(&o);
@@ -64,7 +64,7 @@ static void report(struct fuzz *fuzz, uint64_t seed, char *texts[2]) {
         for (int i = 0; i < 10; i++) {
                 if (both_run(fuzz, seed, keep, &o)) {
                         printf("DIFFERENT:\n");
-                        difference_print(fuzz, seed, keep, &o, false);
+                        difference_print(fuzz, seed, keep, &o);
                         outcome_done(&o);
                         return;
                 }
@@ -78,6 +78,10 @@ static unsigned compare(struct fuzz *fuzz, struct batch batches[2]) {
 
         for (unsigned i = 0; i < batches[0].n; i++) {
                 char *texts[2] = { batches[0].texts[i], batches[1].texts[i] };
+                if (fuzz->show) {
+                        struct outcome o = { { texts[0], texts[1] } };
+                        difference_print(fuzz, batches[0].first + i, NULL, &o);
+                }
                 if (strcmp(texts[0], texts[1]) != 0) {
                         differences++;
                         report(fuzz, batches[0].first + i, texts);
@@ -117,7 +121,7 @@ int fuzz_replay(struct fuzz *fuzz, uint64_t seed) {
         struct outcome o;
         bool differs = both_run(fuzz, seed, NULL, &o);
 
-        difference_print(fuzz, seed, NULL, &o, false);
+        difference_print(fuzz, seed, NULL, &o);
         printf("%s\n", differs ? "DIFFERENT" : "the same");
         outcome_done(&o);
         return differs;

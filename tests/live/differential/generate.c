@@ -125,6 +125,7 @@ static void set_path(struct sequence *s, struct arg *arg, const char *path) {
 /* A file without a name gets one. */
 static void make_link(struct sequence *s, struct random *r, struct call *first, struct call *second) {
         static const char *const folders[] = { ".", "a", "e2", "acl", "setgid", "ldir" };
+        static const char *const names[] = { "n0", "a/n1", "e2/n2", "acl/n0", "setgid/n3", "sticky/n1", "a/f1", "d555/n0" };
         static const char *const links[] = { "/proc/self/fd/3", "/proc/self/fd/4", "/dev/fd/3", "/proc/thread-self/fd/3" };
 
         call_make_one(s, r, by_name("open"), first);
@@ -132,9 +133,10 @@ static void make_link(struct sequence *s, struct random *r, struct call *first, 
         first->args[1].value = O_TMPFILE | O_RDWR | (random_chance(r, 20) ? O_EXCL : 0);
         call_make_one(s, r, by_name("linkat"), second);
         set_path(s, &second->args[1], RANDOM_PICK(r, links));
+        set_path(s, &second->args[3], RANDOM_PICK(r, names));
+        second->args[2].value = AT_FDCWD;
         second->args[4].value = AT_SYMLINK_FOLLOW;
-        first->outside = false;
-        second->proc = true;
+        first->outside = first->proc = second->outside = second->proc = false;
         second->task = first->task;
 }
 

@@ -2,7 +2,7 @@
  * differential run|replay --folder DIR --unfiltered SANDBOXCTL [--owner UID:GID] [--ids] [--checked] [--seed N] [--count N] [--seconds N] -- COMMAND…
  * differential inside WORK
  *
- * COMMAND is sandboxctl, with what makes it somebody's in front. SANDBOXCTL is a build that can be told to filter nothing, and takes its place on the
+ * --show prints every sequence; --wrong takes a right away behind the broker, so that there must be differences. COMMAND is sandboxctl, with what makes it somebody's in front. SANDBOXCTL is a build that can be told to filter nothing, and takes its place on the
  * side that is without a broker. The folder must be empty; the witness is looked for beside argv[0].
  * Root runs everything in a mount namespace of its own, in which only the folder can be written to, and is a tmpfs.
  */
@@ -117,6 +117,7 @@ static void prepare(struct fuzz *fuzz, const char *folder, const char *self, uid
                 fuzz->sides[i].command = command;
                 fuzz->sides[i].replacement = i == 0 ? unfiltered : NULL;
                 fuzz->sides[i].folder = programs;
+                fuzz->sides[i].wrong = i == 1 && fuzz->wrong;
                 fuzz->sides[i].checked = fuzz->options & OPTION_CHECKED;
                 fuzz->sides[i].ids = fuzz->options & OPTION_IDS;
                 mode_t mask = umask(022);
@@ -140,6 +141,10 @@ static int outside_main(int argc, char **argv) {
                         fuzz.options |= OPTION_IDS;
                 else if (strcmp(argv[i], "--checked") == 0)
                         fuzz.options |= OPTION_CHECKED;
+                else if (strcmp(argv[i], "--show") == 0)
+                        fuzz.show = true;
+                else if (strcmp(argv[i], "--wrong") == 0)
+                        fuzz.wrong = true;
                 else if (strcmp(argv[i], "--unfiltered") == 0)
                         unfiltered = argv[++i];
                 else if (strcmp(argv[i], "--folder") == 0)

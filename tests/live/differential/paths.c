@@ -1,6 +1,7 @@
 /*
  * Paths: of what the tree has, of what it hasn't, through links, `..`, descriptors and procfs, and strings that no program would give.
  */
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,7 +146,38 @@ static void decorate(struct random *r, char *path) {
                 strcat(path, RANDOM_PICK(r, after));
 }
 
-static void of_tree(struct sequence *s, struct random *r, bool new, char *path) {
+/* Takes from a path what leads to the directory that a descriptor is open on, as the tree was at first. */
+static void from_descriptor(const struct call *call, const struct arg *arg, char *path) {
+        static const struct {
+                int fd;
+                const char *folder;
+        } places[] = { { 11, "a/" }, { 15, "a/b/" }, { 16, "d000/" }, { 17, "e/" }, { 19, "a/b/" } };
+        const struct arg *before = arg > call->args ? arg - 1 : NULL;
+
+        for (size_t i = 0; before && before->kind == DIR_FD && i < ELEMENTS(places); i++) {
+                size_t n = strlen(places[i].folder);
+                if (before->value == places[i].fd && strncmp(path, places[i].folder, n) == 0)
+                        memmove(path, path + n, strlen(path) - n + 1);
+        }
+}
+
+/* Is it one that such a descriptor leads to? */
+static bool fits(const struct call *call, const struct arg *arg, const struct fixture *f, char prefers) {
+        char copy[NAME_MAX + 64];
+
+        if (prefers && f->type != prefers)
+                return false;
+        if (arg == call->args || arg[-1].kind != DIR_FD || arg[-1].value == AT_FDCWD || arg[-1].value == 10)
+                return true;
+        strcpy(copy, f->path);
+        from_descriptor(call, arg, copy);
+        return strcmp(copy, f->path) != 0;
+}
+
+static void of_tree(struct sequence *s, struct random *r, const struct call *call, const struct arg *arg, char *path) {
+        bool new = arg->kind == NEW_PATH;
+        char prefers = new || random_chance(r, 30) ? 0 : call->operation->prefers;
+
         if (random_chance(r, new ? 55 : 15)) {
                 const char *name = random_chance(r, 75) ? RANDOM_PICK(r, new_names) : strrchr(any_fixture(s, r)->path, '/');
                 if (!name)
@@ -153,8 +185,13 @@ static void of_tree(struct sequence *s, struct random *r, bool new, char *path) 
                 sprintf(path, "%s/%s", RANDOM_PICK(r, folders), name[0] == '/' ? name + 1 : name);
                 if (random_chance(r, 40) && name[0] != '/')
                         strcpy(path, name);
-        } else
-                strcpy(path, any_fixture(s, r)->path);
+        } else {
+                const struct fixture *f = any_fixture(s, r);
+                for (int i = 0; i < 20 && !fits(call, arg, f, prefers); i++)
+                        f = any_fixture(s, r);
+                strcpy(path, f->path);
+                from_descriptor(call, arg, path);
+        }
         if ((s->variant & VARIANT_CHAIN) && random_chance(r, 10))
                 sprintf(path, "chain/%u%s", 36 + random_below(r, 7), random_chance(r, 50) ? "/f1" : "");
         if (random_chance(r, 20))
@@ -167,12 +204,14 @@ static void of_tree(struct sequence *s, struct random *r, bool new, char *path) 
 }
 
 void path_make(struct sequence *s, struct random *r, struct call *call, struct arg *arg) {
-        bool new = arg->kind == NEW_PATH;
         char path[ROOM + PATH_MAX];
         unsigned what = random_below(r, 100);
 
+        /* Of two paths one is enough. */
+        if ((arg > call->args && (call->outside || call->proc)) || (arg >= call->args + 2 && random_chance(r, 50)))
+                what = 0;
         if (what < 80)
-                of_tree(s, r, new, path);
+                of_tree(s, r, call, arg, path);
         else if (what < 85)
                 odd(r, path);
         else if (what < 90) {
@@ -182,7 +221,7 @@ void path_make(struct sequence *s, struct random *r, struct call *call, struct a
                 strcpy(path, RANDOM_PICK(r, of_proc));
                 call->proc = true;
         } else if (what < 96) {
-                of_tree(s, r, new, path);
+                of_tree(s, r, call, arg, path);
                 stretch(r, path);
         } else {
                 strcpy(path, RANDOM_PICK(r, outside));

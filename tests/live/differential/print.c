@@ -109,6 +109,7 @@ static void add_arg(struct text *t, const struct sequence *s, const struct arg *
         }
         switch (arg->kind) {
         case FD:
+        case LISTED_FD:
         case DIR_FD:
         case WATCH_FD: add_descriptor(t, arg->value); break;
         case OPEN_FLAGS: add_open_flags(t, arg->value); break;

@@ -171,7 +171,11 @@ void record_events(struct record *r, const char *events, size_t size) {
                 text_add(r->text, " %d:%x:%u", event->wd, event->mask, cookie);
                 if (event->len) {
                         text_add(r->text, ":");
-                        text_add_bytes(r->text, event->name, strnlen(event->name, event->len), r->work);
+                        /* A file that was made without a name is called by its inode's number. */
+                        if (event->name[0] == '#')
+                                text_add(r->text, "#");
+                        else
+                                text_add_bytes(r->text, event->name, strnlen(event->name, event->len), r->work);
                 }
                 i += sizeof(*event) + event->len;
         }

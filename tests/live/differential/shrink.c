@@ -142,7 +142,7 @@ static void print_tasks(struct text *t, const struct sequence *s) {
                 text_add(t, "    task %zu is %s\n", i, sharings[s->sharing[i]]);
 }
 
-void difference_print(struct fuzz *fuzz, uint64_t seed, const bool *keep, const struct outcome *o, bool all) {
+void difference_print(struct fuzz *fuzz, uint64_t seed, const bool *keep, const struct outcome *o) {
         const struct side *sides = fuzz->sides;
         struct text t = { .data = malloc(4 << 20), .room = 4 << 20 };
         struct sequence s = {};
@@ -168,8 +168,6 @@ void difference_print(struct fuzz *fuzz, uint64_t seed, const bool *keep, const 
                 only_here(&t, sides[0].name, tree_of(o->texts[0]), tree_of(o->texts[1]));
                 only_here(&t, sides[1].name, tree_of(o->texts[1]), tree_of(o->texts[0]));
         }
-        if (all)
-                text_add(&t, "%s\n", o->texts[1]);
         if (s.n == 0 || strncmp(o->texts[0], "start", 5) != 0 || strncmp(o->texts[1], "start", 5) != 0)
                 for (size_t j = 0; j < 2; j++)
                         text_add(&t, "    %s: %.*s\n", sides[j].name, (int) strcspn(o->texts[j], "\n"), o->texts[j]);

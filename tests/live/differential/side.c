@@ -30,7 +30,7 @@ static int write_policy(const struct side *side) {
         fprintf(f, "description: the differential test, behind the %s\n", side->name);
         fprintf(f, "files:\n");
         fprintf(f, "  write: [\"%s\"]\n", side->top);
-        fprintf(f, "  exec: [\"%s\", \"%s\", /usr, /bin, /lib, /lib64]\n", side->top, side->folder);
+        fprintf(f, "  exec: [\"%s\", /usr, /bin, /lib, /lib64%s%s]\n", side->folder, side->wrong ? "" : ", ", side->wrong ? "" : side->top);
         fprintf(f, "  private: [/tmp]\n");
         /* Below a directory that may be executed from: Landlock can't say it. */
         if (side->checked)

@@ -40,11 +40,17 @@ static int64_t descriptor(struct random *r) {
         static const int64_t odd[] = { -1, 0, 1, 2, 99, 1000, AT_FDCWD, INT_MAX, INT_MIN, HIGH_BITS | 12, 0x100000000 };
         unsigned what = random_below(r, 100);
 
-        return what < 55 ? FIRST_FD + random_below(r, 19) : what < 92 ? 3 + random_below(r, 7) : RANDOM_PICK(r, odd);
+        return what < 70 ? FIRST_FD + random_below(r, 19) : what < 92 ? 3 + random_below(r, 5) : RANDOM_PICK(r, odd);
+}
+
+static int64_t listed(struct random *r) {
+        static const int64_t directories[] = { 10, 10, 15, 15, 17, 19, 22, 11 };
+
+        return random_chance(r, 65) ? RANDOM_PICK(r, directories) : descriptor(r);
 }
 
 static int64_t start(struct random *r) {
-        static const int64_t directories[] = { 10, 10, 11, 15, 16, 17, 19, 22 };
+        static const int64_t directories[] = { 10, 10, 10, 10, 11, 11, 15, 17, 19, 16, 22 };
         unsigned what = random_below(r, 100);
 
         return what < 50   ? AT_FDCWD
@@ -90,11 +96,11 @@ static int64_t node_mode(struct random *r) {
 
 static int64_t id(struct sequence *s, struct random *r) {
         static const int64_t ids[] = { 0, 1, 2, 1000, 1001, 65534, 0, 1000 };
-        static const int64_t odd[] = { -1, -1, 0xffffffff, 0xfffffffe, 65536, 100000, HIGH_BITS | 1 };
+        static const int64_t odd[] = { -1, -1, -1, 0xffffffff, 0xfffffffe, 65536, 100000, HIGH_BITS | 1 };
 
         if (random_chance(r, 25))
                 return RANDOM_PICK(r, odd);
-        return s->options & OPTION_IDS || random_chance(r, 50) ? RANDOM_PICK(r, ids) : 65532;
+        return s->options & OPTION_IDS || random_chance(r, 30) ? RANDOM_PICK(r, ids) : random_chance(r, 30) ? -1 : 65532;
 }
 
 static int64_t capabilities(struct random *r) {
@@ -105,7 +111,7 @@ static int64_t capabilities(struct random *r) {
 }
 
 static int64_t rename_flags(struct random *r) {
-        static const int64_t some[] = { 0, 0, 1, 1, 2, 2, 4, 5, 3, 6, 7, 8, 0x80000000, HIGH_BITS | 1 };
+        static const int64_t some[] = { 0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 4, 4, 5, 3, 6, 7, 8, 0x80000000, HIGH_BITS | 1 };
 
         return RANDOM_PICK(r, some);
 }
@@ -143,12 +149,13 @@ static int64_t size_of(struct random *r, int64_t right) {
 
 static int64_t register_value(struct sequence *s, struct random *r, const struct call *call, unsigned index) {
         static const int64_t stat_flags[] = { AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH, AT_NO_AUTOMOUNT };
-        static const int64_t sync_flags[] = { 0, 0, 0, 0, AT_STATX_FORCE_SYNC, AT_STATX_DONT_SYNC, AT_STATX_SYNC_TYPE, 0x10000, 0x80000000, AT_REMOVEDIR };
+        static const int64_t sync_flags[] = { 0, 0, 0, 0, AT_STATX_FORCE_SYNC, AT_STATX_DONT_SYNC };
+        static const int64_t odd_sync_flags[] = { AT_STATX_SYNC_TYPE, 0x10000, 0x80000000, AT_REMOVEDIR };
         static const int64_t access_flags[] = { AT_EACCESS, AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH };
         static const int64_t chmod_flags[] = { AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH };
         static const int64_t link_flags[] = { AT_SYMLINK_FOLLOW, AT_EMPTY_PATH };
         static const int64_t odd_flags[] = { 1, 0x800, 0x200, 0x80000000, HIGH_BITS, AT_NO_AUTOMOUNT, AT_RECURSIVE };
-        static const int64_t masks[] = { STATX_BASIC_STATS, STATX_ALL, 0, STATX_MODE, STATX_INO | STATX_MNT_ID, 0x4000, 0xffff, 0x80000000, 0x7fffffff };
+        static const int64_t masks[] = { STATX_BASIC_STATS, STATX_ALL, STATX_ALL, 0, STATX_MODE, STATX_INO | STATX_MNT_ID, 0x4000, 0x7fffffff, 0x1fff, 0xffff, 0x80000000 };
         static const int64_t seeks[] = { 0, 0, 1, 2, 5, -1, 1000, INT64_MAX };
         static const int64_t limits[] = { 0, 5, 14, 29, 30, 32, 100, 4096, 100000 };
         const struct arg *before = index > 0 ? &call->args[index - 1] : NULL;
@@ -156,13 +163,15 @@ static int64_t register_value(struct sequence *s, struct random *r, const struct
 
         switch (call->args[index].kind) {
         case FD: return descriptor(r);
+        case LISTED_FD: return listed(r);
         case DIR_FD: return start(r);
         case NUMBER: return call->operation->number;
         case OPEN_FLAGS: return open_flags(r);
         case MODE: return mode(r);
         case NODE_MODE: return node_mode(r);
         case DEVICE: return random_chance(r, 60) ? 0 : (int64_t) makedev(random_below(r, 10), random_below(r, 10));
-        case STAT_FLAGS: return FLAGS_OF(r, stat_flags, 30) | RANDOM_PICK(r, sync_flags) | odd;
+        case STAT_FLAGS:
+                return FLAGS_OF(r, stat_flags, 30) | (random_chance(r, 92) ? RANDOM_PICK(r, sync_flags) : RANDOM_PICK(r, odd_sync_flags)) | odd;
         case STATX_MASK: return RANDOM_PICK(r, masks);
         case ACCESS_MODE: return random_chance(r, 90) ? (int64_t) random_below(r, 8) : random_chance(r, 50) ? 8 : -1;
         case ACCESS_FLAGS: return FLAGS_OF(r, access_flags, 30) | odd;
@@ -207,16 +216,23 @@ static void text(struct sequence *s, struct arg *arg, const char *bytes) {
 
 static void how(struct sequence *s, struct random *r, struct arg *arg) {
         static const int64_t resolves[] = { RESOLVE_NO_XDEV, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH, RESOLVE_IN_ROOT };
-        static const size_t sizes[] = { 24, 24, 24, 24, 24, 24, 32, 40, 23, 16, 8, 0, 4096, 4097 };
-        size_t size = RANDOM_PICK(r, sizes);
+        static const size_t odd_sizes[] = { 32, 32, 40, 40, 23, 16, 8, 0, 4096, 4097 };
+        size_t size = random_chance(r, 85) ? 24 : RANDOM_PICK(r, odd_sizes);
         uint64_t flags = open_flags(r);
         char bytes[8192] = {};
 
-        if (random_chance(r, 90))
-                flags &= 0x7fffff; /* unlike open, openat2 refuses what it doesn't know */
+        /* Unlike open, openat2 refuses what it doesn't know, and what has no meaning. */
+        if (random_chance(r, 92))
+                flags &= 0x7fffff;
+        if ((flags & O_PATH) && random_chance(r, 90))
+                flags &= O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC;
+        if ((flags & TMPFILE) && random_chance(r, 80))
+                flags = (flags & ~(uint64_t) (O_CREAT | O_ACCMODE)) | O_TMPFILE | O_RDWR;
+        if ((flags & O_CREAT) && random_chance(r, 90))
+                flags &= ~(uint64_t) O_DIRECTORY;
         struct open_how value = {
                 .flags = flags,
-                .mode = (flags & (O_CREAT | TMPFILE)) || random_chance(r, 5) ? mode(r) & (random_chance(r, 90) ? 07777 : -1) : 0,
+                .mode = (flags & (O_CREAT | TMPFILE)) || random_chance(r, 2) ? mode(r) & (random_chance(r, 96) ? 07777 : -1) : 0,
                 .resolve = random_chance(r, 50) ? FLAGS_OF(r, resolves, 25) : 0,
         };
         /* Not RESOLVE_CACHED: "not in the cache" is always a right answer, and the broker's only one. */
@@ -225,7 +241,7 @@ static void how(struct sequence *s, struct random *r, struct arg *arg) {
         if (random_chance(r, 2))
                 value.flags |= INT64_C(1) << (32 + random_below(r, 30));
         memcpy(bytes, &value, sizeof(value));
-        if (size > 24 && random_chance(r, 40))
+        if (size > 24 && random_chance(r, 30))
                 bytes[24 + random_below(r, size - 24)] = 1;
         fill(s, arg, bytes, size ?: 24);
         arg->size = size;
@@ -238,8 +254,8 @@ static int64_t seconds(struct random *r) {
 }
 
 static void times(struct sequence *s, struct random *r, struct arg *arg) {
-        static const int64_t nanoseconds[] = { 0, 1, 999999999, 1000000000, -1, UTIME_NOW, UTIME_OMIT, UTIME_OMIT, 5000, 123456789 };
-        static const int64_t microseconds[] = { 0, 1, 999999, 1000000, -1, UTIME_NOW, UTIME_OMIT, 5000 };
+        static const int64_t nanoseconds[] = { 0, 1, 999999999, UTIME_NOW, UTIME_OMIT, UTIME_OMIT, 5000, 123456789, 77, 1000000000, -1 };
+        static const int64_t microseconds[] = { 0, 1, 999999, 5000, 123, 456, 789, 0, 1, 1000000, -1, UTIME_NOW };
 
         if (arg->kind == UTIMBUF) {
                 const struct utimbuf value = { seconds(r), seconds(r) };
@@ -256,7 +272,7 @@ static void times(struct sequence *s, struct random *r, struct arg *arg) {
 }
 
 static void xattr_name(struct sequence *s, struct random *r, struct arg *arg) {
-        static const char *const names[] = { "user.test", "user.test", "user.new", "user.empty", "user.", "user", "", "trusted.x", "security.x",
+        static const char *const names[] = { "user.test", "user.test", "user.test", "user.test", "user.test", "user.test", "user.test", "user.test", "user.test", "user.test", "user.new", "user.new", "user.new", "user.empty", "user.", "user", "", "trusted.x", "security.x",
                                              "system.posix_acl_default", "system.posix_acl_access", "system.x", "nonsense.x", "security.capability" };
         char name[300];
 
@@ -271,7 +287,7 @@ static void xattr_name(struct sequence *s, struct random *r, struct arg *arg) {
 }
 
 static void xattr_value(struct sequence *s, struct random *r, struct arg *arg) {
-        static const size_t sizes[] = { 0, 1, 7, 100, 1000, 65536, 65537 };
+        static const size_t sizes[] = { 0, 1, 7, 7, 20, 100, 1000, 65536, 65537 };
         size_t size = RANDOM_PICK(r, sizes);
 
         arg->bytes = sequence_alloc(s, size ?: 1);
