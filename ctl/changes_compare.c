@@ -63,7 +63,8 @@ static bool own_harmless(int fd, const char *name, const struct stat *st, bool t
                         return true;
         if (str_equal(name, "uuid"))
                 return top;
-        return str_equal(name, "opaque") && S_ISDIR(st->st_mode) && compare_get_attribute(fd, OWN "opaque", &value) == 1 && *value == 'y';
+        return str_equal(name, "opaque") && S_ISDIR(st->st_mode) && compare_get_attribute(fd, OWN "opaque", &value) == 1 && value &&
+               *value == 'y';
 }
 
 static const char *refused_attribute(int fd, const struct stat *st, bool top) {
@@ -105,7 +106,7 @@ const char *compare_refused(int fd, const struct stat *st, bool top) {
 bool compare_opaque(int fd) {
         _cleanup_free_ char *value = NULL;
 
-        return compare_get_attribute(fd, OWN "opaque", &value) == 1 && *value == 'y';
+        return compare_get_attribute(fd, OWN "opaque", &value) == 1 && value && *value == 'y';
 }
 
 /* How many attributes that go with a file the one has, and whether the other has each of them with the same value. */

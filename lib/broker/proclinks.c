@@ -96,14 +96,16 @@ bool pin_own_fds(struct call *call, const struct pin *pin) {
         return statx(pin->fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &stx) >= 0 && is_own_fds(r, stx.stx_mnt_id, pin->path);
 }
 
-int proc_look_up(struct receiver *r, int at, uint64_t mount_id, const char *path, const char *name) {
+int proc_look_up(struct receiver *r, int at, const char *path, const char *name) {
         int fd = openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        struct statx stx;
         struct stat st;
 
         if (fd >= 0 || errno != EACCES)
                 return fd < 0 ? -errno : fd;
         /* proc_fd_permission(): one's own descriptors are there whatever has become of one's ids. */
-        if (fstat(at, &st) < 0 || !root_is_proc(r, st.st_dev) || !is_own_fds(r, mount_id, path) || !rights_raise(r))
+        if (fstat(at, &st) < 0 || !root_is_proc(r, st.st_dev) || statx(at, "", AT_EMPTY_PATH, STATX_MNT_ID, &stx) < 0 ||
+            !is_own_fds(r, stx.stx_mnt_id, path) || !rights_raise(r))
                 return -EACCES;
         fd = openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
         int e = fd < 0 ? -errno : fd;

@@ -168,10 +168,11 @@ void pin_done(struct pin *pin) {
         pin->parent = fd_close(pin->parent);
 }
 
-static void pin_init(struct pin *pin) {
+void pin_init(struct pin *pin) {
         pin->fd = pin->parent = -1;
         pin->name[0] = pin->path[0] = 0;
         pin->special = pin->magic = pin->outside = pin->deleted = false;
+        pin->descriptor = -1;
         pin->match = (struct match) {};
 }
 

@@ -61,10 +61,12 @@ static int look_up(struct call *call, const char *name, size_t length, struct pi
 
         memcpy(plain, name, length);
         plain[length] = 0;
-        ret->fd = openat(ret->parent, plain, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-        e = ret->fd < 0 && errno != ENOENT ? -errno : 0;
+        ret->fd = proc_look_up(call_receiver(call), ret->parent, ret->path, plain);
+        e = ret->fd < 0 && ret->fd != -ENOENT ? ret->fd : 0;
+        if (ret->fd < 0)
+                ret->fd = -1;
         /* Some file systems take longer names; nothing here does. */
-        if (e == 0 && length > NAME_MAX)
+        if (e == 0 && length > NAME_MAX && !ret->outside)
                 e = -ENAMETOOLONG;
         /* In a directory that is gone nothing is found, and nothing can be made. */
         if (e < 0 || ret->outside) {
@@ -82,10 +84,7 @@ int resolve_name(struct call *call, int dirfd, const char *path, struct pin *ret
         bool slash;
         int e;
 
-        ret->fd = ret->parent = -1;
-        ret->name[0] = ret->path[0] = 0;
-        ret->special = ret->magic = ret->outside = false;
-        ret->match = (struct match) {};
+        pin_init(ret);
         if (end == 0)
                 return -ENOENT;
         while (end > 0 && path[end - 1] == '/')
@@ -101,6 +100,11 @@ int resolve_name(struct call *call, int dirfd, const char *path, struct pin *ret
 
         e = resolve_parent(call, dirfd, path, end == start ? 1 : start, ret);
         ret->special = special;
+        /* The right to search is asked for `.` and `..` as for any other name, and before the kernel sees that they are none. */
+        if (e >= 0 && special && end != start) {
+                _cleanup_close_ int fd = proc_look_up(call_receiver(call), ret->parent, ret->path, ".");
+                e = fd < 0 ? fd : 0;
+        }
         if (e < 0)
                 pin_done(ret);
         if (e < 0 || special)

@@ -6,6 +6,7 @@
  */
 #include "target.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -194,6 +195,39 @@ int target_fd(struct call *call, int fd) {
         if (e < 0)
                 return e;
         return got < 0 ? got : TAKE_FD(got);
+}
+
+/* -EMFILE: all numbers below the limit are taken. */
+static int count_fds(struct call *call, uint64_t limit) {
+        uint64_t n = 0;
+        int fd = target_open_proc(call, "fd", O_RDONLY | O_DIRECTORY);
+
+        if (fd < 0)
+                return fd;
+        DIR *directory = fdopendir(fd);
+        if (!directory) {
+                fd_close(fd);
+                return -ENOMEM;
+        }
+        for (const struct dirent *entry; (entry = readdir(directory));)
+                n += entry->d_name[0] != '.' && strtoull(entry->d_name, NULL, 10) < limit;
+        closedir(directory);
+        return n < limit ? 0 : -EMFILE;
+}
+
+int target_fd_available(struct call *call) {
+        uint64_t limit;
+        int r = target_rlimit(call, RLIMIT_NOFILE, &limit);
+
+        if (r < 0)
+                return r;
+        if (limit == 0)
+                return -EMFILE;
+        /* Where the last number is free, which costs little to see, nothing needs to be counted. */
+        if (limit > INT32_MAX)
+                return 0;
+        _cleanup_close_ int last = target_fd(call, limit - 1);
+        return last == -EBADF ? 0 : last < 0 ? last : count_fds(call, limit);
 }
 
 static int proc_of_caller(struct receiver *r) {

@@ -25,6 +25,8 @@ ssize_t target_read_path(struct call *call, uint64_t address, char *buffer);
 
 /* A duplicate of the caller's descriptor (O_PATH ones too), CLOEXEC, owned by the thread. -EBADF as the kernel. */
 int target_fd(struct call *call, int fd);
+/* Whether the caller's table and RLIMIT_NOFILE have room for one more: 0, or -EMFILE. */
+int target_fd_available(struct call *call);
 /* The caller's current directory, as an O_PATH fd that the thread owns. */
 int target_cwd(struct call *call);
 

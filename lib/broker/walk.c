@@ -165,6 +165,15 @@ static bool last_component(const struct walk *w) {
         return w->rest[strspn(w->rest, "/")] == 0;
 }
 
+/* The number of the caller's descriptor that a link in procfs stands for, or -1. */
+static int descriptor_of(const struct walk *w, const char *name, const struct proc_place *place) {
+        size_t n = strlen(w->path), digits = strspn(name, "0123456789");
+
+        if (!place->own || n < 3 || strcmp(w->path + n - 3, "/fd") != 0 || name[digits] || digits > 9)
+                return -1;
+        return atoi(name);
+}
+
 /* A magic link is a jump to an object, not to a path. */
 static int jump_magic(struct walk *w, const char *name, const struct proc_place *place) {
         struct stat st;
@@ -188,6 +197,7 @@ static int jump_magic(struct walk *w, const char *name, const struct proc_place 
         }
         if (w->rest[0])
                 return -ENOTDIR;
+        w->pin->descriptor = descriptor_of(w, name, place);
         int e = move(w, TAKE_FD(fd));
         if (e < 0)
                 return e;
@@ -353,7 +363,7 @@ static int step_last(struct walk *w, const char *name, bool slash) {
                 int e = step_stay(w);
                 return e < 0 ? e : fail(w, name, strlen(name), -EISDIR);
         }
-        _cleanup_close_ int fd = proc_look_up(w->r, w->at, w->mount, w->path, name);
+        _cleanup_close_ int fd = proc_look_up(w->r, w->at, w->path, name);
         if (fd < 0) {
                 if (fd == -ENOENT && (w->flags & RESOLVE_PARENT) && !on_proc(w))
                         return finish(w, -1, name, slash);
@@ -371,7 +381,7 @@ static int step_last(struct walk *w, const char *name, bool slash) {
 static int step_down(struct walk *w, const char *name) {
         struct stat st;
 
-        _cleanup_close_ int fd = proc_look_up(w->r, w->at, w->mount, w->path, name);
+        _cleanup_close_ int fd = proc_look_up(w->r, w->at, w->path, name);
         if (fd < 0)
                 return fail(w, name, strlen(name), fd);
         if (fstat(fd, &st) < 0)

@@ -22,6 +22,9 @@ bool path_climbs(const char *path);
 /* Fills in what the plan says of pin->path, and what follows from it: -ENOENT for what is hidden, -EACCES for what lies below a denied directory. */
 int pin_match(struct call *call, struct pin *pin, enum where where, unsigned flags);
 
+/* Empties a pin: nothing found yet. */
+void pin_init(struct pin *pin);
+
 /* Walks `path` by hand from `start` (borrowed; -1: the root), whatever is in it. As resolve(). */
 int walk(struct call *call, int start, const char *path, unsigned flags, struct pin *ret);
 
@@ -41,7 +44,7 @@ int proc_link_kind(struct receiver *r, int at, const char *path, uint64_t mount_
 int proc_check(struct receiver *r, dev_t device, uint64_t mount_id, const char *path);
 /* May the caller open what is pinned, as far as procfs would ask who it is? 0 or negative errno. */
 int proc_check_open(struct receiver *r, const struct pin *pin);
-/* An O_PATH fd of the name in the directory `at`, which lies at `path` on a mount; negative errno. A link is not followed. */
-int proc_look_up(struct receiver *r, int at, uint64_t mount_id, const char *path, const char *name);
+/* An O_PATH fd of the name in the directory `at`, which lies at `path`; negative errno. A link is not followed. */
+int proc_look_up(struct receiver *r, int at, const char *path, const char *name);
 /* Follows a magic link, as the caller would be allowed to: an O_PATH fd or negative errno. */
 int proc_link_follow(struct receiver *r, int at, const char *name, const struct proc_place *place);

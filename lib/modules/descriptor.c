@@ -38,7 +38,7 @@ static bool ends_with(const char *text, const char *end) {
 }
 
 /* What no path names: pipes and sockets, files that are gone, and what came in by a descriptor. Nothing but the descriptor gives rights to it. */
-static bool outside_changeable(const struct pin *pin) {
+static bool outside_changeable(struct call *call, const struct pin *pin) {
         int flags = fcntl(pin->fd, F_GETFL);
 
         /* A device that is not the sandbox's own is the host's, whose users go by its mode. */
@@ -46,14 +46,16 @@ static bool outside_changeable(const struct pin *pin) {
                 return false;
         if ((!S_ISREG(pin->st.st_mode) && !S_ISDIR(pin->st.st_mode)) || pin->st.st_nlink == 0)
                 return true;
-        if (flags < 0 || (flags & O_PATH))
+        if (flags < 0)
                 return false;
+        if (flags & O_PATH)
+                return pin->descriptor >= 0 && files_reopenable(call, pin, O_WRONLY);
         /* Of a file with several names one is gone: what the rules say of the others, its name doesn't tell. */
         return (flags & O_ACCMODE) != O_RDONLY || !ends_with(pin->path, " (deleted)");
 }
 
 bool pin_changeable(struct call *call, const struct pin *pin, unsigned rights, int error, struct verdict *ret_verdict) {
-        if (pin->outside ? outside_changeable(pin) : pin->match.state == MATCH_GRANTED && (pin->match.rights & rights))
+        if (pin->outside ? outside_changeable(call, pin) : pin->match.state == MATCH_GRANTED && (pin->match.rights & rights))
                 return true;
         *ret_verdict = files_refuse(call, &pin->match, error, "write");
         return false;

@@ -50,23 +50,13 @@ bool files_reopenable(struct call *call, const struct pin *pin, int flags) {
         if (S_ISDIR(pin->st.st_mode))
                 return pin->deleted && pin->st.st_nlink == 0; /* there is nothing in it; from others `..` would climb out */
 
-        /* The link's number is the descriptor's where the path ends in one; /dev/stdin and the like are 0 to 2. */
-        size_t length = strlen(call->path), digits = 0;
-        while (digits < length && digits < 9 && call->path[length - digits - 1] >= '0' && call->path[length - digits - 1] <= '9')
-                digits++;
-        int first = digits ? atoi(call->path + length - digits) : 0, last = digits ? first : 2;
-        for (int n = first; n <= last; n++) {
-                _cleanup_close_ int fd = target_fd(call, n);
-                struct stat st;
-                if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != pin->st.st_dev || st.st_ino != pin->st.st_ino)
-                        continue;
-                int has = fcntl(fd, F_GETFL);
-                if (has >= 0 && !(has & O_PATH) && ((has & O_ACCMODE) == O_RDWR || (has & O_ACCMODE) == access) &&
-                    (!(flags & O_TRUNC) || (has & O_ACCMODE) != O_RDONLY) &&
-                    (!(has & O_APPEND) || (flags & O_APPEND) || access == O_RDONLY))
-                        return true;
-        }
-        return false;
+        _cleanup_close_ int fd = target_fd(call, pin->descriptor);
+        struct stat st;
+        if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != pin->st.st_dev || st.st_ino != pin->st.st_ino)
+                return false;
+        int has = fcntl(fd, F_GETFL);
+        return has >= 0 && !(has & O_PATH) && ((has & O_ACCMODE) == O_RDWR || (has & O_ACCMODE) == access) &&
+               (!(flags & O_TRUNC) || (has & O_ACCMODE) != O_RDONLY) && (!(has & O_APPEND) || (flags & O_APPEND) || access == O_RDONLY);
 }
 
 /* Opens what may block behind a receiver's back: FIFOs, devices, files on which somebody has a lease. Everything else is opened inline. */
@@ -85,6 +75,10 @@ static int open_pinned(struct call *call, const struct opening *o, const struct 
                         return TAKE_FD(at_once);
         } else if (S_ISDIR(pin->st.st_mode) || S_ISSOCK(pin->st.st_mode) || (pin->st.st_mode & S_IFMT) == 0)
                 return pin_open(call, pin, flags);
+        /* The other end of a FIFO sees us, and so does a device: not for a descriptor that can't be had. */
+        r = target_fd_available(call);
+        if (r < 0)
+                return r;
         /* These never wait, and may be what lets those go on that do, even where no thread is left to wait in. */
         if (S_ISFIFO(pin->st.st_mode) && ((flags & O_NONBLOCK) || (flags & O_ACCMODE) == O_RDWR))
                 return pin_open(call, pin, flags);
@@ -280,7 +274,7 @@ static struct verdict open_tmpfile(struct call *call, const struct opening *o) {
         return opened(o, r);
 }
 
-static struct verdict do_open(struct call *call, const struct opening *o) {
+static struct verdict open_any(struct call *call, const struct opening *o) {
         _cleanup_(pin_done) struct pin pin = PIN_INIT;
         int r;
 
@@ -292,6 +286,31 @@ static struct verdict do_open(struct call *call, const struct opening *o) {
         if (r < 0)
                 return files_failed(call, &pin, r, false);
         return open_existing(call, o, &pin);
+}
+
+/* Whether the caller has no number left for a descriptor: the kernel takes one as soon as it has read the path. */
+static bool out_of_numbers(struct call *call, const struct opening *o, struct verdict *ret_verdict) {
+        int r = target_fd_available(call);
+
+        if (r >= 0)
+                return false;
+        *ret_verdict = verdict_from(r);
+        if (r == -EMFILE) {
+                ssize_t length = target_read_path(call, o->path, call->path);
+                *ret_verdict = length < 0 ? verdict_from(length) : verdict_error(length > 0 ? EMFILE : ENOENT);
+        }
+        return true;
+}
+
+static struct verdict do_open(struct call *call, const struct opening *o) {
+        bool changes = o->flags & (O_CREAT | O_TRUNC | OPEN_TMPFILE);
+        struct verdict verdict, none;
+
+        /* Before anything is made or truncated. What changes nothing needs no question: the injection fails then, and of errors this one is first. */
+        if (changes && out_of_numbers(call, o, &none))
+                return none;
+        verdict = open_any(call, o);
+        return !changes && verdict.kind == VERDICT_ERROR && out_of_numbers(call, o, &none) ? none : verdict;
 }
 
 /* ---- The calls ---- */

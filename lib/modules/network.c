@@ -137,6 +137,9 @@ static bool decide_unix(struct call *call, struct address *a, struct verdict *re
                         *ret_verdict = files_failed(call, &a->pin, r, false);
                         return false;
                 }
+                /* Nobody listens on what is no socket: the kernel says whether for want of a right or of a socket. */
+                if (!S_ISSOCK(a->pin.st.st_mode) && (a->pin.outside || a->pin.match.state != MATCH_DENIED))
+                        return true;
         } else
                 call->subject = net_format(PROTOCOL_OTHER, &a->any, a->size, call->path3, PATH_MAX);
 

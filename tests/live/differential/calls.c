@@ -92,16 +92,19 @@ const struct operation operations[] = {
         { "inotify_rm_watch", __NR_inotify_rm_watch, 2, 0, NOTHING, { WATCH_FD, WATCH } },
         { "read events", DO_EVENTS, 8, COMPOSITE, NOTHING, { WATCH_FD } },
 
-        { "execve", DO_EXEC, 8, COMPOSITE, NOTHING, { PROGRAM } },
-        { "execveat", DO_EXEC, 8, COMPOSITE, NOTHING, { PROGRAM, DIR_FD, EXEC_FLAGS } },
+        { "execve", DO_EXEC, 8, COMPOSITE, NOTHING, { PROGRAM, VECTOR, VECTOR } },
+        { "execveat", DO_EXEC, 8, COMPOSITE, NOTHING, { PROGRAM, VECTOR, VECTOR, DIR_FD, EXEC_FLAGS } },
         { "bind", DO_BIND, 8, COMPOSITE | CHANGES, NOTHING, { SOCKET_ADDRESS, SIZE } },
-        { "connect", DO_CONNECT, 8, COMPOSITE, NOTHING, { SOCKET_ADDRESS, SIZE } },
+        { "connect", DO_CONNECT, 8, COMPOSITE | CHANGES, NOTHING, { SOCKET_ADDRESS, SIZE } },
 
         { "close", __NR_close, 12, 0, NOTHING, { FD } },
         { "dup", __NR_dup, 4, 0, NOTHING, { FD } },
         { "read", __NR_read, 5, 0, BUFFER, { FD, BYTES_OUT, SIZE } },
         { "write", __NR_write, 5, 0, NOTHING, { FD, DATA, STRUCT_SIZE } },
         { "getcwd", __NR_getcwd, 5, 0, BUFFER, { BYTES_OUT, SIZE } },
+        { "setrlimit", DO_LIMIT, 3, COMPOSITE, NOTHING, { LIMIT, LIMIT_VALUE } },
+        { "prctl", __NR_prctl, 6, IDENTITY, NOTHING, { NUMBER, FLAG }, .number = 4 /* PR_SET_DUMPABLE */ },
+        { "seekdir", DO_SEEKDIR, 6, COMPOSITE, NOTHING, { FD, WATCH } },
         { "umask", __NR_umask, 8, 0, NOTHING, { MODE } },
 
         { "setresuid", __NR_setresuid, 24, IDENTITY, NOTHING, { USER, USER, USER } },

@@ -71,6 +71,9 @@ enum kind {
         STRUCT_SIZE, /* of the struct before it */
         CAPABILITIES,
         EXEC_FLAGS,
+        LIMIT,
+        LIMIT_VALUE,
+        FLAG,
         /* strings */
         PATH,     /* of something that may be there */
         NEW_PATH, /* of something that may be made */
@@ -88,6 +91,7 @@ enum kind {
         IDS,
         SOCKET_ADDRESS,
         DATA,
+        VECTOR, /* of strings, for execve */
         /* buffers that it writes to */
         STAT_OUT,
         STATX_OUT,
@@ -151,7 +155,7 @@ struct operation {
         int64_t number; /* what NUMBER is */
 };
 
-enum { DO_EXEC = 100000, DO_BIND, DO_CONNECT, DO_EVENTS, DO_CLOSE_NEW };
+enum { DO_EXEC = 100000, DO_BIND, DO_CONNECT, DO_EVENTS, DO_LIMIT, DO_SEEKDIR };
 
 /* calls.c */
 extern const struct operation operations[];
@@ -184,6 +188,7 @@ struct sequence {
         unsigned options;
         const char *work; /* the tree's path, borrowed */
         unsigned variant; /* of the tree: VARIANT_* */
+        bool fifos;       /* opening one may wait */
         size_t n_tasks;
         enum sharing sharing[TASKS_MAX];
         size_t n;
@@ -301,9 +306,11 @@ struct prepared {
         long result;
         unsigned signals; /* SIGXFSZ */
         _Atomic bool running; /* it is being made at present */
+        _Atomic bool fifo;    /* it opens one */
 };
 void call_prepare(struct memory *m, const struct call *call, struct prepared *p);
-void call_make(const struct call *call, struct prepared *p);
+/* `fifos`: there may be some that make an open wait. */
+void call_make(const struct call *call, struct prepared *p, bool fifos);
 void call_record(struct record *r, const struct call *call, const struct prepared *p);
 /* In the first task: opens the descriptors that all sequences start with. */
 void open_first(struct record *r, const char *work);

@@ -13,6 +13,7 @@
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -48,22 +49,64 @@ static long do_capset(uint64_t effective) {
 /* In a child, which the witness replaces where it can be executed: what it writes says what it got. */
 static long do_exec(const struct call *call, const struct prepared *p) {
         static const char *const argv[] = { "argument-zero", "one", "", NULL }, *const environment[] = { "A=b", NULL };
+        /* A vector that is where it can be read is ours. */
+        const void *vectors[2] = { argv, environment };
         uint32_t status = 0;
-        bool at = call->args[1].kind == DIR_FD;
+        bool at = call->args[3].kind == DIR_FD;
         long pid, r;
 
+        for (unsigned i = 0; i < 2; i++)
+                if (call->args[i + 1].place > ACROSS)
+                        vectors[i] = (const void *) p->registers[i + 1];
         pid = SYS(SYS_fork);
         if (pid < 0)
                 return pid;
         if (pid == 0) {
-                r = at ? SYS(SYS_execveat, p->registers[1], p->registers[0], argv, environment, p->registers[2])
-                       : SYS(SYS_execve, p->registers[0], argv, environment);
+                r = at ? SYS(SYS_execveat, p->registers[3], p->registers[0], vectors[0], vectors[1], p->registers[4])
+                       : SYS(SYS_execve, p->registers[0], vectors[0], vectors[1]);
                 SYS(SYS_exit_group, -r);
         }
         do
                 r = SYS(SYS_wait4, pid, &status, 0x40000000 /* __WALL */, NULL);
         while (r == -EINTR);
         return r < 0 ? r : WIFEXITED(status) ? WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 42 ? 0 : -(long) WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+static long do_limit(const struct prepared *p) {
+        struct rlimit limit;
+        long r = SYS(SYS_getrlimit, p->registers[0], &limit);
+
+        if (r < 0)
+                return r;
+        limit.rlim_cur = p->registers[1] < limit.rlim_max ? p->registers[1] : limit.rlim_max;
+        return SYS(SYS_setrlimit, p->registers[0], &limit);
+}
+
+/* ---- Positions in directories ---- */
+
+/* As telldir() has them: of the entries that were read last. */
+static struct {
+        int fd;
+        int64_t positions[4];
+        unsigned n;
+} last_listing;
+
+static void remember_positions(int fd, const char *entries, long size) {
+        last_listing.fd = fd;
+        last_listing.n = 0;
+        for (long i = 0; i < size && last_listing.n < ELEMENTS(last_listing.positions);) {
+                uint16_t length;
+                memcpy(&last_listing.positions[last_listing.n++], entries + i + 8, 8);
+                memcpy(&length, entries + i + 16, 2);
+                i += length;
+        }
+}
+
+static long do_seekdir(const struct prepared *p) {
+        if (last_listing.n == 0)
+                return 0;
+        long r = SYS(SYS_lseek, last_listing.fd, last_listing.positions[p->registers[1] % last_listing.n], SEEK_SET);
+        return r < 0 ? r : 0;
 }
 
 static long do_socket(const struct call *call, const struct prepared *p) {
@@ -111,6 +154,13 @@ static long do_openat2(const struct prepared *p) {
         return r;
 }
 
+static bool through_chain(const struct call *call) {
+        for (unsigned i = 0; i < ARGS_MAX; i++)
+                if ((call->args[i].kind == PATH || call->args[i].kind == NEW_PATH) && strstr(call->args[i].bytes, "chain/"))
+                        return true;
+        return false;
+}
+
 static unsigned file_size_signals;
 
 static void on_file_size(int signal) {
@@ -131,21 +181,38 @@ void signals_set(void) {
         sigaction(SIGIO, &ignore, NULL);
 }
 
-void call_make(const struct call *call, struct prepared *p) {
+/* Is a FIFO to be opened, which may wait for somebody? Looking is a call of its own, alike on both sides. */
+static bool opens_fifo(const struct call *call, const struct prepared *p) {
+        bool at = call->args[0].kind == DIR_FD;
+        struct stat st;
+
+        return SYS(SYS_newfstatat, at ? (int) p->registers[0] : AT_FDCWD, p->registers[at], &st, 0) >= 0 && S_ISFIFO(st.st_mode);
+}
+
+void call_make(const struct call *call, struct prepared *p, bool fifos) {
         const uint64_t *a = p->registers;
         unsigned before = file_size_signals;
 
+        p->fifo = fifos && (call->operation->flags & BLOCKS) && opens_fifo(call, p);
         atomic_store(&p->running, true);
         switch (call->operation->nr) {
         case DO_EXEC: p->result = do_exec(call, p); break;
         case DO_BIND:
         case DO_CONNECT: p->result = do_socket(call, p); break;
         case DO_EVENTS: p->result = 0; break;
+        case DO_LIMIT: p->result = do_limit(p); break;
+        case DO_SEEKDIR: p->result = do_seekdir(p); break;
         case SYS_capset: p->result = do_capset(a[0]); break;
         case SYS_read: p->result = do_read(p); break;
         case SYS_write: p->result = do_write(p); break;
         case SYS_openat2: p->result = do_openat2(p); break;
-        default: p->result = SYS(call->operation->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+        default:
+                /* Where a walk without locks has to begin anew, the kernel counts the links that it has seen already once more. */
+                for (int i = 0; i < 20; i++) {
+                        p->result = SYS(call->operation->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+                        if (p->result != -ELOOP || !through_chain(call))
+                                break;
+                }
         }
         atomic_store(&p->running, false);
         p->signals = file_size_signals - before;
@@ -179,15 +246,18 @@ static void record_all_events(struct record *r, const struct call *call) {
                 record_events(r, events, n);
 }
 
-static void record_socket(struct record *r, int fd) {
+static void record_socket(struct record *r, const struct call *call, int fd) {
         struct sockaddr_un un = {};
         socklen_t size = sizeof(un);
 
         if (SYS(SYS_getsockname, fd, &un, &size) < 0)
                 return;
-        text_add(r->text, " name=%u ", size);
         if (size > sizeof(un))
                 size = sizeof(un);
+        /* A name that the kernel chose; or one that the broker shortens, since /proc/self is somebody else for it. */
+        if (call->args[0].size <= offsetof(struct sockaddr_un, sun_path) || call->args[1].value <= 2 || call->proc)
+                return;
+        text_add(r->text, " name=%u ", size);
         text_add_bytes(r->text, un.sun_path, size - offsetof(struct sockaddr_un, sun_path), r->work);
 }
 
@@ -213,8 +283,10 @@ static bool reads_elsewhere(const struct record *r, const struct call *call) {
 static void record_success(struct record *r, const struct call *call, const struct prepared *p) {
         switch (call->operation->nr) {
         case DO_EXEC: record_witness(r); return;
-        case DO_BIND: record_socket(r, (int) p->result); return;
+        case DO_BIND: record_socket(r, call, (int) p->result); return;
         case DO_EVENTS: record_all_events(r, call); return;
+        case SYS_getdents:
+        case SYS_getdents64: remember_positions((int) call->args[0].value, (const char *) p->registers[1], p->result); break;
         }
         switch (call->operation->shows) {
         case DESCRIPTOR: record_descriptor(r, call, (int) p->result); break;
@@ -236,12 +308,26 @@ static void record_success(struct record *r, const struct call *call, const stru
         }
 }
 
+static bool changes(const struct call *call) {
+        if (call->operation->flags & CHANGES)
+                return true;
+        for (unsigned i = 0; i < ARGS_MAX; i++) {
+                const struct arg *arg = &call->args[i];
+                int64_t flags = arg->kind == OPEN_FLAGS ? arg->value : arg->kind == HOW ? *(int64_t *) arg->bytes : 0;
+                if (flags & (O_ACCMODE | O_CREAT | O_TRUNC))
+                        return true;
+        }
+        return call->operation->nr == SYS_creat;
+}
+
 /* The manual's table has EROFS by the mount and EACCES by the broker for the same refusal. */
 static bool refused(const struct record *r, const struct call *call, long result) {
         if (result == -EROFS)
                 return true;
+        if (result == -EPERM && call->args[0].kind == FD && record_foreign(r, (int) call->args[0].value))
+                return true;
         /* Where there are mounts on the one side and rules on the other, what looks first finds another reason. */
-        if ((call->outside || call->proc) && (call->operation->flags & CHANGES))
+        if ((call->outside || call->proc) && changes(call))
                 return true;
         if (call->proc && (result == -EACCES || result == -EOPNOTSUPP))
                 return true;
@@ -250,7 +336,7 @@ static bool refused(const struct record *r, const struct call *call, long result
         if (call->outside)
                 return true;
         for (unsigned i = 0; i < ARGS_MAX; i++)
-                if (call->args[i].kind == DIR_FD && record_foreign(r, (int) call->args[i].value))
+                if ((call->args[i].kind == DIR_FD || call->args[i].kind == FD) && record_foreign(r, (int) call->args[i].value))
                         return true;
         return false;
 }

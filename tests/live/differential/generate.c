@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "differential.h"
 
@@ -63,7 +64,7 @@ static void leave_out(const struct sequence *s, const struct call *call, struct 
         /* The kernel lets a descriptor be linked by who has the very credentials that it was opened with: the opener, and its threads. Of a
          * descriptor that the broker opened nobody can tell. */
         bool opener = call->task == 0 || s->sharing[call->task] >= THREAD;
-        if (arg->kind == LINK_FLAGS && (!opener || (s->options & OPTION_IDS)))
+        if (arg->kind == LINK_FLAGS && (!opener || (s->options & OPTION_IDS) || (uint32_t) call->args[0].value < 3))
                 arg->value &= ~(int64_t) AT_EMPTY_PATH;
 }
 
@@ -104,6 +105,18 @@ static void make_pair(struct sequence *s, struct random *r, struct call *first, 
                 call->outside = call->proc = false;
         }
         first->background = true;
+        /* Now and then nobody comes, and a signal ends the wait. */
+        if (random_chance(r, 20)) {
+                first->background = false;
+                call_make_one(s, r, by_name("access"), second);
+        }
+}
+
+static bool makes_fifo(const struct call *call) {
+        for (unsigned i = 0; i < ARGS_MAX; i++)
+                if (call->args[i].kind == NODE_MODE && (call->args[i].value & S_IFMT) == S_IFIFO)
+                        return true;
+        return false;
 }
 
 void sequence_make(struct sequence *s, uint64_t seed, unsigned options, const char *work, const bool *keep) {
@@ -116,6 +129,7 @@ void sequence_make(struct sequence *s, uint64_t seed, unsigned options, const ch
                 abort();
         s->variant = (random_chance(&r, 92) ? VARIANT_FIFOS_OPEN : 0) | (random_chance(&r, 10) ? VARIANT_MANY : 0) |
                      (random_chance(&r, 20) ? VARIANT_CHAIN : 0);
+        s->fifos = !(s->variant & VARIANT_FIFOS_OPEN);
         if (random_chance(&r, 34))
                 s->n_tasks = 2 + random_below(&r, TASKS_MAX - 1);
         for (size_t i = 1; i < s->n_tasks; i++)
@@ -131,6 +145,7 @@ void sequence_make(struct sequence *s, uint64_t seed, unsigned options, const ch
                         call_make_one(s, &r, choose(&r, options), &calls[0]);
                 for (size_t j = 0; j < n; j++) {
                         calls[j].index = i + j;
+                        s->fifos = s->fifos || makes_fifo(&calls[j]);
                         if (!keep || keep[i + j])
                                 s->calls[s->n++] = calls[j];
                 }

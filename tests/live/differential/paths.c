@@ -62,11 +62,17 @@ static void set(struct sequence *s, struct arg *arg, const char *text, size_t le
         arg->size = length + 1;
 }
 
-static const struct fixture *any_fixture(struct random *r) {
-        return &fixtures[random_below(r, n_fixtures)];
+/* A FIFO that nobody holds open makes an open wait: that is for make_pair() to do. */
+static const struct fixture *any_fixture(const struct sequence *s, struct random *r) {
+        const struct fixture *f;
+
+        do
+                f = &fixtures[random_below(r, n_fixtures)];
+        while (f->type == 'p' && !(s->variant & VARIANT_FIFOS_OPEN));
+        return f;
 }
 
-static void through_descriptor(struct random *r, char *path) {
+static void through_descriptor(const struct sequence *s, struct random *r, char *path) {
         const char *folder = random_chance(r, 70) ? "/proc/self/fd" : random_chance(r, 50) ? "/dev/fd" : "/proc/thread-self/fd";
         int fd = random_chance(r, 80) ? FIRST_FD + (int) random_below(r, 18) : (int) random_below(r, 12);
         int n = snprintf(path, ROOM, "%s/%d", folder, fd);
@@ -74,7 +80,7 @@ static void through_descriptor(struct random *r, char *path) {
         if (random_chance(r, 40))
                 snprintf(path + n, ROOM - n, "/%s",
                          random_chance(r, 40)   ? RANDOM_PICK(r, new_names)
-                         : random_chance(r, 60) ? any_fixture(r)->path
+                         : random_chance(r, 60) ? any_fixture(s, r)->path
                                                 : "..");
 }
 
@@ -141,14 +147,14 @@ static void decorate(struct random *r, char *path) {
 
 static void of_tree(struct sequence *s, struct random *r, bool new, char *path) {
         if (random_chance(r, new ? 55 : 15)) {
-                const char *name = random_chance(r, 75) ? RANDOM_PICK(r, new_names) : strrchr(any_fixture(r)->path, '/');
+                const char *name = random_chance(r, 75) ? RANDOM_PICK(r, new_names) : strrchr(any_fixture(s, r)->path, '/');
                 if (!name)
-                        name = any_fixture(r)->path;
+                        name = any_fixture(s, r)->path;
                 sprintf(path, "%s/%s", RANDOM_PICK(r, folders), name[0] == '/' ? name + 1 : name);
                 if (random_chance(r, 40) && name[0] != '/')
                         strcpy(path, name);
         } else
-                strcpy(path, any_fixture(r)->path);
+                strcpy(path, any_fixture(s, r)->path);
         if ((s->variant & VARIANT_CHAIN) && random_chance(r, 10))
                 sprintf(path, "chain/%u%s", 36 + random_below(r, 7), random_chance(r, 50) ? "/f1" : "");
         if (random_chance(r, 20))
@@ -170,7 +176,7 @@ void path_make(struct sequence *s, struct random *r, struct call *call, struct a
         else if (what < 85)
                 odd(r, path);
         else if (what < 90) {
-                through_descriptor(r, path);
+                through_descriptor(s, r, path);
                 call->proc = true;
         } else if (what < 93) {
                 strcpy(path, RANDOM_PICK(r, of_proc));

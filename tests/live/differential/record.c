@@ -264,5 +264,6 @@ bool record_foreign(const struct record *r, int fd) {
                 return false;
         if (fs.f_type == 0x9fa0 || fs.f_type == 0x1cd1 || fs.f_type == 0x62656572) /* procfs, devpts, sysfs */
                 return true;
-        return SYS(SYS_fstat, fd, &st) >= 0 && st.st_dev != r->device && (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode)) && fs.f_type != 0x01021994;
+        return SYS(SYS_fstat, fd, &st) >= 0 && st.st_dev != r->device && (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode) || S_ISCHR(st.st_mode)) &&
+               (fs.f_type != 0x01021994 || !S_ISREG(st.st_mode));
 }

@@ -26,8 +26,10 @@
 #define STACK (256U << 10)
 #define MILLISECOND 1000000L
 
-/* How long a call that may wait for somebody is left alone, before a signal interrupts it; and any other, before that is called a hang. */
-#define PATIENCE (100 * MILLISECOND)
+/* How long the opening of a FIFO is left alone before a signal interrupts it. Where somebody should come to the other end, long enough for a busy
+ * machine: a call that the broker hasn't received yet is interrupted as well. And any other call, before that is called a hang. */
+#define PATIENCE (200 * MILLISECOND)
+#define PATIENCE_MEETING (3000 * MILLISECOND)
 #define HANG (20000 * MILLISECOND)
 
 enum { IDLE, BEGIN, SPAWN, MAKE, MAKE_ONLY, RECORD };
@@ -103,7 +105,7 @@ static void act(struct slot *slot, struct memory *memory, uint32_t state) {
         case MAKE:
         case MAKE_ONLY:
                 call_prepare(memory, call, &slot->prepared);
-                call_make(call, &slot->prepared);
+                call_make(call, &slot->prepared, sequence->fifos);
                 if (state == MAKE_ONLY)
                         break;
                 __attribute__((fallthrough));
@@ -133,8 +135,8 @@ static int task_main(void *userdata) {
 /* ---- The scheduler ---- */
 
 /* 0, or -ETIMEDOUT. */
-static int wait_idle(struct slot *slot, bool blocks) {
-        long waited = 0, step = blocks ? PATIENCE : HANG;
+static int wait_idle(struct slot *slot, long patience) {
+        long waited = 0, step = patience;
 
         for (;;) {
                 uint32_t state = atomic_load(&slot->state);
@@ -150,20 +152,20 @@ static int wait_idle(struct slot *slot, bool blocks) {
                 waited += (after.tv_sec - before.tv_sec) * 1000000000 + after.tv_nsec - before.tv_nsec;
                 if (waited >= HANG)
                         return -ETIMEDOUT;
-                if (blocks && waited >= PATIENCE) {
+                if (waited >= patience) {
                         step = 5 * MILLISECOND;
-                        if (atomic_load(&slot->prepared.running))
+                        if (atomic_load(&slot->prepared.running) && atomic_load(&slot->prepared.fifo))
                                 SYS(SYS_tgkill, slot->tgid, slot->tid, SIGUSR1);
                 }
         }
 }
 
-static int command(unsigned task, uint32_t state, unsigned what, bool blocks) {
+static int command(unsigned task, uint32_t state, unsigned what) {
         struct slot *slot = &shared->slots[task];
 
         slot->what = what;
         set_state(slot, state);
-        return wait_idle(slot, blocks);
+        return wait_idle(slot, PATIENCE);
 }
 
 static void take(struct text *to, const struct slot *slot) {
@@ -178,10 +180,10 @@ static int start_tasks(const struct sequence *s, struct text *text) {
                 return -errno;
         if (pid == 0)
                 task_main(NULL);
-        int r = command(0, BEGIN, 0, false);
+        int r = command(0, BEGIN, 0);
         take(text, &shared->slots[0]);
         for (unsigned i = 1; r >= 0 && i < s->n_tasks; i++) {
-                r = command(0, SPAWN, i, false);
+                r = command(0, SPAWN, i);
                 take(text, &shared->slots[0]);
         }
         return r;
@@ -193,9 +195,9 @@ static int finish_background(const struct sequence *s, struct text *text, int *b
 
         if (*background < 0)
                 return 0;
-        r = wait_idle(&shared->slots[call->task], true);
+        r = wait_idle(&shared->slots[call->task], PATIENCE_MEETING);
         if (r >= 0)
-                r = command(call->task, RECORD, *background, false);
+                r = command(call->task, RECORD, *background);
         if (r >= 0)
                 take(text, &shared->slots[call->task]);
         *background = -1;
@@ -217,7 +219,7 @@ static int run_calls(const struct sequence *s, struct text *text) {
                 if (background >= 0 && s->calls[background].task == call->task)
                         r = finish_background(s, text, &background);
                 if (r >= 0)
-                        r = command(call->task, MAKE, i, call->operation->flags & BLOCKS);
+                        r = command(call->task, MAKE, i);
                 if (r < 0)
                         text_add(text, "%u HANGS\n", call->index);
                 else

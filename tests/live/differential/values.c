@@ -10,6 +10,7 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -149,6 +150,7 @@ static int64_t register_value(struct sequence *s, struct random *r, const struct
         static const int64_t odd_flags[] = { 1, 0x800, 0x200, 0x80000000, HIGH_BITS, AT_NO_AUTOMOUNT, AT_RECURSIVE };
         static const int64_t masks[] = { STATX_BASIC_STATS, STATX_ALL, 0, STATX_MODE, STATX_INO | STATX_MNT_ID, 0x4000, 0xffff, 0x80000000, 0x7fffffff };
         static const int64_t seeks[] = { 0, 0, 1, 2, 5, -1, 1000, INT64_MAX };
+        static const int64_t limits[] = { 0, 5, 14, 29, 30, 32, 100, 4096, 100000 };
         const struct arg *before = index > 0 ? &call->args[index - 1] : NULL;
         int64_t odd = random_chance(r, 4) ? RANDOM_PICK(r, odd_flags) : 0;
 
@@ -182,6 +184,9 @@ static int64_t register_value(struct sequence *s, struct random *r, const struct
         case WHENCE: return random_below(r, 6);
         case CAPABILITIES: return capabilities(r);
         case EXEC_FLAGS: return FLAGS_OF(r, chmod_flags, 35) | odd;
+        case LIMIT: return random_chance(r, 60) ? RLIMIT_FSIZE : RLIMIT_NOFILE;
+        case LIMIT_VALUE: return RANDOM_PICK(r, limits);
+        case FLAG: return random_below(r, 2);
         case STRUCT_SIZE: return size_of(r, (int64_t) (before->kind == XATTR_ARGS ? 16 : before->size));
         case SIZE: return size_of(r, before->value ?: (int64_t) before->size);
         default: return 0;
@@ -345,6 +350,7 @@ static void struct_value(struct sequence *s, struct random *r, struct call *call
                 break;
         case IDS: fill(s, arg, RANDOM_PICK(r, groups), sizeof(groups[0])); break;
         case SOCKET_ADDRESS: socket_address(s, r, call, arg); break;
+        case VECTOR: fill(s, arg, bytes, 32); break;
         case DATA: fill(s, arg, "data that is written", 1 + random_below(r, 20)); break;
         default: break;
         }
