@@ -84,6 +84,7 @@ const struct operation operations[] = {
         { "statfs", __NR_statfs, 6, 0, BUFFER, { PATH, STATFS_OUT } },
         { "chdir", __NR_chdir, 14, CHANGES_FS, WHERE, { PATH } },
         { "fchdir", __NR_fchdir, 5, CHANGES_FS, WHERE, { FD } },
+        { "mkdir and chdir, ten times", DO_DEEP, 2, COMPOSITE, NOTHING, {} },
         { "chroot", __NR_chroot, 2, 0, NOTHING, { PATH } },
         { "getdents", __NR_getdents, 8, 0, BUFFER, { FD, DENTS_OUT, SIZE } },
         { "getdents64", __NR_getdents64, 16, 0, BUFFER, { FD, DENTS64_OUT, SIZE } },

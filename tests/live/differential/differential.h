@@ -156,7 +156,7 @@ struct operation {
         int64_t number; /* what NUMBER is */
 };
 
-enum { DO_EXEC = 100000, DO_BIND, DO_CONNECT, DO_EVENTS, DO_LIMIT, DO_SEEKDIR };
+enum { DO_EXEC = 100000, DO_BIND, DO_CONNECT, DO_EVENTS, DO_LIMIT, DO_SEEKDIR, DO_DEEP };
 
 /* calls.c */
 extern const struct operation operations[];
@@ -181,6 +181,7 @@ struct call {
 enum {
         OPTION_IDS = 1 << 0,  /* the sandbox has capabilities and many ids */
         OPTION_ROOT = 1 << 1, /* whoever makes the trees is root */
+        OPTION_CHECKED = 1 << 3, /* a rule makes the broker check what each execve has run */
         OPTION_REUSED = 1 << 2, /* the file system gives numbers of inodes that are gone to new ones: they aren't compared */
 };
 
@@ -190,6 +191,7 @@ struct sequence {
         const char *work; /* the tree's path, borrowed */
         unsigned variant; /* of the tree: VARIANT_* */
         bool fifos;       /* opening one may wait */
+        bool limited;     /* descriptors may run out: the broker may find that only after it has followed links */
         size_t n_tasks;
         enum sharing sharing[TASKS_MAX];
         size_t n;
@@ -246,7 +248,7 @@ int tree_make(struct tree *t, const struct sequence *s, char *what);
 void tree_release(struct tree *t);
 int tree_wipe(const char *top);
 /* A text of one line for each object; the caller frees. */
-char *tree_dump(const char *top, const char *work, bool inodes);
+char *tree_dump(const char *top, const char *work, const struct sequence *s);
 
 /* The descriptors that every sequence starts with, from FIRST_FD on. */
 #define FIRST_FD 10
@@ -293,6 +295,7 @@ struct record {
         const char *work;
         dev_t device; /* of the tree */
         bool inodes_count; /* numbers of inodes can be compared */
+        bool limited;      /* as sequence.limited */
         pid_t tgid, tid;
 };
 /* Whether a descriptor is open on what lies elsewhere than in the tree, and is no pipe, socket or memory either. */
@@ -312,8 +315,7 @@ struct prepared {
         _Atomic bool fifo;    /* it opens one */
 };
 void call_prepare(struct memory *m, const struct call *call, struct prepared *p);
-/* `fifos`: there may be some that make an open wait. */
-void call_make(const struct call *call, struct prepared *p, bool fifos);
+void call_make(const struct sequence *s, const struct call *call, struct prepared *p);
 void call_record(struct record *r, const struct call *call, const struct prepared *p);
 /* In the first task: opens the descriptors that all sequences start with. */
 void open_first(struct record *r, const char *work);
@@ -354,10 +356,10 @@ struct side {
         char top[256], work[320]; /* as the sandbox names them */
         char real_top[256], real_work[320], policy[320];
         struct tree tree;
-        bool ids;
+        bool ids, checked;
         char **command; /* what starts the sandbox, up to the policy's name */
         const char *replacement; /* of the command's last word, or NULL */
-        const char *program;
+        const char *program, *folder; /* the program in the sandbox, and where it lies */
         pid_t pid;
         int to, from;
         uint64_t nanoseconds; /* spent waiting for the sandbox */

@@ -21,7 +21,7 @@
 struct dump {
         struct text text;
         const char *work;
-        bool inodes_count;
+        bool inodes_count, limited;
         ino_t inodes[INODES_MAX];
         size_t n_inodes;
 };
@@ -87,11 +87,14 @@ static void describe(struct dump *d, int dir, const char *name, const char *show
         char target[PATH_MAX];
 
         text_add_bytes(t, shown, strlen(shown), d->work);
-        text_add(t, ": i%zu %06o %u:%u n%lu", inode_number(d, st->st_ino), st->st_mode, st->st_uid, st->st_gid, (unsigned long) st->st_nlink);
+        text_add(t, ": %06o %u:%u n%lu", st->st_mode, st->st_uid, st->st_gid, (unsigned long) st->st_nlink);
+        if (!S_ISDIR(st->st_mode) && st->st_nlink > 1)
+                text_add(t, " file %zu", inode_number(d, st->st_ino));
         text_add(t, " size=%lld", (long long) st->st_size);
         if (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode))
                 text_add(t, " dev=%u:%u", major(st->st_rdev), minor(st->st_rdev));
-        add_time(t, "a", &st->st_atim);
+        if (!S_ISLNK(st->st_mode) || !d->limited)
+                add_time(t, "a", &st->st_atim);
         add_time(t, "m", &st->st_mtim);
         if (S_ISREG(st->st_mode))
                 text_add(t, " hash=%016llx", (unsigned long long) hash_file(dir, name, d->work));
@@ -149,8 +152,8 @@ static void walk(struct dump *d, int parent, const char *name, char *shown, unsi
         close(dir);
 }
 
-char *tree_dump(const char *top, const char *work, bool inodes) {
-        struct dump d = { .work = work, .inodes_count = inodes };
+char *tree_dump(const char *top, const char *work, const struct sequence *s) {
+        struct dump d = { .work = work, .inodes_count = !(s->options & OPTION_REUSED), .limited = s->limited };
         char shown[3 * PATH_MAX + 2] = "";
         struct stat st;
 

@@ -47,7 +47,7 @@ static long do_capset(uint64_t effective) {
 }
 
 /* In a child, which the witness replaces where it can be executed: what it writes says what it got. */
-static long do_exec(const struct call *call, const struct prepared *p) {
+static long do_exec(const struct call *call, const struct prepared *p, bool checked) {
         static const char *const argv[] = { "argument-zero", "one", "", NULL }, *const environment[] = { "A=b", NULL };
         /* A vector that is where it can be read is ours. */
         const void *vectors[2] = { argv, environment };
@@ -58,6 +58,10 @@ static long do_exec(const struct call *call, const struct prepared *p) {
         for (unsigned i = 0; i < 2; i++)
                 if (call->args[i + 1].place > ACROSS)
                         vectors[i] = (const void *) p->registers[i + 1];
+        /* Of a program that its user can't read, the broker can't check that it is the one that was executed. */
+        r = checked ? SYS(SYS_faccessat2, at ? (int) p->registers[3] : AT_FDCWD, p->registers[0], R_OK, (at ? p->registers[4] & AT_EMPTY_PATH : 0) | AT_EACCESS) : 0;
+        if (r == -EACCES)
+                return r;
         pid = SYS(SYS_fork);
         if (pid < 0)
                 return pid;
@@ -70,6 +74,21 @@ static long do_exec(const struct call *call, const struct prepared *p) {
                 r = SYS(SYS_wait4, pid, &status, 0x40000000 /* __WALL */, NULL);
         while (r == -EINTR);
         return r < 0 ? r : WIFEXITED(status) ? WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 42 ? 0 : -(long) WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+/* Down to where a whole path is longer than PATH_MAX, the second time at the latest. */
+static long do_deep(void) {
+        char name[230];
+        long r = 0;
+
+        memset(name, 'd', sizeof(name));
+        name[sizeof(name) - 1] = 0;
+        for (int i = 0; i < 10 && r >= 0; i++) {
+                r = SYS(SYS_mkdir, name, 0755);
+                if (r >= 0 || r == -EEXIST)
+                        r = SYS(SYS_chdir, name);
+        }
+        return r;
 }
 
 static long do_limit(const struct prepared *p) {
@@ -189,17 +208,18 @@ static bool opens_fifo(const struct call *call, const struct prepared *p) {
         return SYS(SYS_newfstatat, at ? (int) p->registers[0] : AT_FDCWD, p->registers[at], &st, 0) >= 0 && S_ISFIFO(st.st_mode);
 }
 
-void call_make(const struct call *call, struct prepared *p, bool fifos) {
+void call_make(const struct sequence *s, const struct call *call, struct prepared *p) {
         const uint64_t *a = p->registers;
         unsigned before = file_size_signals;
 
-        p->fifo = fifos && (call->operation->flags & BLOCKS) && opens_fifo(call, p);
+        p->fifo = s->fifos && (call->operation->flags & BLOCKS) && opens_fifo(call, p);
         atomic_store(&p->running, true);
         switch (call->operation->nr) {
-        case DO_EXEC: p->result = do_exec(call, p); break;
+        case DO_EXEC: p->result = do_exec(call, p, s->options & OPTION_CHECKED); break;
         case DO_BIND:
         case DO_CONNECT: p->result = do_socket(call, p); break;
         case DO_EVENTS: p->result = 0; break;
+        case DO_DEEP: p->result = do_deep(); break;
         case DO_LIMIT: p->result = do_limit(p); break;
         case DO_SEEKDIR: p->result = do_seekdir(p); break;
         case SYS_capset: p->result = do_capset(a[0]); break;

@@ -29,7 +29,7 @@ static bool is_wanted(const struct operation *operation, unsigned options) {
         return !(operation->flags & IDENTITY) || (options & OPTION_IDS);
 }
 
-static const struct operation *choose(struct random *r, unsigned options) {
+static const struct operation *choose(struct random *r, unsigned options, bool *deep) {
         unsigned total = 0, at;
 
         for (size_t i = 0; i < n_operations; i++)
@@ -39,8 +39,13 @@ static const struct operation *choose(struct random *r, unsigned options) {
         for (size_t i = 0;; i++) {
                 if (!is_wanted(&operations[i], options))
                         continue;
-                if (at < operations[i].weight)
+                if (at < operations[i].weight) {
+                        /* Once: the broker knows no place whose path is longer than PATH_MAX. */
+                        if (operations[i].nr == DO_DEEP && *deep)
+                                return &operations[0];
+                        *deep = *deep || operations[i].nr == DO_DEEP;
                         return &operations[i];
+                }
                 at -= operations[i].weight;
         }
 }
@@ -112,6 +117,27 @@ static void make_pair(struct sequence *s, struct random *r, struct call *first, 
         }
 }
 
+static void set_path(struct sequence *s, struct arg *arg, const char *path) {
+        *arg = (struct arg) { .kind = arg->kind, .bytes = sequence_alloc(s, strlen(path) + 1), .size = strlen(path) + 1 };
+        strcpy(arg->bytes, path);
+}
+
+/* A file without a name gets one. */
+static void make_link(struct sequence *s, struct random *r, struct call *first, struct call *second) {
+        static const char *const folders[] = { ".", "a", "e2", "acl", "setgid", "ldir" };
+        static const char *const links[] = { "/proc/self/fd/3", "/proc/self/fd/4", "/dev/fd/3", "/proc/thread-self/fd/3" };
+
+        call_make_one(s, r, by_name("open"), first);
+        set_path(s, &first->args[0], RANDOM_PICK(r, folders));
+        first->args[1].value = O_TMPFILE | O_RDWR | (random_chance(r, 20) ? O_EXCL : 0);
+        call_make_one(s, r, by_name("linkat"), second);
+        set_path(s, &second->args[1], RANDOM_PICK(r, links));
+        second->args[4].value = AT_SYMLINK_FOLLOW;
+        first->outside = false;
+        second->proc = true;
+        second->task = first->task;
+}
+
 static bool makes_fifo(const struct call *call) {
         for (unsigned i = 0; i < ARGS_MAX; i++)
                 if (call->args[i].kind == NODE_MODE && (call->args[i].value & S_IFMT) == S_IFIFO)
@@ -122,6 +148,7 @@ static bool makes_fifo(const struct call *call) {
 void sequence_make(struct sequence *s, uint64_t seed, unsigned options, const char *work, const bool *keep) {
         struct random r = { seed };
         char *strings = s->strings;
+        bool deep = false;
         size_t total;
 
         *s = (struct sequence) { .seed = seed, .options = options, .work = work, .strings = strings ?: malloc(STRINGS), .n_tasks = 1 };
@@ -138,14 +165,18 @@ void sequence_make(struct sequence *s, uint64_t seed, unsigned options, const ch
         for (size_t i = 0; i < total; i++) {
                 struct call calls[2];
                 size_t n = 1;
-                if (s->n_tasks > 1 && !(s->variant & VARIANT_FIFOS_OPEN) && i + 1 < total && random_chance(&r, 4)) {
+                if (random_chance(&r, 2) && i + 1 < total) {
+                        make_link(s, &r, &calls[0], &calls[1]);
+                        n = 2;
+                } else if (s->n_tasks > 1 && !(s->variant & VARIANT_FIFOS_OPEN) && i + 1 < total && random_chance(&r, 4)) {
                         make_pair(s, &r, &calls[0], &calls[1]);
                         n = 2;
                 } else
-                        call_make_one(s, &r, choose(&r, options), &calls[0]);
+                        call_make_one(s, &r, choose(&r, options, &deep), &calls[0]);
                 for (size_t j = 0; j < n; j++) {
                         calls[j].index = i + j;
                         s->fifos = s->fifos || makes_fifo(&calls[j]);
+                        s->limited = s->limited || calls[j].operation->nr == DO_LIMIT;
                         if (!keep || keep[i + j])
                                 s->calls[s->n++] = calls[j];
                 }

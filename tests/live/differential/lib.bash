@@ -6,6 +6,7 @@
 #
 #   user  an ordinary user's sandbox: one id, no capabilities
 #   root  root's: all ids are there, but nobody can be them
+#   checked  root's again, where each execve is checked after the fact
 #   ids   a sandbox with capabilities over files and ids, whose tasks change theirs: only a build for tests can be told to make one
 differential() {
     local kind=$1 what=$2 folder=$3 program=$SANDBOXCTL status=0 words=() options=()
@@ -16,6 +17,9 @@ differential() {
             options=(--owner "$SANDBOXD_TEST_USER:$SANDBOXD_TEST_USER")
             words=(setpriv "--reuid=$SANDBOXD_TEST_USER" "--regid=$SANDBOXD_TEST_USER" --clear-groups --inh-caps=-all --)
         fi
+        ;;
+    checked)
+        options=(--checked)
         ;;
     ids)
         options=(--ids)

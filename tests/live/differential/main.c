@@ -1,5 +1,5 @@
 /*
- * differential run|replay --folder DIR --unfiltered SANDBOXCTL [--owner UID:GID] [--ids] [--seed N] [--count N] [--seconds N] -- COMMAND…
+ * differential run|replay --folder DIR --unfiltered SANDBOXCTL [--owner UID:GID] [--ids] [--checked] [--seed N] [--count N] [--seconds N] -- COMMAND…
  * differential inside WORK
  *
  * COMMAND is sandboxctl, with what makes it somebody's in front. SANDBOXCTL is a build that can be told to filter nothing, and takes its place on the
@@ -84,7 +84,7 @@ static void prepare_side(struct side *side, const char *name, const char *folder
 }
 
 static void prepare(struct fuzz *fuzz, const char *folder, const char *self, uid_t uid, gid_t gid, char **command, const char *unfiltered) {
-        static char program[PATH_MAX], witness[PATH_MAX];
+        static char programs[PATH_MAX], program[PATH_MAX], witness[PATH_MAX];
         char from[PATH_MAX];
         const char *slash = strrchr(self, '/');
 
@@ -97,8 +97,12 @@ static void prepare(struct fuzz *fuzz, const char *folder, const char *self, uid
                 fail(folder);
         if (fs.f_type != TMPFS_MAGIC)
                 fuzz->options |= OPTION_REUSED;
-        snprintf(program, sizeof(program), "%s/differential", folder);
-        snprintf(witness, sizeof(witness), "%s/witness", folder);
+        snprintf(programs, sizeof(programs), "%s/programs", folder);
+        snprintf(from, sizeof(from), "%.3000s/never", programs);
+        if (mkdir(programs, 0755) < 0 || mkdir(from, 0755) < 0)
+                fail(programs);
+        snprintf(program, sizeof(program), "%.3000s/differential", programs);
+        snprintf(witness, sizeof(witness), "%.3000s/witness", programs);
         copy_file("/proc/self/exe", program);
         snprintf(from, sizeof(from), "%.*switness", slash ? (int) (slash - self) + 1 : 0, self);
         copy_file(from, witness);
@@ -112,6 +116,8 @@ static void prepare(struct fuzz *fuzz, const char *folder, const char *self, uid
         for (size_t i = 0; i < 2; i++) {
                 fuzz->sides[i].command = command;
                 fuzz->sides[i].replacement = i == 0 ? unfiltered : NULL;
+                fuzz->sides[i].folder = programs;
+                fuzz->sides[i].checked = fuzz->options & OPTION_CHECKED;
                 fuzz->sides[i].ids = fuzz->options & OPTION_IDS;
                 mode_t mask = umask(022);
                 int r = side_start(&fuzz->sides[i]);
@@ -132,6 +138,8 @@ static int outside_main(int argc, char **argv) {
         for (i = 2; i + 1 < argc && strcmp(argv[i], "--") != 0; i++)
                 if (strcmp(argv[i], "--ids") == 0)
                         fuzz.options |= OPTION_IDS;
+                else if (strcmp(argv[i], "--checked") == 0)
+                        fuzz.options |= OPTION_CHECKED;
                 else if (strcmp(argv[i], "--unfiltered") == 0)
                         unfiltered = argv[++i];
                 else if (strcmp(argv[i], "--folder") == 0)
@@ -147,7 +155,7 @@ static int outside_main(int argc, char **argv) {
                 else
                         break;
         if (i + 1 >= argc || strcmp(argv[i], "--") != 0 || !folder || !unfiltered) {
-                fprintf(stderr, "usage: differential run|replay --folder DIR --unfiltered SANDBOXCTL [--owner UID:GID] [--ids] "
+                fprintf(stderr, "usage: differential run|replay --folder DIR --unfiltered SANDBOXCTL [--owner UID:GID] [--ids] [--checked] "
                                 "[--seed N] [--count N] [--seconds N] -- COMMAND…\n");
                 return 2;
         }

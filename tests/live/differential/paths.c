@@ -198,7 +198,7 @@ void path_make(struct sequence *s, struct random *r, struct call *call, struct a
         if (strstr(path, "/exe"))
                 call->outside = true;
         /* Links of the tree lead there as well. */
-        if (strstr(path, "lcwd") || strstr(path, "lfd") || strstr(path, "lroot"))
+        if (strstr(path, "lcwd") || strstr(path, "lfd"))
                 call->proc = true;
         set(s, arg, path, strlen(path));
 

@@ -75,7 +75,8 @@ static void add_stat(struct record *r, const struct call *call, const struct sta
         text_add(t, " size=%lld/%ld", (long long) st->st_size, (long) st->st_blksize);
         if (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode))
                 text_add(t, " rdev=%lx", (unsigned long) st->st_rdev);
-        add_time(t, "a", st->st_atim.tv_sec, st->st_atim.tv_nsec);
+        if (!S_ISLNK(st->st_mode) || !r->limited)
+                add_time(t, "a", st->st_atim.tv_sec, st->st_atim.tv_nsec);
         add_time(t, "m", st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
         add_time(t, "c", st->st_ctim.tv_sec, st->st_ctim.tv_nsec);
         text_add(t, "}");
@@ -94,7 +95,8 @@ static void add_statx(struct record *r, const struct call *call, const struct st
         text_add(t, " attributes=%llx/%llx", (unsigned long long) stx->stx_attributes, (unsigned long long) stx->stx_attributes_mask);
         text_add(t, " size=%llu/%u", (unsigned long long) stx->stx_size, stx->stx_blksize);
         text_add(t, " rdev=%x:%x", stx->stx_rdev_major, stx->stx_rdev_minor);
-        add_time(t, "a", stx->stx_atime.tv_sec, stx->stx_atime.tv_nsec);
+        if (!S_ISLNK(stx->stx_mode) || !r->limited)
+                add_time(t, "a", stx->stx_atime.tv_sec, stx->stx_atime.tv_nsec);
         add_time(t, "m", stx->stx_mtime.tv_sec, stx->stx_mtime.tv_nsec);
         add_time(t, "c", stx->stx_ctime.tv_sec, stx->stx_ctime.tv_nsec);
         add_time(t, "b", stx->stx_btime.tv_sec, stx->stx_btime.tv_nsec);

@@ -8,6 +8,8 @@
 
 #include "differential.h"
 
+#define LINES_SHOWN 12 /* of each tree */
+
 struct one {
         struct fuzz *fuzz;
         struct side *side;
@@ -112,10 +114,12 @@ static bool has_line(const char *text, const char *line, size_t length) {
 }
 
 static void only_here(struct text *t, const char *name, const char *text, const char *other) {
+        unsigned shown = 0;
+
         for (const char *p = text; *p;) {
                 size_t n = strcspn(p, "\n");
-                if (n > 0 && !has_line(other, p, n))
-                        text_add(t, "    %s: %.*s\n", name, (int) n, p);
+                if (n > 0 && !has_line(other, p, n) && shown++ < LINES_SHOWN)
+                        text_add(t, "    %s: %.*s\n", name, n > 400 ? 400 : (int) n, p);
                 p += n + (p[n] == '\n');
         }
 }

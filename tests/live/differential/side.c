@@ -30,8 +30,11 @@ static int write_policy(const struct side *side) {
         fprintf(f, "description: the differential test, behind the %s\n", side->name);
         fprintf(f, "files:\n");
         fprintf(f, "  write: [\"%s\"]\n", side->top);
-        fprintf(f, "  exec: [\"%s\", \"%s\", /usr, /bin, /lib, /lib64]\n", side->top, side->program);
+        fprintf(f, "  exec: [\"%s\", \"%s\", /usr, /bin, /lib, /lib64]\n", side->top, side->folder);
         fprintf(f, "  private: [/tmp]\n");
+        /* Below a directory that may be executed from: Landlock can't say it. */
+        if (side->checked)
+                fprintf(f, "  deny: [\"%s/never\"]\n", side->folder);
         if (strcmp(side->name, "broker") == 0)
                 fprintf(f, "  enforce: broker\n");
         fprintf(f, "devices: [null, zero]\n");
@@ -167,19 +170,21 @@ char *side_run(struct side *side, uint64_t seed, unsigned options, const bool *k
         sequence_make(&s, seed, options, side->work, keep);
         tree_wipe(side->real_top);
         r = tree_make(&side->tree, &s, what);
-        sequence_done(&s);
         if (r < 0) {
                 snprintf(error, room, "the tree can't be made: %s", what);
                 tree_release(&side->tree);
+                sequence_done(&s);
                 return NULL;
         }
         r = ask(side, &request, &answer);
         tree_release(&side->tree);
         if (r < 0) {
+                sequence_done(&s);
                 snprintf(error, room, "behind the %s nobody answers any more: %s", side->name, errno_name(-r));
                 return NULL;
         }
-        tree = tree_dump(side->real_top, side->work, !(options & OPTION_REUSED));
+        tree = tree_dump(side->real_top, side->work, &s);
+        sequence_done(&s);
         if (asprintf(&result, "%s\n%s", answer, tree ?: "") < 0)
                 result = NULL;
         free(answer);

@@ -89,6 +89,7 @@ static void act(struct slot *slot, struct memory *memory, uint32_t state) {
                 .numbers = shared->numbers,
                 .work = sequence->work,
                 .device = device,
+                .limited = sequence->limited,
                 .inodes_count = !(sequence->options & OPTION_REUSED),
                 .tgid = slot->tgid,
                 .tid = slot->tid,
@@ -106,7 +107,7 @@ static void act(struct slot *slot, struct memory *memory, uint32_t state) {
         case MAKE:
         case MAKE_ONLY:
                 call_prepare(memory, call, &slot->prepared);
-                call_make(call, &slot->prepared, sequence->fifos);
+                call_make(sequence, call, &slot->prepared);
                 if (state == MAKE_ONLY)
                         break;
                 __attribute__((fallthrough));
