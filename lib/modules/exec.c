@@ -99,21 +99,18 @@ static struct verdict handle_execveat(struct call *call) {
                        (flags & AT_SYMLINK_NOFOLLOW ? 0 : RESOLVE_FOLLOW) | (flags & AT_EMPTY_PATH ? RESOLVE_EMPTY : 0));
 }
 
-static int compile(const struct plan *plan, struct filter_builder *filter, struct policy_report *report) {
-        int r;
-
-        (void) report;
-        if (!plan->files_brokered)
-                return 0;
-        check_outcome = (landlock_abi() < LANDLOCK_ABI_NEEDED || !plan_exec_by_directory(plan)) && !sys_unsafe("exec-event");
-        r = rule_always(filter, __NR_execve);
-        return r < 0 ? r : rule_always(filter, __NR_execveat);
-}
-
 static const struct claim claims[] = {
         { __NR_execve, "execve", handle_execve },
         { __NR_execveat, "execveat", handle_execveat },
         {},
 };
+
+static int compile(const struct plan *plan, struct filter_builder *filter, struct policy_report *report) {
+        (void) report;
+        if (!plan->files_brokered)
+                return 0;
+        check_outcome = (landlock_abi() < LANDLOCK_ABI_NEEDED || !plan_exec_by_directory(plan)) && !sys_unsafe("exec-event");
+        return rule_claims(filter, claims);
+}
 
 const struct module exec_module = { .name = "exec", .claims = claims, .compile = compile };

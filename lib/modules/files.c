@@ -101,12 +101,7 @@ static int compile(const struct plan *plan, struct filter_builder *filter, struc
         if (!plan->files_brokered)
                 return 0;
         files_open_prepare();
-        for (const struct claim *claim = claims; claim->name; claim++) {
-                int r = rule_always(filter, claim->nr);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        return rule_claims(filter, claims);
 }
 
 const struct module files_module = { .name = "files", .claims = claims, .compile = compile };

@@ -38,15 +38,13 @@ static const struct claim claims[] = {
 };
 
 static int compile(const struct plan *plan, struct filter_builder *filter, struct policy_report *report) {
+        int r;
+
         (void) report;
         if (!plan->files_brokered)
                 return 0;
-        for (const struct claim *claim = claims; claim->name; claim++) {
-                int r = rule_always(filter, claim->nr);
-                if (r < 0)
-                        return r;
-        }
-        return attributes_compile(filter);
+        r = rule_claims(filter, claims);
+        return r < 0 ? r : attributes_compile(filter);
 }
 
 const struct module metadata_module = { .name = "metadata", .claims = claims, .compile = compile };

@@ -47,6 +47,8 @@ struct verdict refuse_handle(struct call *call);
 
 /* Notifies a call whatever its arguments are. */
 int rule_always(struct filter_builder *filter, int nr);
+/* Notifies all calls of a module's table. */
+int rule_claims(struct filter_builder *filter, const struct claim *claims);
 /* Notifies when any of the bits in `mask` is set in a 32-bit argument. */
 int rule_bits(struct filter_builder *filter, int nr, unsigned index, uint32_t mask);
 /* Notifies when a 32-bit argument, under `mask`, is none of `values` (sorted), and `also`, if not NULL, matches too. */

@@ -119,14 +119,7 @@ static const struct claim claims[] = {
 
 static int compile(const struct plan *plan, struct filter_builder *filter, struct policy_report *report) {
         (void) report;
-        if (!plan->files_brokered)
-                return 0;
-        for (const struct claim *claim = claims; claim->name; claim++) {
-                int r = rule_always(filter, claim->nr);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        return plan->files_brokered ? rule_claims(filter, claims) : 0;
 }
 
 const struct module names_module = { .name = "names", .claims = claims, .compile = compile };

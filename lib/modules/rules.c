@@ -4,6 +4,14 @@ int rule_always(struct filter_builder *filter, int nr) {
         return filter_builder_notify(filter, nr, NULL, 0);
 }
 
+int rule_claims(struct filter_builder *filter, const struct claim *claims) {
+        int r = 0;
+
+        for (; r >= 0 && claims->name; claims++)
+                r = rule_always(filter, claims->nr);
+        return r;
+}
+
 int rule_bits(struct filter_builder *filter, int nr, unsigned index, uint32_t mask) {
         for (uint32_t bit = 1; bit; bit <<= 1) {
                 if (!(mask & bit))

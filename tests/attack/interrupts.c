@@ -33,6 +33,16 @@ static unsigned open_fds(void) {
         return n;
 }
 
+/* Removing may be interrupted as well: then it has done nothing, and the next time finds the file. */
+static bool removed(bool restart) {
+        int r;
+
+        do
+                r = unlink(path);
+        while (r < 0 && errno == EINTR && !restart);
+        return r == 0;
+}
+
 /* Exclusive creation: a second one of the same call would say EEXIST, one that was interrupted must not have made the file. */
 static unsigned create(uint64_t until, bool restart) {
         unsigned interrupted = 0;
@@ -41,16 +51,16 @@ static unsigned create(uint64_t until, bool restart) {
                 int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600), error = errno;
                 if (fd >= 0) {
                         close(fd);
-                        attack_expect(unlink(path) == 0, "what was created isn't there");
+                        attack_expect(removed(restart), "what was created isn't there");
                         continue;
                 }
                 if (error != EINTR || restart) {
                         attack_expect(false, "exclusive creation: %s", strerror(error));
-                        unlink(path);
+                        removed(restart);
                         continue;
                 }
                 interrupted++;
-                attack_expect(unlink(path) < 0 && errno == ENOENT, "an interrupted creation has created");
+                attack_expect(!removed(restart) && errno == ENOENT, "an interrupted creation has created");
         }
         return interrupted;
 }
@@ -62,9 +72,13 @@ static unsigned datagrams(uint64_t until, bool restart) {
         unsigned interrupted = 0;
 
         strcpy(un.sun_path, "/tmp/interrupts");
-        unlink(un.sun_path);
-        if (in < 0 || out < 0 || bind(in, (struct sockaddr *) &un, sizeof(un)) < 0)
-                attack_die("%s", un.sun_path);
+        if (in < 0 || out < 0)
+                attack_die("socket");
+        while (unlink(un.sun_path) < 0 && errno == EINTR)
+                ;
+        while (bind(in, (struct sockaddr *) &un, sizeof(un)) < 0)
+                if (errno != EINTR || restart)
+                        attack_die("%s", un.sun_path);
         for (uint32_t n = 0; attack_now() < until; n++) {
                 ssize_t sent = sendto(out, &n, sizeof(n), 0, (struct sockaddr *) &un, sizeof(un));
                 int error = errno;

@@ -7,7 +7,7 @@ load attack
 if [ -n "${SANDBOXD_TEST_FULL:-}" ]; then
     times=(40000 20000 10000)
 else
-    times=(400 200 150)
+    times=(250 150 100)
 fi
 
 # run_race WHO CTL NAME TIME [ENOUGH]: behind the referee. It prints "wins N tries M" as its last line.

@@ -30,6 +30,7 @@ runs_as_written() {
     extract
     # The README's programs, wherever the tests have theirs.
     mkdir -p bin site tree/build/ctl
+    give "$1" site
     ln -s "$SANDBOXCTL" bin/sandboxctl
     ln -s "$SANDBOXCTL" tree/build/ctl/sandboxctl
     for file in "$work"/block.*.mark; do
@@ -57,10 +58,12 @@ runs_as_written() {
         fi
         cp out "$work/out.$ran"
     done
-    [ "$ran" -eq 3 ]
+    [ "$ran" -eq 4 ]
     grep -q 'hello from inside' "$work/out.1"
     grep -q 'what was denied' "$work/out.2"
-    grep -q 'the drafts stay closed' "$work/out.3"
+    grep -q '^M  .*notes' "$work/out.3"
+    grep -qx old "$work/out.3"
+    grep -q 'the drafts stay closed' "$work/out.4"
     grep -q Hello site/public/index.html
 }
 

@@ -43,13 +43,15 @@ static void round_of_calls(unsigned long number) {
         close(CALL(open(file, O_WRONLY | O_CREAT | O_EXCL, 0600)));
         CALL(chmod(file, 0644));
         CALL(rename(file, moved));
-        close(CALL(open(moved, O_RDONLY)));
-        for (int i = 0; i < 4; i++)
-                CALL(stat(moved, &st));
-        CALL(access(moved, R_OK));
         CALL(symlink(moved, name));
-        CALL(readlink(name, target, sizeof(target)));
-        CALL(lstat(name, &st));
+        /* Most calls of most programs. */
+        for (int i = 0; i < 10; i++) {
+                CALL(stat(moved, &st));
+                CALL(lstat(name, &st));
+                CALL(access(name, R_OK));
+                CALL(readlink(name, target, sizeof(target)));
+                close(CALL(open(name, O_RDONLY)));
+        }
         CALL(mkdir(folder, 0700));
         list(folder);
         CALL(rmdir(folder));

@@ -391,7 +391,7 @@ static void strings(void) {
 static void gone(void) {
         if (mkdir("left", 0700) < 0 || chdir("left") < 0 || rmdir("../left") < 0)
                 abort();
-        static const char *const names[] = { "x", "./x", ".", "..", "../z", "../left/x", "" };
+        static const char names[][12] = { "x", "./x", ".", "..", "../z", "../left/x", "" };
         for (size_t i = 0; i < N(names); i++) {
                 printf("in a directory that is gone, %s: %s", names[i], SHOW(mkdir(names[i], 0700)));
                 printf(" %s", SHOW(unlink(names[i])));
