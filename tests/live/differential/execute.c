@@ -307,9 +307,14 @@ static void come_back(const struct record *r) {
                 SYS(SYS_chdir, r->work);
 }
 
-static bool reads_elsewhere(const struct record *r, const struct call *call) {
+static bool reads_elsewhere(const struct record *r, const struct call *call, const struct prepared *p) {
         int nr = call->operation->nr;
 
+        /* The text has the number of an inode in it (pipe:[…], a file without a name), and so has its length. */
+        if (nr == SYS_readlink || nr == SYS_readlinkat) {
+                const char *text = (const char *) p->registers[nr == SYS_readlink ? 1 : 2];
+                return memchr(text, '[', p->result) || memchr(text, '#', p->result);
+        }
         return (nr == SYS_read || nr == SYS_getdents || nr == SYS_getdents64 || nr == SYS_lseek) &&
                record_foreign(r, (int) call->args[0].value);
 }
@@ -386,7 +391,7 @@ void call_record(struct record *r, const struct call *call, const struct prepare
                 for (unsigned i = 0; i < ARGS_MAX; i++)
                         if (call->args[i].kind >= STAT_OUT && !memory_untouched(&call->args[i], p->registers[i]))
                                 text_add(r->text, " (written to)");
-        } else if (p->result > 0 && reads_elsewhere(r, call))
+        } else if (p->result > 0 && reads_elsewhere(r, call, p))
                 text_add(r->text, " = some");
         else {
                 text_add(r->text, " = %ld", p->result);

@@ -184,15 +184,14 @@ void record_events(struct record *r, const char *events, size_t size) {
 
 /* ---- Strings ---- */
 
-/* Numbers that are another one in each run: the caller's own, and those in brackets, of pipes and sockets. */
+/* The caller's own numbers are others in each run. */
 static void add_string(struct record *r, const char *bytes, size_t size) {
         char copy[PATH_MAX + 64], own[2][16];
         size_t n = 0;
 
         snprintf(own[0], sizeof(own[0]), "%d", r->tgid);
         snprintf(own[1], sizeof(own[1]), "%d", r->tid);
-        if (size > PATH_MAX || size == 0 ||
-            ((bytes[0] < '0' || bytes[0] > '9') && strncmp(bytes, "/proc/", 6) != 0 && !memchr(bytes, '[', size))) {
+        if (size > PATH_MAX || size == 0 || ((bytes[0] < '0' || bytes[0] > '9') && strncmp(bytes, "/proc/", 6) != 0)) {
                 text_add_bytes(r->text, bytes, size, r->work);
                 return;
         }
@@ -206,9 +205,6 @@ static void add_string(struct record *r, const char *bytes, size_t size) {
                         i += digits;
                 } else if (digits && starts && ends && digits == strlen(own[1]) && memcmp(bytes + i, own[1], digits) == 0) {
                         n += sprintf(copy + n, "$TID");
-                        i += digits;
-                } else if (digits > 2 && i > 1 && bytes[i - 1] == '[' && bytes[i - 2] == ':') {
-                        n += sprintf(copy + n, "#%u", number(r->numbers, INODES, UINT64_MAX, strtoull(bytes + i, NULL, 10)));
                         i += digits;
                 } else
                         copy[n++] = bytes[i++];
