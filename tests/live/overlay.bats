@@ -401,7 +401,10 @@ refused() {
 @test "a folder is used by one at a time" {
     folder user
     as user mkdir app
-    (cd app && start_sandbox user view shell --quiet --overlay "keep=$work/user/keep" -- sh -c 'echo > up; sleep 60')
+    # In no subshell, so that its end is seen to.
+    cd app
+    start_sandbox user view shell --quiet --overlay "keep=$work/user/keep" -- sh -c 'echo > up; sleep 60'
+    cd ..
     eventually test -e keep/0/upper/app/up -o -e keep/0/upper/up
     refused "is in use" as user "$SANDBOXCTL" commit keep
     # It can be looked at.
