@@ -249,6 +249,11 @@ static int resolve_fast(struct call *call, int start, const char *path, unsigned
                 e = where = locate(call_receiver(call), ret->fd, ret->path, NULL);
         if (e < 0)
                 return e;
+        /* What was found by its name has one: it only looks removed (is_deleted) where the way to it from the root is barred. */
+        if (where == WHERE_DELETED && ret->st.st_nlink > 0) {
+                ret->fd = fd_close(ret->fd);
+                return -ELOOP;
+        }
         /* From a directory that is none of the sandbox's, nothing is reached. */
         if (where == WHERE_FOREIGN) {
                 ret->fd = fd_close(ret->fd);

@@ -36,9 +36,9 @@ struct pin {
         struct stat st;          /* of the object */
         bool special;            /* resolve_name: no name at all (`.`, `..`, nothing but slashes), so that the kernel refuses it anyway */
         bool magic;              /* reached through a magic link (/proc/self/fd/N, …): `path` is what the kernel says of it */
-        bool outside; /* no path below the root names it (pipe:[…], a deleted file, an fd from elsewhere); `match` is DENIED then */
+        bool outside;   /* no path below the root names it (pipe:[…], a deleted file, an fd from elsewhere); `match` is DENIED then */
         int descriptor; /* the caller's own that a path through /proc/self/fd, or a link to there, ended at; else -1 */
-        bool deleted; /* that is outside because it was removed, on a mount of the sandbox's */
+        bool deleted;   /* that is outside because it was removed, on a mount of the sandbox's */
         struct match
                 match; /* what the plan says of `path`. HIDDEN comes with RESOLVE_PARENT only: the name is absent, and not to be made */
         char path[PATH_MAX + 1]; /* resolved, absolute in the caller's root; of the would-be object where it doesn't exist */

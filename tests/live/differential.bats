@@ -21,10 +21,21 @@ sequences() {
     differential "$1" run "$work/tree" --seed "$seed" --count "$3"
 }
 
+@test "a right that is missing behind the broker is found, and shown as one call" {
+    chmod 777 "$work"
+    run differential user run "$work/tree" --seed 1 --count 30 --wrong
+    [ "$status" -eq 1 ]
+    grep -A3 DIFFERENT <<< "$output" | grep -q 'exec.*('
+}
+
 @test "3,500 sequences of an ordinary user" { sequences user 2500 1000; }
-@test "500 sequences of root's" {
+@test "300 sequences of root's" {
     need_root
-    sequences root 300 200
+    sequences root 200 100
+}
+@test "200 sequences where each execve is checked by its outcome" {
+    need_root
+    sequences checked 100 100
 }
 @test "1,000 sequences of tasks that change their ids" {
     need_root

@@ -41,10 +41,10 @@ bool random_chance(struct random *r, unsigned percent);
 enum kind {
         NONE,
         /* registers */
-        FD,     /* any descriptor */
+        FD,        /* any descriptor */
         LISTED_FD, /* mostly a directory's */
-        DIR_FD, /* one that a path starts from, AT_FDCWD included */
-        NUMBER, /* as it stands in the table */
+        DIR_FD,    /* one that a path starts from, AT_FDCWD included */
+        NUMBER,    /* as it stands in the table */
         OPEN_FLAGS,
         MODE,
         NODE_MODE,
@@ -181,10 +181,10 @@ struct call {
 };
 
 enum {
-        OPTION_IDS = 1 << 0,  /* the sandbox has capabilities and many ids */
-        OPTION_ROOT = 1 << 1, /* whoever makes the trees is root */
+        OPTION_IDS = 1 << 0,     /* the sandbox has capabilities and many ids */
+        OPTION_ROOT = 1 << 1,    /* whoever makes the trees is root */
         OPTION_CHECKED = 1 << 3, /* a rule makes the broker check what each execve has run */
-        OPTION_REUSED = 1 << 2, /* the file system gives numbers of inodes that are gone to new ones: they aren't compared */
+        OPTION_REUSED = 1 << 2,  /* the file system gives numbers of inodes that are gone to new ones: they aren't compared */
 };
 
 struct sequence {
@@ -295,7 +295,7 @@ struct record {
         struct text *text;
         struct numbers *numbers;
         const char *work;
-        dev_t device; /* of the tree */
+        dev_t device;      /* of the tree */
         bool inodes_count; /* numbers of inodes can be compared */
         bool limited;      /* as sequence.limited */
         pid_t tgid, tid;
@@ -312,9 +312,8 @@ void record_where(struct record *r);
 struct prepared {
         uint64_t registers[ARGS_MAX];
         long result;
-        unsigned signals; /* SIGXFSZ */
-        _Atomic bool running; /* it is being made at present */
-        _Atomic bool fifo;    /* it opens one */
+        unsigned signals;            /* SIGXFSZ */
+        _Atomic uint64_t fifo_since; /* when a FIFO was begun to be opened that still isn't; 0: none */
 };
 void call_prepare(struct memory *m, const struct call *call, struct prepared *p);
 void call_make(const struct sequence *s, const struct call *call, struct prepared *p);
@@ -354,13 +353,13 @@ struct request {
 };
 
 struct side {
-        const char *name; /* filter, broker: of the same length */
+        const char *name;         /* filter, broker: of the same length */
         char top[256], work[320]; /* as the sandbox names them */
         char real_top[256], real_work[320], policy[320];
         struct tree tree;
         bool ids, checked, wrong;
-        char **command; /* what starts the sandbox, up to the policy's name */
-        const char *replacement; /* of the command's last word, or NULL */
+        char **command;               /* what starts the sandbox, up to the policy's name */
+        const char *replacement;      /* of the command's last word, or NULL */
         const char *program, *folder; /* the program in the sandbox, and where it lies */
         pid_t pid;
         int to, from;

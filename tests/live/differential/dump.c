@@ -179,8 +179,8 @@ static int wipe(int parent, const char *name) {
         int n = scandirat(dir, ".", &entries, not_dots, NULL);
         for (int i = 0; i < n; i++) {
                 const char *entry = entries[i]->d_name;
-                if (unlinkat(dir, entry, 0) < 0 && (errno != EISDIR || (r = wipe(dir, entry)) < 0 || unlinkat(dir, entry, AT_REMOVEDIR) < 0) &&
-                    r == 0)
+                if (unlinkat(dir, entry, 0) < 0 &&
+                    (errno != EISDIR || (r = wipe(dir, entry)) < 0 || unlinkat(dir, entry, AT_REMOVEDIR) < 0) && r == 0)
                         r = -errno;
                 free(entries[i]);
         }

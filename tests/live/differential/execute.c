@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "differential.h"
 
@@ -59,7 +60,9 @@ static long do_exec(const struct call *call, const struct prepared *p, bool chec
                 if (call->args[i + 1].place > ACROSS)
                         vectors[i] = (const void *) p->registers[i + 1];
         /* Of a program that its user can't read, the broker can't check that it is the one that was executed. */
-        r = checked ? SYS(SYS_faccessat2, at ? (int) p->registers[3] : AT_FDCWD, p->registers[0], R_OK, (at ? p->registers[4] & AT_EMPTY_PATH : 0) | AT_EACCESS) : 0;
+        r = checked ? SYS(SYS_faccessat2, at ? (int) p->registers[3] : AT_FDCWD, p->registers[0], R_OK,
+                          (at ? p->registers[4] & AT_EMPTY_PATH : 0) | AT_EACCESS)
+                    : 0;
         if (r == -EACCES)
                 return r;
         pid = SYS(SYS_fork);
@@ -73,7 +76,9 @@ static long do_exec(const struct call *call, const struct prepared *p, bool chec
         do
                 r = SYS(SYS_wait4, pid, &status, 0x40000000 /* __WALL */, NULL);
         while (r == -EINTR);
-        return r < 0 ? r : WIFEXITED(status) ? WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 42 ? 0 : -(long) WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+        return r < 0               ? r
+               : WIFEXITED(status) ? WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 42 ? 0 : -(long) WEXITSTATUS(status)
+                                   : 1000 + WTERMSIG(status);
 }
 
 /* Down to where a whole path is longer than PATH_MAX, the second time at the latest. */
@@ -192,12 +197,20 @@ static void on_interrupt(int signal) {
 }
 
 void signals_set(void) {
-        struct sigaction interrupt = { .sa_handler = on_interrupt }, size = { .sa_handler = on_file_size }, ignore = { .sa_handler = SIG_IGN };
+        struct sigaction interrupt = { .sa_handler = on_interrupt }, size = { .sa_handler = on_file_size },
+                         ignore = { .sa_handler = SIG_IGN };
 
         sigaction(SIGUSR1, &interrupt, NULL);
         sigaction(SIGXFSZ, &size, NULL);
         sigaction(SIGPIPE, &ignore, NULL);
         sigaction(SIGIO, &ignore, NULL);
+}
+
+static uint64_t now(void) {
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t) t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 /* Is a FIFO to be opened, which may wait for somebody? Looking is a call of its own, alike on both sides. */
@@ -212,8 +225,8 @@ void call_make(const struct sequence *s, const struct call *call, struct prepare
         const uint64_t *a = p->registers;
         unsigned before = file_size_signals;
 
-        p->fifo = s->fifos && (call->operation->flags & BLOCKS) && opens_fifo(call, p);
-        atomic_store(&p->running, true);
+        if (s->fifos && (call->operation->flags & BLOCKS) && opens_fifo(call, p))
+                atomic_store(&p->fifo_since, now());
         switch (call->operation->nr) {
         case DO_EXEC: p->result = do_exec(call, p, s->options & OPTION_CHECKED); break;
         case DO_BIND:
@@ -234,7 +247,7 @@ void call_make(const struct sequence *s, const struct call *call, struct prepare
                                 break;
                 }
         }
-        atomic_store(&p->running, false);
+        atomic_store(&p->fifo_since, 0);
         p->signals = file_size_signals - before;
 }
 
@@ -297,7 +310,8 @@ static void come_back(const struct record *r) {
 static bool reads_elsewhere(const struct record *r, const struct call *call) {
         int nr = call->operation->nr;
 
-        return (nr == SYS_read || nr == SYS_getdents || nr == SYS_getdents64 || nr == SYS_lseek) && record_foreign(r, (int) call->args[0].value);
+        return (nr == SYS_read || nr == SYS_getdents || nr == SYS_getdents64 || nr == SYS_lseek) &&
+               record_foreign(r, (int) call->args[0].value);
 }
 
 static void record_success(struct record *r, const struct call *call, const struct prepared *p) {
@@ -344,7 +358,8 @@ static bool changes(const struct call *call) {
 static bool refused(const struct record *r, const struct call *call, long result) {
         if (result == -EROFS)
                 return true;
-        if (result == -EPERM && (call->args[0].kind == FD || call->args[0].kind == LISTED_FD) && record_foreign(r, (int) call->args[0].value))
+        if (result == -EPERM && (call->args[0].kind == FD || call->args[0].kind == LISTED_FD) &&
+            record_foreign(r, (int) call->args[0].value))
                 return true;
         /* Where there are mounts on the one side and rules on the other, what looks first finds another reason. */
         if ((call->outside || call->proc) && changes(call))
@@ -356,7 +371,8 @@ static bool refused(const struct record *r, const struct call *call, long result
         if (call->outside)
                 return true;
         for (unsigned i = 0; i < ARGS_MAX; i++)
-                if ((call->args[i].kind == DIR_FD || call->args[i].kind == FD || call->args[i].kind == LISTED_FD) && record_foreign(r, (int) call->args[i].value))
+                if ((call->args[i].kind == DIR_FD || call->args[i].kind == FD || call->args[i].kind == LISTED_FD) &&
+                    record_foreign(r, (int) call->args[i].value))
                         return true;
         return false;
 }

@@ -17,10 +17,10 @@
 
 #include "differential.h"
 
-#define LONG_NAME                                                                                                                      \
-        "long-name-of-255-bytes-" /* 23 */                                                                                             \
-        "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"                         \
-        "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"                         \
+#define LONG_NAME \
+        "long-name-of-255-bytes-" /* 23 */ \
+        "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789" \
+        "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789" \
         "01234567890123456789012345678901"
 
 const struct fixture fixtures[] = {
@@ -285,7 +285,8 @@ static bool wanted(const struct fixture *f, const struct sequence *s) {
 }
 
 static int make_objects(struct tree *t, int dir, const struct sequence *s, char *what) {
-        static const char *const with_xattrs[] = { "attr", "a", "a/f1", "a/b/f2", "e2", "empty", "f444", "f222", "sticky/f", "d555/f", "suid", "big" };
+        static const char *const with_xattrs[] = { "attr", "a",    "a/f1",     "a/b/f2", "e2",   "empty",
+                                                   "f444", "f222", "sticky/f", "d555/f", "suid", "big" };
         struct random r = { s->seed ^ 0x5eed };
         char path[PATH_MAX];
 

@@ -110,10 +110,12 @@ int fuzz_run(struct fuzz *fuzz) {
                 done += n;
         }
         double took = seconds_now() - start;
-        printf("%llu sequences from seed %llu on%s, %llu differ; %.1f s, %.0f a second; waited for the %s %.2f ms, for the %s %.2f ms each\n",
+        printf("%llu sequences from seed %llu on%s, %llu differ; %.1f s, %.0f a second; waited for the %s %.2f ms, for the %s %.2f ms "
+               "each\n",
                (unsigned long long) done, (unsigned long long) fuzz->first, fuzz->options & OPTION_IDS ? " with ids" : "",
-               (unsigned long long) differences, took, (double) done / took, fuzz->sides[0].name, (double) fuzz->sides[0].nanoseconds / 1e6 / (double) done,
-               fuzz->sides[1].name, (double) fuzz->sides[1].nanoseconds / 1e6 / (double) done);
+               (unsigned long long) differences, took, (double) done / took, fuzz->sides[0].name,
+               (double) fuzz->sides[0].nanoseconds / 1e6 / (double) done, fuzz->sides[1].name,
+               (double) fuzz->sides[1].nanoseconds / 1e6 / (double) done);
         return differences > 0;
 }
 

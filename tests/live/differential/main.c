@@ -9,12 +9,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <linux/magic.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -68,7 +68,8 @@ static void protect_machine(const char *folder) {
                 fail("mount_setattr");
 }
 
-static void prepare_side(struct side *side, const char *name, const char *folder, const char *program, const char *witness, uid_t uid, gid_t gid) {
+static void prepare_side(struct side *side, const char *name, const char *folder, const char *program, const char *witness, uid_t uid,
+                         gid_t gid) {
         side->name = name;
         snprintf(side->real_top, sizeof(side->real_top), "%s/%s", folder, name);
         snprintf(side->real_work, sizeof(side->real_work), "%s/%s", side->real_top, LEVELS);

@@ -11,9 +11,9 @@
 
 #define ROOM (2 * PATH_MAX)
 
-static const char *const folders[] = { ".",      "a",   "a/b",    "a/b/c",   "e",    "e2",      "e2",      "d000",  "d555", "d311",
-                                       "d644",   "sticky", "setgid", "acl",  "ldir", "ldir2",   "labsdir", "ldot",  "lup",  "d555/sub",
-                                       "ldir/b", "lslash", "a/up",   "many", " ",    "a/../e2", "a/b/../c" };
+static const char *const folders[] = { ".",    "a",        "a/b",    "a/b/c",  "e",    "e2",   "e2",    "d000",    "d555",
+                                       "d311", "d644",     "sticky", "setgid", "acl",  "ldir", "ldir2", "labsdir", "ldot",
+                                       "lup",  "d555/sub", "ldir/b", "lslash", "a/up", "many", " ",     "a/../e2", "a/b/../c" };
 static const char *const new_names[] = { "n0", "n1", "n2", "n3", "n\n4", "\xc3\xa9", "nowhere" };
 
 /* What isn't in the tree. Whoever may write there natively doesn't get to it: see README. */
@@ -101,8 +101,9 @@ static void stretch(struct random *r, char *path) {
 }
 
 static void odd(struct random *r, char *path) {
-        static const char *const odds[] = { "",  ".",  "..", "/",  "//", "./", "../", "...", "../..", "a//b///f2", "./././a", "a/./b/../f1", "e/.", "e/..",
-                                            "a/f1/..", "a/f1/.", "a/f1/", "ldang/", "ldang/x", "lloop/x", "la", "p/x", "l/", "ldir/.", "x/", "\n", "\x80" };
+        static const char *const odds[] = { "",          ".",       "..",          "/",   "//",   "./",      "../",    "...",   "../..",
+                                            "a//b///f2", "./././a", "a/./b/../f1", "e/.", "e/..", "a/f1/..", "a/f1/.", "a/f1/", "ldang/",
+                                            "ldang/x",   "lloop/x", "la",          "p/x", "l/",   "ldir/.",  "x/",     "\n",    "\x80" };
 
         switch (random_below(r, 4)) {
         case 0:
@@ -229,10 +230,11 @@ void path_make(struct sequence *s, struct random *r, struct call *call, struct a
         }
         if (path[0] == '/' && strncmp(path, s->work, strlen(s->work)) != 0 && !call->proc)
                 call->outside = true;
-        /* Directories above what is granted can't be watched behind the broker: their events would tell of hidden names. */
-        if (call->outside && strcmp(call->operation->name, "inotify_add_watch") == 0) {
+        /* Directories above what is granted can't be watched behind the broker: their events would tell of hidden names. Nor can one's own
+         * descriptors in /proc once one's ids are others. */
+        if ((call->outside || (call->proc && (s->options & OPTION_IDS))) && strcmp(call->operation->name, "inotify_add_watch") == 0) {
                 strcpy(path, "a");
-                call->outside = false;
+                call->outside = call->proc = false;
         }
         if (strstr(path, "/exe"))
                 call->outside = true;

@@ -16,21 +16,27 @@ struct bit {
 };
 
 static const struct bit open_bits[] = {
-        { O_CREAT, "O_CREAT" },   { O_EXCL, "O_EXCL" },         { O_NOCTTY, "O_NOCTTY" },     { O_TRUNC, "O_TRUNC" },     { O_APPEND, "O_APPEND" },
-        { O_NONBLOCK, "O_NONBLOCK" }, { O_SYNC, "O_SYNC" },     { O_DSYNC, "O_DSYNC" },       { O_ASYNC, "O_ASYNC" },     { O_DIRECT, "O_DIRECT" },
-        { 0100000, "O_LARGEFILE" }, { O_TMPFILE, "O_TMPFILE" }, { O_DIRECTORY, "O_DIRECTORY" }, { O_NOFOLLOW, "O_NOFOLLOW" }, { O_NOATIME, "O_NOATIME" },
-        { O_CLOEXEC, "O_CLOEXEC" }, { O_PATH, "O_PATH" },
+        { O_CREAT, "O_CREAT" },         { O_EXCL, "O_EXCL" },         { O_NOCTTY, "O_NOCTTY" },   { O_TRUNC, "O_TRUNC" },
+        { O_APPEND, "O_APPEND" },       { O_NONBLOCK, "O_NONBLOCK" }, { O_SYNC, "O_SYNC" },       { O_DSYNC, "O_DSYNC" },
+        { O_ASYNC, "O_ASYNC" },         { O_DIRECT, "O_DIRECT" },     { 0100000, "O_LARGEFILE" }, { O_TMPFILE, "O_TMPFILE" },
+        { O_DIRECTORY, "O_DIRECTORY" }, { O_NOFOLLOW, "O_NOFOLLOW" }, { O_NOATIME, "O_NOATIME" }, { O_CLOEXEC, "O_CLOEXEC" },
+        { O_PATH, "O_PATH" },
 };
 static const struct bit at_bits[] = {
-        { AT_SYMLINK_NOFOLLOW, "AT_SYMLINK_NOFOLLOW" }, { AT_REMOVEDIR, "AT_REMOVEDIR|AT_EACCESS" }, { AT_SYMLINK_FOLLOW, "AT_SYMLINK_FOLLOW" },
-        { AT_NO_AUTOMOUNT, "AT_NO_AUTOMOUNT" },         { AT_EMPTY_PATH, "AT_EMPTY_PATH" },          { AT_STATX_FORCE_SYNC, "AT_STATX_FORCE_SYNC" },
+        { AT_SYMLINK_NOFOLLOW, "AT_SYMLINK_NOFOLLOW" },
+        { AT_REMOVEDIR, "AT_REMOVEDIR|AT_EACCESS" },
+        { AT_SYMLINK_FOLLOW, "AT_SYMLINK_FOLLOW" },
+        { AT_NO_AUTOMOUNT, "AT_NO_AUTOMOUNT" },
+        { AT_EMPTY_PATH, "AT_EMPTY_PATH" },
+        { AT_STATX_FORCE_SYNC, "AT_STATX_FORCE_SYNC" },
         { AT_STATX_DONT_SYNC, "AT_STATX_DONT_SYNC" },
 };
 static const struct bit rename_bits[] = { { 1, "RENAME_NOREPLACE" }, { 2, "RENAME_EXCHANGE" }, { 4, "RENAME_WHITEOUT" } };
 static const struct bit access_bits[] = { { 4, "R_OK" }, { 2, "W_OK" }, { 1, "X_OK" } };
 static const struct bit resolve_bits[] = {
-        { RESOLVE_NO_XDEV, "RESOLVE_NO_XDEV" }, { RESOLVE_NO_MAGICLINKS, "RESOLVE_NO_MAGICLINKS" }, { RESOLVE_NO_SYMLINKS, "RESOLVE_NO_SYMLINKS" },
-        { RESOLVE_BENEATH, "RESOLVE_BENEATH" }, { RESOLVE_IN_ROOT, "RESOLVE_IN_ROOT" },
+        { RESOLVE_NO_XDEV, "RESOLVE_NO_XDEV" },         { RESOLVE_NO_MAGICLINKS, "RESOLVE_NO_MAGICLINKS" },
+        { RESOLVE_NO_SYMLINKS, "RESOLVE_NO_SYMLINKS" }, { RESOLVE_BENEATH, "RESOLVE_BENEATH" },
+        { RESOLVE_IN_ROOT, "RESOLVE_IN_ROOT" },
 };
 
 static void add_bits(struct text *t, int64_t value, const struct bit *bits, size_t n, const char *none) {
@@ -61,8 +67,18 @@ static void add_open_flags(struct text *t, int64_t flags) {
 }
 
 static void add_place(struct text *t, const struct arg *arg) {
-        static const char *const places[] = { "",           "[misaligned]", "[at an edge]", "[no NUL before an edge]", "[across an edge]", "[read-only]",
-                                              "[PROT_NONE]", "[unmapped]",  "NULL",         "(void *) 1",              "[kernel]",         "[non-canonical]" };
+        static const char *const places[] = { "",
+                                              "[misaligned]",
+                                              "[at an edge]",
+                                              "[no NUL before an edge]",
+                                              "[across an edge]",
+                                              "[read-only]",
+                                              "[PROT_NONE]",
+                                              "[unmapped]",
+                                              "NULL",
+                                              "(void *) 1",
+                                              "[kernel]",
+                                              "[non-canonical]" };
 
         text_add(t, "%s", places[arg->place]);
 }

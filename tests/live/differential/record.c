@@ -191,7 +191,8 @@ static void add_string(struct record *r, const char *bytes, size_t size) {
 
         snprintf(own[0], sizeof(own[0]), "%d", r->tgid);
         snprintf(own[1], sizeof(own[1]), "%d", r->tid);
-        if (size > PATH_MAX || size == 0 || ((bytes[0] < '0' || bytes[0] > '9') && strncmp(bytes, "/proc/", 6) != 0 && !memchr(bytes, '[', size))) {
+        if (size > PATH_MAX || size == 0 ||
+            ((bytes[0] < '0' || bytes[0] > '9') && strncmp(bytes, "/proc/", 6) != 0 && !memchr(bytes, '[', size))) {
                 text_add_bytes(r->text, bytes, size, r->work);
                 return;
         }
@@ -274,6 +275,6 @@ bool record_foreign(const struct record *r, int fd) {
                 return false;
         if (fs.f_type == 0x9fa0 || fs.f_type == 0x1cd1 || fs.f_type == 0x62656572) /* procfs, devpts, sysfs */
                 return true;
-        return SYS(SYS_fstat, fd, &st) >= 0 && st.st_dev != r->device && (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode) || S_ISCHR(st.st_mode)) &&
-               (fs.f_type != 0x01021994 || !S_ISREG(st.st_mode));
+        return SYS(SYS_fstat, fd, &st) >= 0 && st.st_dev != r->device &&
+               (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode) || S_ISCHR(st.st_mode)) && (fs.f_type != 0x01021994 || !S_ISREG(st.st_mode));
 }

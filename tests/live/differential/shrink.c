@@ -131,12 +131,8 @@ static const char *tree_of(const char *text) {
 }
 
 static void print_tasks(struct text *t, const struct sequence *s) {
-        static const char *const sharings[] = { "a process",
-                                                "a process with CLONE_FS",
-                                                "a process with CLONE_FILES",
-                                                "a thread",
-                                                "a thread without CLONE_FS",
-                                                "a thread without CLONE_FILES" };
+        static const char *const sharings[] = { "a process", "a process with CLONE_FS",   "a process with CLONE_FILES",
+                                                "a thread",  "a thread without CLONE_FS", "a thread without CLONE_FILES" };
 
         for (size_t i = 1; i < s->n_tasks; i++)
                 text_add(t, "    task %zu is %s\n", i, sharings[s->sharing[i]]);

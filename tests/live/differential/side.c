@@ -54,11 +54,12 @@ static _Noreturn void run_sandbox(const struct side *side, int in, int out) {
         }
         if (side->replacement)
                 argv[n - 1] = (char *) side->replacement;
-        const char *const more[] = { "exec", "--quiet", "--policy", side->policy, "--chdir", "/", "--", side->program, "inside", side->work, NULL };
+        const char *const more[] = { "exec", "--quiet",     "--policy", side->policy, "--chdir", "/",
+                                     "--",   side->program, "inside",   side->work,   NULL };
         for (size_t i = 0; i < ELEMENTS(more); i++)
                 argv[n + i] = (char *) more[i];
-        if (strcmp(side->top, side->real_top) != 0 &&
-            (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mount(side->real_top, side->top, NULL, MS_BIND, NULL) < 0)) {
+        if (strcmp(side->top, side->real_top) != 0 && (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+                                                       mount(side->real_top, side->top, NULL, MS_BIND, NULL) < 0)) {
                 perror(side->top);
                 _exit(126);
         }

@@ -29,14 +29,16 @@
 /* How long the opening of a FIFO is left alone before a signal interrupts it. Where somebody should come to the other end, long enough for a busy
  * machine: a call that the broker hasn't received yet is interrupted as well. And any other call, before that is called a hang. */
 #define PATIENCE (200 * MILLISECOND)
-#define PATIENCE_MEETING (3000 * MILLISECOND)
+#define PATIENCE_MEETING (2000 * MILLISECOND)
+#define INTERVAL (20 * MILLISECOND)
 #define HANG (20000 * MILLISECOND)
 
 enum { IDLE, BEGIN, SPAWN, MAKE, MAKE_ONLY, RECORD };
 
 struct slot {
         _Atomic uint32_t state;
-        unsigned what; /* number of a call or of a task */
+        _Atomic unsigned what; /* number of a task, or of a call, */
+        unsigned end;          /* with those after it up to this one */
         pid_t tgid, tid;
         struct prepared prepared;
         struct text text;
@@ -45,7 +47,7 @@ struct slot {
 static struct shared {
         struct slot slots[TASKS_MAX];
         struct numbers *numbers;
-} *shared;
+} * shared;
 
 static const struct sequence *sequence;
 static dev_t device;
@@ -94,8 +96,6 @@ static void act(struct slot *slot, struct memory *memory, uint32_t state) {
                 .tgid = slot->tgid,
                 .tid = slot->tid,
         };
-        const struct call *call = &sequence->calls[slot->what];
-
         slot->text.size = 0;
         slot->text.full = false;
         switch (state) {
@@ -105,13 +105,18 @@ static void act(struct slot *slot, struct memory *memory, uint32_t state) {
                         text_add(&slot->text, "clone: %s\n", errno_name(errno));
                 break;
         case MAKE:
+                for (; slot->what < slot->end; slot->what++) {
+                        const struct call *call = &sequence->calls[slot->what];
+                        call_prepare(memory, call, &slot->prepared);
+                        call_make(sequence, call, &slot->prepared);
+                        call_record(&record, call, &slot->prepared);
+                }
+                break;
         case MAKE_ONLY:
-                call_prepare(memory, call, &slot->prepared);
-                call_make(sequence, call, &slot->prepared);
-                if (state == MAKE_ONLY)
-                        break;
-                __attribute__((fallthrough));
-        case RECORD: call_record(&record, call, &slot->prepared); break;
+                call_prepare(memory, &sequence->calls[slot->what], &slot->prepared);
+                call_make(sequence, &sequence->calls[slot->what], &slot->prepared);
+                break;
+        case RECORD: call_record(&record, &sequence->calls[slot->what], &slot->prepared); break;
         }
 }
 
@@ -136,36 +141,38 @@ static int task_main(void *userdata) {
 
 /* ---- The scheduler ---- */
 
+static uint64_t now(void) {
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t) t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 /* 0, or -ETIMEDOUT. */
-static int wait_idle(struct slot *slot, long patience) {
-        long waited = 0, step = patience;
+static int wait_idle(struct slot *slot, uint64_t patience) {
+        uint64_t start = now();
 
         for (;;) {
                 uint32_t state = atomic_load(&slot->state);
                 if (state == IDLE)
                         return 0;
-                const struct timespec timeout = { step / 1000000000, step % 1000000000 };
-                struct timespec before, after;
-                clock_gettime(CLOCK_MONOTONIC, &before);
-                futex_wait(&slot->state, state, &timeout);
-                clock_gettime(CLOCK_MONOTONIC, &after);
+                const struct timespec step = { .tv_nsec = INTERVAL };
+                futex_wait(&slot->state, state, &step);
                 if (atomic_load(&slot->state) == IDLE)
                         return 0;
-                waited += (after.tv_sec - before.tv_sec) * 1000000000 + after.tv_nsec - before.tv_nsec;
-                if (waited >= HANG)
+                uint64_t since = atomic_load(&slot->prepared.fifo_since);
+                if (since && now() - since >= patience)
+                        SYS(SYS_tgkill, slot->tgid, slot->tid, SIGUSR1);
+                if (now() - start >= HANG)
                         return -ETIMEDOUT;
-                if (waited >= patience) {
-                        step = 5 * MILLISECOND;
-                        if (atomic_load(&slot->prepared.running) && atomic_load(&slot->prepared.fifo))
-                                SYS(SYS_tgkill, slot->tgid, slot->tid, SIGUSR1);
-                }
         }
 }
 
-static int command(unsigned task, uint32_t state, unsigned what) {
+static int command(unsigned task, uint32_t state, unsigned what, unsigned end) {
         struct slot *slot = &shared->slots[task];
 
         slot->what = what;
+        slot->end = end;
         set_state(slot, state);
         return wait_idle(slot, PATIENCE);
 }
@@ -182,10 +189,10 @@ static int start_tasks(const struct sequence *s, struct text *text) {
                 return -errno;
         if (pid == 0)
                 task_main(NULL);
-        int r = command(0, BEGIN, 0);
+        int r = command(0, BEGIN, 0, 0);
         take(text, &shared->slots[0]);
         for (unsigned i = 1; r >= 0 && i < s->n_tasks; i++) {
-                r = command(0, SPAWN, i);
+                r = command(0, SPAWN, i, 0);
                 take(text, &shared->slots[0]);
         }
         return r;
@@ -199,34 +206,45 @@ static int finish_background(const struct sequence *s, struct text *text, int *b
                 return 0;
         r = wait_idle(&shared->slots[call->task], PATIENCE_MEETING);
         if (r >= 0)
-                r = command(call->task, RECORD, *background);
+                r = command(call->task, RECORD, *background, 0);
         if (r >= 0)
                 take(text, &shared->slots[call->task]);
         *background = -1;
         return r;
 }
 
+/* How many calls from `i` on one task makes without anybody else. */
+static size_t run_of(const struct sequence *s, size_t i) {
+        size_t n = 1;
+
+        while (i + n < s->n && s->calls[i + n].task == s->calls[i].task && !s->calls[i + n].background)
+                n++;
+        return n;
+}
+
 static int run_calls(const struct sequence *s, struct text *text) {
         int background = -1, r = 0;
 
-        for (size_t i = 0; r >= 0 && i < s->n; i++) {
+        for (size_t i = 0, n = 1; r >= 0 && i < s->n; i += n) {
                 const struct call *call = &s->calls[i];
                 struct slot *slot = &shared->slots[call->task];
+                n = 1;
                 if (call->background && i + 1 < s->n && !share_files(s, s->calls[i + 1].task, call->task) && background < 0) {
                         slot->what = i;
                         set_state(slot, MAKE_ONLY);
                         background = i;
                         continue;
                 }
-                if (background >= 0 && s->calls[background].task == call->task)
+                if (background < 0)
+                        n = run_of(s, i);
+                else if (s->calls[background].task == call->task)
                         r = finish_background(s, text, &background);
                 if (r >= 0)
-                        r = command(call->task, MAKE, i);
+                        r = command(call->task, MAKE, i, i + n);
+                take(text, slot);
                 if (r < 0)
-                        text_add(text, "%u HANGS\n", call->index);
+                        text_add(text, "%u HANGS\n", s->calls[slot->what].index);
                 else
-                        take(text, slot);
-                if (r >= 0)
                         r = finish_background(s, text, &background);
         }
         return r;

@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <sys/xattr.h>
@@ -83,13 +83,16 @@ static int64_t open_flags(struct random *r) {
 }
 
 static int64_t mode(struct random *r) {
-        static const int64_t modes[] = { 0, 0600, 0644, 0666, 0755, 0777, 01777, 02755, 04755, 07777, 0222, 0111, 0100644, 0177777, -1, 0440 };
+        static const int64_t modes[] = {
+                0, 0600, 0644, 0666, 0755, 0777, 01777, 02755, 04755, 07777, 0222, 0111, 0100644, 0177777, -1, 0440
+        };
 
         return random_chance(r, 70) ? RANDOM_PICK(r, modes) : (int64_t) random_below(r, 010000);
 }
 
 static int64_t node_mode(struct random *r) {
-        static const int64_t types[] = { S_IFREG, S_IFREG, 0, S_IFIFO, S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK, S_IFDIR, S_IFLNK, 0030000, S_IFMT };
+        static const int64_t types[] = { S_IFREG, S_IFREG, 0,       S_IFIFO, S_IFIFO, S_IFSOCK,
+                                         S_IFCHR, S_IFBLK, S_IFDIR, S_IFLNK, 0030000, S_IFMT };
 
         return RANDOM_PICK(r, types) | (mode(r) & 07777);
 }
@@ -155,7 +158,8 @@ static int64_t register_value(struct sequence *s, struct random *r, const struct
         static const int64_t chmod_flags[] = { AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH };
         static const int64_t link_flags[] = { AT_SYMLINK_FOLLOW, AT_EMPTY_PATH };
         static const int64_t odd_flags[] = { 1, 0x800, 0x200, 0x80000000, HIGH_BITS, AT_NO_AUTOMOUNT, AT_RECURSIVE };
-        static const int64_t masks[] = { STATX_BASIC_STATS, STATX_ALL, STATX_ALL, 0, STATX_MODE, STATX_INO | STATX_MNT_ID, 0x4000, 0x7fffffff, 0x1fff, 0xffff, 0x80000000 };
+        static const int64_t masks[] = { STATX_BASIC_STATS, STATX_ALL, STATX_ALL, 0,         STATX_MODE, STATX_INO | STATX_MNT_ID, 0x4000,
+                                         0x7fffffff,        0x1fff,    0xffff,    0x80000000 };
         static const int64_t seeks[] = { 0, 0, 1, 2, 5, -1, 1000, INT64_MAX };
         static const int64_t limits[] = { 0, 5, 14, 29, 30, 32, 100, 4096, 100000 };
         const struct arg *before = index > 0 ? &call->args[index - 1] : NULL;
@@ -171,7 +175,8 @@ static int64_t register_value(struct sequence *s, struct random *r, const struct
         case NODE_MODE: return node_mode(r);
         case DEVICE: return random_chance(r, 60) ? 0 : (int64_t) makedev(random_below(r, 10), random_below(r, 10));
         case STAT_FLAGS:
-                return FLAGS_OF(r, stat_flags, 30) | (random_chance(r, 92) ? RANDOM_PICK(r, sync_flags) : RANDOM_PICK(r, odd_sync_flags)) | odd;
+                return FLAGS_OF(r, stat_flags, 30) | (random_chance(r, 92) ? RANDOM_PICK(r, sync_flags) : RANDOM_PICK(r, odd_sync_flags)) |
+                       odd;
         case STATX_MASK: return RANDOM_PICK(r, masks);
         case ACCESS_MODE: return random_chance(r, 90) ? (int64_t) random_below(r, 8) : random_chance(r, 50) ? 8 : -1;
         case ACCESS_FLAGS: return FLAGS_OF(r, access_flags, 30) | odd;
@@ -261,10 +266,12 @@ static void times(struct sequence *s, struct random *r, struct arg *arg) {
                 const struct utimbuf value = { seconds(r), seconds(r) };
                 fill(s, arg, &value, sizeof(value));
         } else if (arg->kind == TIMEVALS) {
-                const struct timeval value[2] = { { seconds(r), RANDOM_PICK(r, microseconds) }, { seconds(r), RANDOM_PICK(r, microseconds) } };
+                const struct timeval value[2] = { { seconds(r), RANDOM_PICK(r, microseconds) },
+                                                  { seconds(r), RANDOM_PICK(r, microseconds) } };
                 fill(s, arg, value, sizeof(value));
         } else {
-                const struct timespec value[2] = { { seconds(r), RANDOM_PICK(r, nanoseconds) }, { seconds(r), RANDOM_PICK(r, nanoseconds) } };
+                const struct timespec value[2] = { { seconds(r), RANDOM_PICK(r, nanoseconds) },
+                                                   { seconds(r), RANDOM_PICK(r, nanoseconds) } };
                 fill(s, arg, value, sizeof(value));
         }
         if (random_chance(r, 15))
@@ -272,8 +279,30 @@ static void times(struct sequence *s, struct random *r, struct arg *arg) {
 }
 
 static void xattr_name(struct sequence *s, struct random *r, struct arg *arg) {
-        static const char *const names[] = { "user.test", "user.test", "user.test", "user.test", "user.test", "user.test", "user.test", "user.test", "user.test", "user.test", "user.new", "user.new", "user.new", "user.empty", "user.", "user", "", "trusted.x", "security.x",
-                                             "system.posix_acl_default", "system.posix_acl_access", "system.x", "nonsense.x", "security.capability" };
+        static const char *const names[] = { "user.test",
+                                             "user.test",
+                                             "user.test",
+                                             "user.test",
+                                             "user.test",
+                                             "user.test",
+                                             "user.test",
+                                             "user.test",
+                                             "user.test",
+                                             "user.test",
+                                             "user.new",
+                                             "user.new",
+                                             "user.new",
+                                             "user.empty",
+                                             "user.",
+                                             "user",
+                                             "",
+                                             "trusted.x",
+                                             "security.x",
+                                             "system.posix_acl_default",
+                                             "system.posix_acl_access",
+                                             "system.x",
+                                             "nonsense.x",
+                                             "security.capability" };
         char name[300];
 
         if (random_chance(r, 5)) {
@@ -335,8 +364,9 @@ static void socket_address(struct sequence *s, struct random *r, struct call *ca
 }
 
 static void program(struct sequence *s, struct random *r, struct call *call, struct arg *arg) {
-        static const char *const programs[] = { "x", "x", "./x", "x111", "x644", "xs", "script", "script", "script2", "script3", "script4",
-                                                "script5", "script6", "script7", "garbage", "empty", "a/../x", "ldot/x", "p", "a", "s", "/usr/bin/true" };
+        static const char *const programs[] = { "x",       "x",       "./x",     "x111",    "x644",    "xs",           "script",  "script",
+                                                "script2", "script3", "script4", "script5", "script6", "script7",      "garbage", "empty",
+                                                "a/../x",  "ldot/x",  "p",       "a",       "s",       "/usr/bin/true" };
 
         path_make(s, r, call, arg);
         if (random_chance(r, 75)) {
@@ -371,7 +401,8 @@ static void struct_value(struct sequence *s, struct random *r, struct call *call
         default: break;
         }
         if (random_chance(r, 5)) {
-                static const enum place bad[] = { AT_ODD, AT_END, AT_END, ACROSS, IN_NOTHING, UNMAPPED, AT_NULL, AT_ONE, IN_KERNEL, NONCANONICAL };
+                static const enum place bad[] = { AT_ODD,   AT_END,  AT_END, ACROSS,    IN_NOTHING,
+                                                  UNMAPPED, AT_NULL, AT_ONE, IN_KERNEL, NONCANONICAL };
                 arg->place = RANDOM_PICK(r, bad);
         }
 }
@@ -390,7 +421,8 @@ static void buffer(struct random *r, struct arg *arg) {
         }
         arg->value = (int64_t) arg->size;
         if (random_chance(r, 8)) {
-                static const enum place bad[] = { AT_ODD, AT_END, AT_END, ACROSS, IN_READONLY, IN_NOTHING, UNMAPPED, AT_NULL, AT_ONE, IN_KERNEL, NONCANONICAL };
+                static const enum place bad[] = { AT_ODD,   AT_END,  AT_END, ACROSS,    IN_READONLY, IN_NOTHING,
+                                                  UNMAPPED, AT_NULL, AT_ONE, IN_KERNEL, NONCANONICAL };
                 arg->place = RANDOM_PICK(r, bad);
         }
 }
