@@ -404,7 +404,7 @@ refused() {
     # In no subshell, so that its end is seen to.
     cd app
     start_sandbox user view shell --quiet --overlay "keep=$work/user/keep" -- sh -c 'echo > up; sleep 60'
-    cd ..
+    cd "$work/user"
     eventually test -e keep/0/upper/app/up -o -e keep/0/upper/up
     refused "is in use" as user "$SANDBOXCTL" commit keep
     # It can be looked at.
@@ -449,7 +449,7 @@ refused() {
     sleep 0.5
     [ -z "$(ls -A app)" ]
     [ -z "$(ls -A tmp)" ]
-    [ "$(ls | tr '\n' ' ')" = 'app tmp ' ]
+    [ "$(find . -mindepth 1 -maxdepth 1 | sort | tr '\n' ' ')" = './app ./tmp ' ]
     run ! grep -q "overlay.*$work" /proc/self/mountinfo
     # One that keeps can be looked at, and used again.
     (cd app && start_sandbox user view shell --quiet --overlay "keep=$work/user/keep" -- sh -c 'echo > up; echo started; sleep 60'; echo "$started" > "$work/pid")
