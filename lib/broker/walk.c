@@ -230,7 +230,16 @@ static int follow(struct walk *w, int link, const struct stat *st, const char *n
 
 /* ---- steps ---- */
 
+static int step_stay(struct walk *w) {
+        /* The kernel asks for the right to search even for `.`. */
+        _cleanup_close_ int fd = openat(w->at, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        return fd < 0 ? -errno : 0;
+}
+
 static int step_up(struct walk *w) {
+        int e;
+
         w->root_known = true;
         if (w->scope >= 0) {
                 struct statx here, top;
@@ -238,13 +247,15 @@ static int step_up(struct walk *w) {
                 if (statx(w->at, "", AT_EMPTY_PATH, mask, &here) < 0 || statx(w->scope, "", AT_EMPTY_PATH, mask, &top) < 0)
                         return -errno;
                 if (here.stx_ino == top.stx_ino && here.stx_mnt_id == top.stx_mnt_id && here.stx_dev_major == top.stx_dev_major &&
-                    here.stx_dev_minor == top.stx_dev_minor)
-                        return w->flags & RESOLVE_IN_BENEATH ? -EXDEV : 0;
+                    here.stx_dev_minor == top.stx_dev_minor) {
+                        e = step_stay(w);
+                        return e < 0 ? e : w->flags & RESOLVE_IN_BENEATH ? -EXDEV : 0;
+                }
         }
         int fd = openat(w->at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
                 return -errno;
-        int e = move(w, fd);
+        e = move(w, fd);
         if (e < 0 || w->scope < 0)
                 return e;
         /* Somebody has moved the directory out of the scope: the kernel says the same. */
@@ -252,13 +263,6 @@ static int step_up(struct walk *w) {
         if (n == 1)
                 n = 0;
         return strncmp(w->path, w->scope_path, n) == 0 && (w->path[n] == '/' || w->path[n] == 0) ? 0 : -EAGAIN;
-}
-
-static int step_stay(struct walk *w) {
-        /* The kernel asks for the right to search even for `.`. */
-        _cleanup_close_ int fd = openat(w->at, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-        return fd < 0 ? -errno : 0;
 }
 
 /* The last component's directory in one step, where there is nothing on the way that needs a look. Any error: step by step. */
@@ -431,8 +435,12 @@ static void walk_done(struct walk *w) {
 
 int walk(struct call *call, int start, const char *path, unsigned flags, struct pin *ret) {
         _cleanup_(walk_done) struct walk w = { .call = call, .r = call_receiver(call), .flags = flags, .pin = ret, .at = -1, .scope = -1 };
+        struct stat st;
         int e;
 
+        /* Also where nothing is looked up in it, as for "//" with RESOLVE_IN_ROOT. */
+        if (start >= 0 && (fstat(start, &st) < 0 || !S_ISDIR(st.st_mode)))
+                return -ENOTDIR;
         w.rest = strdup(path);
         if (!w.rest)
                 return -ENOMEM;

@@ -5,6 +5,7 @@
 #   . tests/live/differential/lib.bash; differential KIND replay FOLDER --seed N
 
 load lib
+# shellcheck source=tests/live/differential/lib.bash
 . "$BATS_TEST_DIRNAME/differential/lib.bash"
 
 : "${SANDBOXCTL_UNSAFE:=$SANDBOXD_SOURCE/build-unsafe/ctl/sandboxctl}"

@@ -81,9 +81,9 @@ exec_bad() {
 }
 
 @test "a key of a later version says so" {
-    bad $'version: 1\nextends: [base]\nfiles:\n  overlay: [/srv]'
+    bad $'version: 1\nextends: [base]\nmounts: [{ type: tmpfs, target: /mnt }]'
     exec_bad
-    refused bad.yaml:4: overlay
+    refused bad.yaml:3: mounts
 }
 
 @test "all errors of a file are shown" {

@@ -401,7 +401,10 @@ refused() {
 @test "a folder is used by one at a time" {
     folder user
     as user mkdir app
-    (cd app && start_sandbox user view shell --quiet --overlay "keep=$work/user/keep" -- sh -c 'echo > up; sleep 60')
+    # In no subshell, so that its end is seen to.
+    cd app
+    start_sandbox user view shell --quiet --overlay "keep=$work/user/keep" -- sh -c 'echo > up; sleep 60'
+    cd "$work/user"
     eventually test -e keep/0/upper/app/up -o -e keep/0/upper/up
     refused "is in use" as user "$SANDBOXCTL" commit keep
     # It can be looked at.
@@ -446,7 +449,7 @@ refused() {
     sleep 0.5
     [ -z "$(ls -A app)" ]
     [ -z "$(ls -A tmp)" ]
-    [ "$(ls | tr '\n' ' ')" = 'app tmp ' ]
+    [ "$(find . -mindepth 1 -maxdepth 1 | sort | tr '\n' ' ')" = './app ./tmp ' ]
     run ! grep -q "overlay.*$work" /proc/self/mountinfo
     # One that keeps can be looked at, and used again.
     (cd app && start_sandbox user view shell --quiet --overlay "keep=$work/user/keep" -- sh -c 'echo > up; echo started; sleep 60'; echo "$started" > "$work/pid")

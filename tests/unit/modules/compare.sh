@@ -6,7 +6,11 @@ set -eu
 
 sandboxctl=$1 probe_files=$2 probe_names=$3 probe_meta=$4 probe_network=$5
 # In the build folder: the policies have empty places of their own in /tmp and /var/tmp.
-work=$(mktemp -d "$PWD/probes.XXXXXX")
+case ${TMPDIR:-/tmp}/ in
+/tmp/* | /var/tmp/*) base=$PWD ;;
+*) base=$TMPDIR ;;
+esac
+work=$(mktemp -d "$base/probes.XXXXXX")
 trap 'chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
 cp "$probe_files" "$work/probe_files"
 cp "$probe_names" "$work/probe_names"
