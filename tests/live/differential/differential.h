@@ -231,6 +231,10 @@ struct fixture {
         unsigned variant; /* only where this bit is set */
 };
 
+/* The time of the last change that every object has at first, to within a few thousand seconds. No sequence sets these nanoseconds. */
+#define FIXTURE_TIME 1000000000
+#define FIXTURE_NANOSECONDS 2000
+
 extern const struct fixture fixtures[];
 extern const size_t n_fixtures;
 

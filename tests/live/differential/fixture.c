@@ -125,7 +125,6 @@ const struct opened opened[] = {
 const size_t n_opened = ELEMENTS(opened);
 
 #define MANY 150
-#define OLD 1000000000 /* 2001-09-09 */
 
 static int say(char *what, const char *path) {
         int r = -errno;
@@ -267,7 +266,8 @@ static int set_owner(struct tree *t, int dir, const struct fixture *f, struct ra
 
 /* Modes, owners, times: from the last to the first, so that directories are left alone afterwards. */
 static int finish_one(struct tree *t, int dir, const struct fixture *f, const struct sequence *s, struct random *r, size_t index) {
-        const struct timespec times[2] = { { OLD + (long) index, 1000 }, { OLD + 1000 + (long) index, 2000 } };
+        const struct timespec times[2] = { { FIXTURE_TIME + (long) index, 1000 },
+                                           { FIXTURE_TIME + 1000 + (long) index, FIXTURE_NANOSECONDS } };
 
         if (f->type == 'h')
                 return 0;
