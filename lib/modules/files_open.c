@@ -28,7 +28,8 @@ void files_open_prepare(void) {
 /* The kernel's may_create_in_sticky(): O_CREAT on somebody else's file in a sticky directory. It is not asked when we reopen without O_CREAT.
  * To be called while acting as the caller. */
 static bool refused_in_sticky(const struct pin *pin) {
-        long level = S_ISREG(pin->st.st_mode) ? protected_regular : S_ISFIFO(pin->st.st_mode) ? protected_fifos : 0;
+        /* Nobody can switch it off for what is neither: a device, a link that isn't followed. */
+        long level = S_ISREG(pin->st.st_mode) ? protected_regular : S_ISFIFO(pin->st.st_mode) ? protected_fifos : 1;
         struct stat dir;
 
         if (level == 0 || pin->parent < 0 || fstat(pin->parent, &dir) < 0 || !(dir.st_mode & S_ISVTX))
@@ -137,15 +138,13 @@ static int check_existing(struct call *call, const struct opening *o, const stru
                         return -EEXIST;
                 if (type == S_IFDIR)
                         return -EISDIR;
-                if (protected_regular || protected_fifos) {
-                        int r = target_act(call);
-                        if (r < 0)
-                                return r;
-                        bool refused = refused_in_sticky(pin);
-                        target_act_done(call);
-                        if (refused)
-                                return -EACCES;
-                }
+                int r = target_act_ids(call);
+                if (r < 0)
+                        return r;
+                bool refused = refused_in_sticky(pin);
+                target_act_done(call);
+                if (refused)
+                        return -EACCES;
         }
         if ((o->flags & O_DIRECTORY) && type != S_IFDIR)
                 return -ENOTDIR;
