@@ -7,10 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "differential.h"
 
-#define CALLS_MIN 30
+#define FILE_CALLS_MIN 30
 #define STRINGS (4U << 20)
 
 char *sequence_alloc(struct sequence *s, size_t size) {
@@ -147,11 +148,29 @@ static bool makes_fifo(const struct call *call) {
         return false;
 }
 
+/* One or two calls; returns how many. */
+static size_t make_next(struct sequence *s, struct random *r, struct call calls[2], bool *deep) {
+        if (random_chance(r, 2)) {
+                make_link(s, r, &calls[0], &calls[1]);
+                return 2;
+        }
+        if (s->n_tasks > 1 && !(s->variant & VARIANT_FIFOS_OPEN) && random_chance(r, 4)) {
+                make_pair(s, r, &calls[0], &calls[1]);
+                return 2;
+        }
+        call_make_one(s, r, choose(r, s->options, deep), &calls[0]);
+        return 1;
+}
+
+static bool is_file_call(const struct call *call) {
+        return !(call->operation->flags & IDENTITY) && call->operation->nr != DO_LIMIT && call->operation->nr != SYS_umask;
+}
+
 void sequence_make(struct sequence *s, uint64_t seed, unsigned options, const char *work, const bool *keep) {
         struct random r = { seed };
         char *strings = s->strings;
         bool deep = false;
-        size_t total;
+        size_t wanted;
 
         *s = (struct sequence) { .seed = seed, .options = options, .work = work, .strings = strings ?: malloc(STRINGS), .n_tasks = 1 };
         if (!s->strings)
@@ -163,26 +182,18 @@ void sequence_make(struct sequence *s, uint64_t seed, unsigned options, const ch
                 s->n_tasks = 2 + random_below(&r, TASKS_MAX - 1);
         for (size_t i = 1; i < s->n_tasks; i++)
                 s->sharing[i] = random_below(&r, N_SHARINGS);
-        total = CALLS_MIN + random_below(&r, 12);
-        for (size_t i = 0; i < total; i++) {
+        wanted = FILE_CALLS_MIN + random_below(&r, 10);
+        for (size_t i = 0, file_calls = 0; file_calls < wanted && i + 2 < CALLS_MAX;) {
                 struct call calls[2];
-                size_t n = 1;
-                if (random_chance(&r, 2) && i + 1 < total) {
-                        make_link(s, &r, &calls[0], &calls[1]);
-                        n = 2;
-                } else if (s->n_tasks > 1 && !(s->variant & VARIANT_FIFOS_OPEN) && i + 1 < total && random_chance(&r, 4)) {
-                        make_pair(s, &r, &calls[0], &calls[1]);
-                        n = 2;
-                } else
-                        call_make_one(s, &r, choose(&r, options, &deep), &calls[0]);
-                for (size_t j = 0; j < n; j++) {
-                        calls[j].index = i + j;
+                size_t n = make_next(s, &r, calls, &deep);
+                for (size_t j = 0; j < n; j++, i++) {
+                        calls[j].index = i;
+                        file_calls += is_file_call(&calls[j]);
                         s->fifos = s->fifos || makes_fifo(&calls[j]);
                         s->limited = s->limited || calls[j].operation->nr == DO_LIMIT;
-                        if (!keep || keep[i + j])
+                        if (!keep || keep[i])
                                 s->calls[s->n++] = calls[j];
                 }
-                i += n - 1;
         }
 }
 

@@ -16,7 +16,7 @@ static const char *const folders[] = { ".",    "a",        "a/b",    "a/b/c",  "
                                        "lup",  "d555/sub", "ldir/b", "lslash", "a/up", "many", " ",     "a/../e2", "a/b/../c" };
 static const char *const new_names[] = { "n0", "n1", "n2", "n3", "n\n4", "\xc3\xa9", "nowhere" };
 
-/* What isn't in the tree. Whoever may write there natively doesn't get to it: see README. */
+/* What isn't in the tree. Nobody may write there: root has it mounted read-only (main.c). */
 static const char *const outside[] = { "/",
                                        "/usr",
                                        "/usr/bin/true",
