@@ -371,15 +371,14 @@ static bool refused(const struct record *r, const struct call *call, long result
                 return true;
         if (call->proc && (result == -EACCES || result == -EOPNOTSUPP))
                 return true;
-        if (result != -EACCES)
-                return false;
-        if (call->outside)
-                return true;
+        bool foreign = false;
         for (unsigned i = 0; i < ARGS_MAX; i++)
-                if ((call->args[i].kind == DIR_FD || call->args[i].kind == FD || call->args[i].kind == LISTED_FD) &&
-                    record_foreign(r, (int) call->args[i].value))
-                        return true;
-        return false;
+                foreign = foreign || ((call->args[i].kind == DIR_FD || call->args[i].kind == FD || call->args[i].kind == LISTED_FD) &&
+                                      record_foreign(r, (int) call->args[i].value));
+        if (foreign && changes(call))
+                return true;
+        /* Directories are made in the current one, wherever that is. */
+        return result == -EACCES && (call->outside || foreign || call->operation->nr == DO_DEEP);
 }
 
 void call_record(struct record *r, const struct call *call, const struct prepared *p) {
