@@ -28,7 +28,8 @@ void files_open_prepare(void) {
 /* The kernel's may_create_in_sticky(): O_CREAT on somebody else's file in a sticky directory. It is not asked when we reopen without O_CREAT.
  * To be called while acting as the caller. */
 static bool refused_in_sticky(const struct pin *pin) {
-        long level = S_ISREG(pin->st.st_mode) ? protected_regular : S_ISFIFO(pin->st.st_mode) ? protected_fifos : 0;
+        /* Nobody can switch it off for what is neither: a device, a link that isn't followed. */
+        long level = S_ISREG(pin->st.st_mode) ? protected_regular : S_ISFIFO(pin->st.st_mode) ? protected_fifos : 1;
         struct stat dir;
 
         if (level == 0 || pin->parent < 0 || fstat(pin->parent, &dir) < 0 || !(dir.st_mode & S_ISVTX))
@@ -40,6 +41,18 @@ static bool refused_in_sticky(const struct pin *pin) {
 
 /* ---- Opening what exists ---- */
 
+/* What the rules say of where a removed object was. The kernel still makes files without a name in such a directory, and opens such a file. */
+static struct match match_deleted(struct call *call, const struct pin *pin) {
+        static const char mark[] = " (deleted)";
+        size_t n = strlen(pin->path);
+
+        if (!pin->deleted || n <= sizeof(mark) || strcmp(pin->path + n - sizeof(mark) + 1, mark) != 0)
+                return pin->match;
+        memcpy(call->path3, pin->path, n);
+        call->path3[n - sizeof(mark) + 1] = 0;
+        return call_match(call, call->path3);
+}
+
 bool files_reopenable(struct call *call, const struct pin *pin, int flags) {
         int access = flags & O_ACCMODE;
 
@@ -49,6 +62,12 @@ bool files_reopenable(struct call *call, const struct pin *pin, int flags) {
                 return true;
         if (S_ISDIR(pin->st.st_mode))
                 return pin->deleted && pin->st.st_nlink == 0; /* there is nothing in it; from others `..` would climb out */
+
+        /* What somebody was allowed by its name stays his until the last descriptor of it is closed. */
+        struct match was = match_deleted(call, pin);
+        unsigned right = access == O_RDONLY && !(flags & O_TRUNC) ? RIGHT_READ : RIGHT_WRITE;
+        if (S_ISREG(pin->st.st_mode) && was.state == MATCH_GRANTED && (was.rights & right))
+                return true;
 
         _cleanup_close_ int fd = target_fd(call, pin->descriptor);
         struct stat st;
@@ -137,15 +156,13 @@ static int check_existing(struct call *call, const struct opening *o, const stru
                         return -EEXIST;
                 if (type == S_IFDIR)
                         return -EISDIR;
-                if (protected_regular || protected_fifos) {
-                        int r = target_act(call);
-                        if (r < 0)
-                                return r;
-                        bool refused = refused_in_sticky(pin);
-                        target_act_done(call);
-                        if (refused)
-                                return -EACCES;
-                }
+                int r = target_act_ids(call);
+                if (r < 0)
+                        return r;
+                bool refused = refused_in_sticky(pin);
+                target_act_done(call);
+                if (refused)
+                        return -EACCES;
         }
         if ((o->flags & O_DIRECTORY) && type != S_IFDIR)
                 return -ENOTDIR;
@@ -238,19 +255,6 @@ static struct verdict open_or_create(struct call *call, const struct opening *o)
                         return opened(o, fd);
         }
         return verdict_error(EEXIST);
-}
-
-/* What the rules say of where a removed directory was. The kernel still makes files without a name in it. */
-static struct match match_deleted(struct call *call, struct pin *pin) {
-        static const char mark[] = " (deleted)";
-        size_t n = strlen(pin->path);
-
-        if (!pin->deleted || n <= sizeof(mark) || strcmp(pin->path + n - sizeof(mark) + 1, mark) != 0)
-                return pin->match;
-        pin->path[n - sizeof(mark) + 1] = 0;
-        struct match match = call_match(call, pin->path);
-        pin->path[n - sizeof(mark) + 1] = ' ';
-        return match;
 }
 
 /* O_TMPFILE: a file without a name in a directory. */

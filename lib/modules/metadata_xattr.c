@@ -93,6 +93,11 @@ static int read_value(struct call *call, uint64_t address, uint64_t size, struct
         return a->value ? target_read(call, address, a->value, size) : -ENOMEM;
 }
 
+/* The kernel lets a process itself into its /proc/PID/fd, and finds that there are no attributes. */
+static int own_fds_error(struct call *call, const struct pin *pin, int r) {
+        return r == -EACCES && pin_own_fds(call, pin) ? -EOPNOTSUPP : r;
+}
+
 static struct verdict set(struct call *call, const struct meant *place, uint64_t name, uint64_t value, uint64_t size, int flags) {
         _cleanup_(attribute_done) struct attribute a = ATTRIBUTE_INIT(*place);
         struct verdict verdict;
@@ -116,7 +121,7 @@ static struct verdict set(struct call *call, const struct meant *place, uint64_t
                 return verdict_from(r);
         r = setxattr(link, a.name, a.value, a.size, flags) < 0 ? -errno : 0;
         target_act_done(call);
-        return r < 0 ? verdict_error(r) : verdict_value(0);
+        return r < 0 ? verdict_error(own_fds_error(call, &a.pin, r)) : verdict_value(0);
 }
 
 struct verdict handle_setxattr(struct call *call) {
@@ -188,7 +193,7 @@ static struct verdict get(struct call *call, const struct meant *place, uint64_t
         if (r < 0)
                 return verdict_from(r);
         ssize_t n = getxattr(link, a.name, a.value, a.size);
-        n = n < 0 ? -errno : n;
+        n = n < 0 ? own_fds_error(call, &a.pin, -errno) : n;
         target_act_done(call);
         return give(call, &a, value, n);
 }
@@ -266,7 +271,7 @@ static struct verdict remove_attribute(struct call *call, const struct meant *pl
                 return verdict_from(r);
         r = removexattr(link, a.name) < 0 ? -errno : 0;
         target_act_done(call);
-        return r < 0 ? verdict_error(r) : verdict_value(0);
+        return r < 0 ? verdict_error(own_fds_error(call, &a.pin, r)) : verdict_value(0);
 }
 
 struct verdict handle_removexattr(struct call *call) {

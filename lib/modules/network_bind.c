@@ -72,6 +72,18 @@ static struct verdict bind_inet(struct call *call, const struct endpoint *e, str
 
 /* ---- Unix ---- */
 
+/* Enters the caller's directory, from which its string is walked: only where that begins there, since entering takes the right to search. */
+static int enter_cwd(struct call *call, const char *string) {
+        _cleanup_close_ int cwd = -1;
+
+        if (string[0] == '/')
+                return 0;
+        cwd = target_cwd(call);
+        if (cwd < 0)
+                return cwd;
+        return fchdir(cwd) < 0 ? -errno : 0;
+}
+
 static bool same_directory(int a, int b) {
         struct statx x, y;
         unsigned mask = STATX_INO | STATX_MNT_ID;
@@ -107,11 +119,9 @@ static struct verdict bind_name(struct call *call, const struct endpoint *e, str
         struct address short_form = ADDRESS_INIT;
         int r;
 
-        _cleanup_close_ int cwd = target_cwd(call);
-        if (cwd < 0)
-                return verdict_from(cwd);
-        if (fchdir(cwd) < 0)
-                return verdict_error(errno);
+        r = enter_cwd(call, call->path);
+        if (r < 0)
+                return verdict_from(r);
         bool whole = leads_there(call, call->path, &a->pin);
         if (!whole && fchdir(a->pin.parent) < 0)
                 return verdict_error(errno);
@@ -157,11 +167,9 @@ static struct verdict bind_unix_path(struct call *call, const struct endpoint *e
 
         /* getsockname has to show the caller's own string, so that the kernel walks our copy of it, from the caller's cwd in the caller's root.
          * A swapped symlink could lead this walk only to where the view lets the caller write anyway. */
-        _cleanup_close_ int cwd = target_cwd(call);
-        if (cwd < 0)
-                return verdict_from(cwd);
-        if (fchdir(cwd) < 0)
-                return verdict_error(errno);
+        r = enter_cwd(call, call->path);
+        if (r < 0)
+                return verdict_from(r);
         r = bind_as_caller(call, e, a);
         return r < 0 ? verdict_from(r) : verdict_value(0);
 }

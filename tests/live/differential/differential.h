@@ -304,7 +304,7 @@ struct record {
         bool limited;      /* as sequence.limited */
         pid_t tgid, tid;
 };
-/* Whether a descriptor is open on what lies elsewhere than in the tree, and is no pipe, socket or memory either. */
+/* Whether a descriptor (or AT_FDCWD) is open on what lies elsewhere than in the tree, and is no pipe, socket or memory either. */
 bool record_foreign(const struct record *r, int fd);
 size_t numbers_size(void);
 void record_descriptor(struct record *r, const struct call *call, int fd);

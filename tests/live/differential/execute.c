@@ -371,15 +371,16 @@ static bool refused(const struct record *r, const struct call *call, long result
                 return true;
         if (call->proc && (result == -EACCES || result == -EOPNOTSUPP))
                 return true;
-        if (result != -EACCES)
-                return false;
-        if (call->outside)
-                return true;
+        bool foreign = record_foreign(r, AT_FDCWD);
         for (unsigned i = 0; i < ARGS_MAX; i++)
-                if ((call->args[i].kind == DIR_FD || call->args[i].kind == FD || call->args[i].kind == LISTED_FD) &&
-                    record_foreign(r, (int) call->args[i].value))
-                        return true;
-        return false;
+                foreign = foreign || ((call->args[i].kind == DIR_FD || call->args[i].kind == FD || call->args[i].kind == LISTED_FD) &&
+                                      record_foreign(r, (int) call->args[i].value));
+        if (foreign && changes(call))
+                return true;
+        /* The kernel first asks who has opened the descriptor, which the broker can't see, also where the path isn't empty. */
+        if (call->operation->nr == SYS_linkat && (call->args[4].value & AT_EMPTY_PATH) && (result == -ENOENT || result == -ENOTDIR))
+                return true;
+        return result == -EACCES && (call->outside || foreign);
 }
 
 void call_record(struct record *r, const struct call *call, const struct prepared *p) {

@@ -267,10 +267,10 @@ bool record_foreign(const struct record *r, int fd) {
         struct statfs fs;
         struct stat st;
 
-        if (SYS(SYS_fstatfs, fd, &fs) < 0)
+        if ((fd == AT_FDCWD ? SYS(SYS_statfs, ".", &fs) : SYS(SYS_fstatfs, fd, &fs)) < 0)
                 return false;
         if (fs.f_type == 0x9fa0 || fs.f_type == 0x1cd1 || fs.f_type == 0x62656572) /* procfs, devpts, sysfs */
                 return true;
-        return SYS(SYS_fstat, fd, &st) >= 0 && st.st_dev != r->device &&
+        return (fd == AT_FDCWD ? SYS(SYS_stat, ".", &st) : SYS(SYS_fstat, fd, &st)) >= 0 && st.st_dev != r->device &&
                (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode) || S_ISCHR(st.st_mode)) && (fs.f_type != 0x01021994 || !S_ISREG(st.st_mode));
 }
