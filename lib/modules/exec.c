@@ -90,7 +90,8 @@ static struct verdict handle_execveat(struct call *call) {
         if (!call->plan->files_brokered)
                 /* proceed: no memory was looked at; the view and Landlock decide. */
                 return verdict_registers();
-        if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)) {
+        /* With AT_EXECVE_CHECK nothing is executed: kernels before 6.14 say EINVAL when they go on with it. */
+        if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_EXECVE_CHECK)) {
                 /* The kernel looks at the flags once it has the path's string. */
                 ssize_t length = target_read_path(call, CALL_ARG(call, 1), call->path);
                 return length < 0 ? verdict_from(length) : verdict_error(length > 0 || (flags & AT_EMPTY_PATH) ? EINVAL : ENOENT);

@@ -68,3 +68,34 @@ while True:
 EOF
     inside user "$SANDBOXCTL" -- /usr/bin/python3 "$ground/a/traced.py"
 }
+
+@test "whether something may be executed can be asked" {
+    local policy
+    playground user
+    cat > "$ground/a/check.py" << 'EOF'
+import ctypes, errno, sys
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def check(path):  # AT_EXECVE_CHECK
+    if libc.syscall(322, -100, path.encode(), None, None, 0x10000) == 0:
+        return "ok"
+    return errno.errorcode[ctypes.get_errno()]
+
+
+print(*(check(path) for path in sys.argv[1:]))
+EOF
+    if [ "$(/usr/bin/python3 "$ground/a/check.py" /bin/true)" != ok ]; then
+        skip "this kernel has no AT_EXECVE_CHECK (6.14)"
+    fi
+    # By Landlock, and by the outcome.
+    attack_policy broker
+    policy=$attack_policy
+    exec_policy deny
+    for attack_policy in "$policy" "$attack_policy"; do
+        inside user "$SANDBOXCTL" -- /usr/bin/python3 "$ground/a/check.py" /bin/true "$ground/a/program" "$ground/a/file" "$ground/b/program" > seen
+        cat seen
+        [[ $(cat seen) =~ ^ok\ ok\ EACCES\ (ENOENT|EACCES)$ ]]
+    done
+}
