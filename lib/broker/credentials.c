@@ -262,6 +262,10 @@ int target_act_real_ids(struct call *call) {
         return credentials_take(r, &status.credentials);
 }
 
+bool target_capable(struct call *call, int capability) {
+        return call_receiver(call)->credentials.effective & UINT64_C(1) << capability;
+}
+
 void target_act_done(struct call *call) {
         /* The thread acts for callers alone. The next one takes what it needs to be different. */
         (void) call;

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker.h"
@@ -200,6 +201,9 @@ void *loop_run(void *userdata) {
         e = credentials_own(&r->credentials);
         if (e >= 0 && unshare(CLONE_FS) < 0)
                 e = -errno;
+        /* Until here it was shared with the thread that has started this one, and may be what that one has made of it meanwhile. */
+        umask(0);
+        r->umask = 0;
         if (e >= 0) {
                 r->own_fds = openat(w->proc, "thread-self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
                 e = r->own_fds < 0 ? -errno : 0;

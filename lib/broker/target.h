@@ -53,6 +53,9 @@ int target_act_ids(struct call *call);
 /* The same with the real ids, and the capabilities that go with them, for access(2), whatever the file system ids are. */
 int target_act_real_ids(struct call *call);
 void target_act_done(struct call *call);
+/* While acting as the caller: has it a capability (CAP_*)? For what the kernel asks of a file system that was mounted inside: the worker's user owns
+ * the sandbox's user namespace, and has all rights over such a one whatever its capabilities are. */
+bool target_capable(struct call *call, int capability);
 
 /* Seizes the caller, so that what it executes can be looked at before it runs; to be followed by verdict_proceed_checked(). -EPERM: somebody else
  * traces it, or nobody can. */

@@ -82,7 +82,6 @@ static int spawn(struct worker *w) {
         if (current) {
                 /* Root, namespaces and credentials are inherited from the thread that starts it. */
                 new->entered = current->entered;
-                new->umask = current->umask;
         }
         if (pthread_attr_init(&attr) != 0) {
                 receiver_free(new);

@@ -2,9 +2,11 @@
  * Extended attributes, in all forms. They are reached through the link to the pin, which also the calls of old can follow.
  */
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/limits.h>
 #include <linux/xattr.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -93,6 +95,15 @@ static int read_value(struct call *call, uint64_t address, uint64_t size, struct
         return a->value ? target_read(call, address, a->value, size) : -ENOMEM;
 }
 
+/* The kernel's cap_inode_setxattr() and its twin, after mnt_want_write(). To be called while acting as the caller. */
+static int check_security(struct call *call, const struct attribute *a) {
+        struct statvfs fs;
+
+        if (!str_starts(a->name, XATTR_SECURITY_PREFIX) || strcmp(a->name, XATTR_NAME_CAPS) == 0 || target_capable(call, CAP_SYS_ADMIN))
+                return 0;
+        return fstatvfs(a->pin.fd, &fs) >= 0 && (fs.f_flag & ST_RDONLY) ? -EROFS : -EPERM;
+}
+
 /* The kernel lets a process itself into its /proc/PID/fd, and finds that there are no attributes. */
 static int own_fds_error(struct call *call, const struct pin *pin, int r) {
         return r == -EACCES && pin_own_fds(call, pin) ? -EOPNOTSUPP : r;
@@ -119,7 +130,9 @@ static struct verdict set(struct call *call, const struct meant *place, uint64_t
         r = begin(call, &a, link);
         if (r < 0)
                 return verdict_from(r);
-        r = setxattr(link, a.name, a.value, a.size, flags) < 0 ? -errno : 0;
+        r = check_security(call, &a);
+        if (r >= 0)
+                r = setxattr(link, a.name, a.value, a.size, flags) < 0 ? -errno : 0;
         target_act_done(call);
         return r < 0 ? verdict_error(own_fds_error(call, &a.pin, r)) : verdict_value(0);
 }
@@ -269,7 +282,9 @@ static struct verdict remove_attribute(struct call *call, const struct meant *pl
         r = begin(call, &a, link);
         if (r < 0)
                 return verdict_from(r);
-        r = removexattr(link, a.name) < 0 ? -errno : 0;
+        r = check_security(call, &a);
+        if (r >= 0)
+                r = removexattr(link, a.name) < 0 ? -errno : 0;
         target_act_done(call);
         return r < 0 ? verdict_error(own_fds_error(call, &a.pin, r)) : verdict_value(0);
 }
