@@ -107,3 +107,20 @@ name_of_deleted() {
 
 @test "a name for what was deleted: user" { name_of_deleted user; }
 @test "a name for what was deleted: root" { name_of_deleted root; }
+
+# A thread that has just been started shares its umask with the one that has started it.
+@test "files are made with their caller's umask while the broker's threads come and go" {
+    local seconds=4
+    [ -z "${SANDBOXD_TEST_FULL:-}" ] || seconds=60
+    folder user
+    mkdir made
+    cp "$SANDBOXD_SOURCE/tests/live/umask.py" .
+    give user made umask.py
+    cat > "$work/umask.yaml" << EOF
+version: 1
+extends: [base]
+files: { enforce: broker, read: ["$PWD"], write: ["$PWD/made"] }
+EOF
+    chmod 644 "$work/umask.yaml"
+    as user "$SANDBOXCTL" exec --quiet --policy "$work/umask.yaml" --chdir / -- /usr/bin/python3 "$PWD/umask.py" "$PWD/made" "$seconds"
+}
