@@ -99,7 +99,9 @@ static int read_value(struct call *call, uint64_t address, uint64_t size, struct
 static int check_security(struct call *call, const struct attribute *a) {
         struct statvfs fs;
 
-        if (!str_starts(a->name, XATTR_SECURITY_PREFIX) || strcmp(a->name, XATTR_NAME_CAPS) == 0 || target_capable(call, CAP_SYS_ADMIN))
+        /* Pipes, memfds and the like are on file systems of the kernel's own, where it decides by itself. */
+        if ((a->pin.outside && !a->pin.deleted) || !str_starts(a->name, XATTR_SECURITY_PREFIX) || strcmp(a->name, XATTR_NAME_CAPS) == 0 ||
+            target_capable(call, CAP_SYS_ADMIN))
                 return 0;
         return fstatvfs(a->pin.fd, &fs) >= 0 && (fs.f_flag & ST_RDONLY) ? -EROFS : -EPERM;
 }
