@@ -50,6 +50,17 @@ int files_read_struct(struct call *call, uint64_t address, uint64_t size, void *
         return target_read(call, address, ret, known);
 }
 
+struct match files_match_removed(struct call *call, const struct pin *pin) {
+        static const char mark[] = " (deleted)";
+        size_t n = strlen(pin->path);
+
+        if (!pin->deleted || n <= sizeof(mark) || strcmp(pin->path + n - sizeof(mark) + 1, mark) != 0)
+                return pin->match;
+        memcpy(call->path3, pin->path, n);
+        call->path3[n - sizeof(mark) + 1] = 0;
+        return call_match(call, call->path3);
+}
+
 static const char *state_text(const struct match *match) {
         switch (match->state) {
         case MATCH_HIDDEN: return match->rule ? "hidden by a rule" : "no rule names it";

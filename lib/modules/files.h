@@ -21,6 +21,10 @@ int files_resolve(struct call *call, int dirfd, uint64_t address, unsigned flags
  * what a newer program sets beyond them must be zero. */
 int files_read_struct(struct call *call, uint64_t address, uint64_t size, void *ret, size_t known);
 
+/* What the rules say of where a removed object was; `pin->match` of any other. The kernel still makes files without a name in such a directory, and opens
+ * such a file. Uses call->path3. */
+struct match files_match_removed(struct call *call, const struct pin *pin);
+
 /* The verdict after files_resolve failed with `r`: an error of the kernel's, or a hidden name, which `creating` makes EACCES. */
 struct verdict files_failed(struct call *call, const struct pin *pin, int r, bool creating);
 

@@ -41,18 +41,6 @@ static bool refused_in_sticky(const struct pin *pin) {
 
 /* ---- Opening what exists ---- */
 
-/* What the rules say of where a removed object was. The kernel still makes files without a name in such a directory, and opens such a file. */
-static struct match match_deleted(struct call *call, const struct pin *pin) {
-        static const char mark[] = " (deleted)";
-        size_t n = strlen(pin->path);
-
-        if (!pin->deleted || n <= sizeof(mark) || strcmp(pin->path + n - sizeof(mark) + 1, mark) != 0)
-                return pin->match;
-        memcpy(call->path3, pin->path, n);
-        call->path3[n - sizeof(mark) + 1] = 0;
-        return call_match(call, call->path3);
-}
-
 bool files_reopenable(struct call *call, const struct pin *pin, int flags) {
         int access = flags & O_ACCMODE;
 
@@ -64,7 +52,7 @@ bool files_reopenable(struct call *call, const struct pin *pin, int flags) {
                 return pin->deleted && pin->st.st_nlink == 0; /* there is nothing in it; from others `..` would climb out */
 
         /* What somebody was allowed by its name stays his until the last descriptor of it is closed. */
-        struct match was = match_deleted(call, pin);
+        struct match was = files_match_removed(call, pin);
         unsigned right = access == O_RDONLY && !(flags & O_TRUNC) ? RIGHT_READ : RIGHT_WRITE;
         if (S_ISREG(pin->st.st_mode) && was.state == MATCH_GRANTED && (was.rights & right))
                 return true;
@@ -266,7 +254,7 @@ static struct verdict open_tmpfile(struct call *call, const struct opening *o) {
                 return files_failed(call, &pin, r, false);
         if (!S_ISDIR(pin.st.st_mode))
                 return verdict_error(ENOTDIR);
-        struct match match = match_deleted(call, &pin);
+        struct match match = files_match_removed(call, &pin);
         if (match.state != MATCH_GRANTED || !(match.rights & RIGHT_WRITE))
                 return files_refuse(call, &pin.match, EACCES, "write");
         r = target_act(call);

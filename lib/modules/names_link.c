@@ -13,16 +13,8 @@
  * give it a name.
  */
 static bool nameless_writable(struct call *call, const struct pin *pin) {
-        static const char mark[] = " (deleted)";
-        char path[PATH_MAX + 1];
-        size_t n = strlen(pin->path);
+        struct match match = files_match_removed(call, pin);
 
-        if (n < sizeof(mark) || strcmp(pin->path + n - sizeof(mark) + 1, mark) != 0 || pin->path[0] != '/')
-                return false;
-        n -= sizeof(mark) - 1;
-        memcpy(path, pin->path, n);
-        path[n] = 0;
-        struct match match = call_match(call, path);
         return match.state == MATCH_GRANTED && (match.rights & RIGHT_WRITE);
 }
 
