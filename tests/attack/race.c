@@ -79,6 +79,8 @@ static int swap_outside(const char *name) {
         if (!race || !way || !race->object || !way->outside)
                 return 0;
         way->prepare(race->object);
+        if (race->prepare_outside)
+                race->prepare_outside();
         swap = way->swap;
         swapper(NULL);
         return 0;

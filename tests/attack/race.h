@@ -31,6 +31,7 @@ struct race {
         bool (*attempt)(void);
         void (*prepare)(void); /* after the way's, if any */
         void (*swap)(int which);
+        void (*prepare_outside)(void); /* the same where the referee swaps */
 };
 
 /* Tables, each ended by a row without a name. */
@@ -64,6 +65,8 @@ void race_swap_byte(int which);
 void race_set_byte(volatile char *byte, char allowed, char forbidden);
 /* A byte that changes along with whatever is swapped, so that a call which is made twice has another second path. */
 void race_set_second_byte(volatile char *byte, char first, char second);
+/* A name that is removed along with whatever is swapped, to the same end, where the swapping is done outside and can reach no byte. */
+void race_set_second_name(const char *path);
 void race_swap_second(int which);
 
 /* FOLDER/format… into a buffer of PATH_MAX bytes. */

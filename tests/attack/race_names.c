@@ -196,6 +196,13 @@ static bool try_rename_directory(void) {
 
 /* ---- Linking ---- */
 
+static void remove_to(void) {
+        char path[PATH_MAX];
+
+        race_path(path, "w/to0");
+        race_set_second_name(path);
+}
+
 static bool try_link_old(void) {
         race_make("old");
         syscall(SYS_link, race_shared->path, race_shared->other);
@@ -240,9 +247,9 @@ const struct race race_names[] = {
         { "exchange-old", "old", try_exchange_old, prepare_exchanged },
         { "exchange-new", "old", try_exchange_new, prepare_exchanged },
         { "exchange-directory", "olddir", try_rename_directory, prepare_tree },
-        { "link-old", "old", try_link_old, prepare_to_other },
+        { "link-old", "old", try_link_old, prepare_to_other, .prepare_outside = remove_to },
         { "link-new", "new", try_link_new, prepare_from },
-        { "linkat-old", "old", try_linkat_old, prepare_to_other },
+        { "linkat-old", "old", try_linkat_old, prepare_to_other, .prepare_outside = remove_to },
         { "linkat-new", "new", try_linkat_new, prepare_from },
         {},
 };

@@ -58,6 +58,7 @@ static void open_side(const char *name) {
 
 /* ---- The text ---- */
 
+static char second_name[PATH_MAX];
 static volatile char *byte, *second_byte;
 static char byte_values[2], second_values[2];
 
@@ -78,9 +79,15 @@ void race_set_second_byte(volatile char *at, char first, char second) {
         second_values[1] = second;
 }
 
+void race_set_second_name(const char *path) {
+        strcpy(second_name, path);
+}
+
 void race_swap_second(int which) {
         if (second_byte)
                 *second_byte = second_values[which];
+        if (*second_name)
+                unlink(second_name);
 }
 
 static void prepare_byte(const char *object) {
@@ -89,7 +96,10 @@ static void prepare_byte(const char *object) {
         race_set_byte(race_shared->path + strlen(race_folder) + 1, 'a', 'b');
 }
 
-/* ---- A link ---- */
+/* ---- A link ----
+ *
+ * Calls that hold the names in the broker hold the sandbox's own rename of the link up as well, until the kernel has looked a second time, too,
+ * were it let. For these the link is swapped outside. */
 
 static char link_name[PATH_MAX], link_next[2][PATH_MAX], link_target[2][PATH_MAX];
 
@@ -215,6 +225,8 @@ const struct way race_ways[] = {
         { "text", prepare_byte, race_swap_byte },
         { "link", prepare_link, swap_link },
         { "folder", prepare_link_on_way, swap_link },
+        { "link-outside", prepare_link, swap_link, .outside = true },
+        { "folder-outside", prepare_link_on_way, swap_link, .outside = true },
         { "exchange", prepare_exchange, swap_exchange },
         { "dotdot", prepare_dotdot, swap_dotdot, .outside = true },
         { "unreadable", prepare_unreadable, swap_unreadable },
