@@ -155,8 +155,8 @@ static ssize_t list_some(struct listing *l, uint64_t address, size_t room) {
                 kept = -EAGAIN;
         if (at != end && lseek(l->dir.fd, at, SEEK_SET) < 0 && kept >= 0)
                 return -errno;
-        /* Where a failed call leaves the position is the file system's affair. */
-        if (kept == -EINVAL && syscall(SYS_getdents64, l->dir.fd, l->buffer, room) < 0)
+        /* Where a failed call leaves the position is the file system's affair: it fails once more, for the same reason. */
+        if ((kept == -EINVAL || kept == -EFAULT) && syscall(SYS_getdents64, l->dir.fd, kept == -EFAULT ? NULL : l->buffer, room) < 0)
                 return -errno;
         return kept;
 }

@@ -5,6 +5,7 @@
  * `make` fills an empty directory; the other parts put back what they change.
  */
 #include <dirent.h>
+#include <limits.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <signal.h>
@@ -772,6 +773,13 @@ static void listings(void) {
         printf("fault %s", SHOW(syscall(SYS_getdents64, fd, BAD, 4096)));
         printf(" %ld", (long) lseek(fd, 0, SEEK_CUR));
         printf(" %s\n", SHOW(syscall(SYS_getdents64, fd, NULL, 4096)));
+        static const char read_only[4096] = "";
+        static const long starts[] = { 0, 1, 2, 3, 1L << 31, 1L << 62, LONG_MAX - 1, LONG_MAX };
+        for (size_t i = 0; i < N(starts); i++) {
+                printf("from %lx: %s", starts[i], SHOW(lseek(fd, starts[i], SEEK_SET)));
+                printf(" %s", SHOW(syscall(SYS_getdents64, fd, read_only, 4096)));
+                printf(" %lx\n", (long) lseek(fd, 0, SEEK_CUR));
+        }
         for (size_t n = 0; n < 400; n += 13) {
                 end = probe_page_end(n);
                 (void) lseek(fd, 0, SEEK_SET);
