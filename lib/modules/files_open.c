@@ -263,6 +263,9 @@ static struct verdict open_tmpfile(struct call *call, const struct opening *o) {
         int fd = openat(pin.fd, ".", (o->flags & ~O_NOFOLLOW) | O_CLOEXEC, o->mode);
         r = fd < 0 ? -errno : fd;
         target_act_done(call);
+        /* The kernel lets a process itself into its /proc/PID/fd, and finds that nothing can be made there. */
+        if (r == -EACCES && pin_own_fds(call, &pin))
+                r = -EOPNOTSUPP;
         return opened(o, r);
 }
 
