@@ -170,6 +170,16 @@ static void close_others(struct init *i) {
         fds_close_but(keep, ELEMENTSOF(keep));
 }
 
+/* Nothing runs before the owner has all that it needs to answer for it. From here on those who have started it are nothing to it. */
+static void await_owner(struct init *i) {
+        struct launch_command command;
+
+        i->start->supervisor_pidfd = fd_close(i->start->supervisor_pidfd);
+        i->start->worker_pidfd = fd_close(i->start->worker_pidfd);
+        if (fd_receive(i->start->control, &command, sizeof(command), NULL, 0, NULL) != sizeof(command) || command.type != LAUNCH_RELEASE)
+                kill_all();
+}
+
 /* Takes the listener from the command, shares it with the worker, and lets the command go. */
 static void hand_over(struct init *i) {
         struct launch_event ready = { .type = LAUNCH_READY };
@@ -201,6 +211,8 @@ static void hand_over(struct init *i) {
                 fds[n_fds++] = i->start->layers.fd;
         }
         tell(i, &ready, fds, n_fds);
+        if (i->start->options->handed_over)
+                await_owner(i);
         i->master = fd_close(i->master);
         i->start->layers.fd = fd_close(i->start->layers.fd);
         i->start->handover = fd_close(i->start->handover);
@@ -278,6 +290,7 @@ static void on_control(struct init *i) {
                         (void) tcsetpgrp(i->slave, i->command);
                 (void) kill(-i->command, SIGCONT);
                 break;
+        case LAUNCH_RELEASE: break;
         case LAUNCH_KILL: kill_all();
         }
 }

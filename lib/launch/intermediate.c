@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -77,6 +78,21 @@ static void make_init(struct start *s, int handover, int *ret_pidfd) {
         *ret_pidfd = pidfd;
 }
 
+/* All that is left to do where somebody else is to be the worker. The namespace stays: init's is its child. */
+static _noreturn_ void hand_over(struct start *s, int handover) {
+        struct start_message message = { .type = START_LISTENING };
+        int fds[2] = { -1, open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC) };
+        size_t n = 0;
+        char byte;
+
+        if (fds[1] < 0)
+                give_up(s, "user namespace", errno);
+        /* Init ends where it could not go on, and tells the supervisor itself. */
+        if (fd_receive(handover, &byte, 1, &fds[0], 1, &n) <= 0 || n != 1)
+                _exit(1);
+        _exit(fd_send(s->sync, &message, sizeof(message), fds, 2) < 0);
+}
+
 _noreturn_ void intermediate_run(struct start *s) {
         struct launch_worker worker = { .listener = -1, .wait_killable = s->options->wait_killable, .low_port_socket = s->low_port };
         struct start_message message = { .type = START_UNSHARED };
@@ -102,6 +118,8 @@ _noreturn_ void intermediate_run(struct start *s) {
                 give_up(s, "memory", errno);
         make_init(s, handover[0], &worker.init_pidfd);
         fd_close(handover[1]);
+        if (s->options->handed_over)
+                hand_over(s, handover[0]);
         fd_close(s->sync);
         fd_close(s->control);
         fd_close(s->worker_pidfd);

@@ -129,9 +129,9 @@ static int prepare(struct start *s, char **error) {
         return s->supervisor_pidfd < 0 ? launch_fail(error, -errno, "no pidfd: %s (Linux 5.12 or later is needed)", strerror(errno)) : 0;
 }
 
-static int receive(struct start *s, struct start_message *message, int type, int *ret_fd, char **error) {
+static int receive(struct start *s, struct start_message *message, int type, int *ret_fds, size_t n_fds, char **error) {
         size_t n = 0;
-        ssize_t size = fd_receive(s->sync, message, sizeof(*message), ret_fd, ret_fd ? 1 : 0, &n);
+        ssize_t size = fd_receive(s->sync, message, sizeof(*message), ret_fds, n_fds, &n);
 
         if (size != sizeof(*message))
                 return launch_fail(error, -EPIPE, "the broker's process died while the sandbox was started");
@@ -139,7 +139,7 @@ static int receive(struct start *s, struct start_message *message, int type, int
                 *error = start_error(message->step, message->error);
                 return -message->error;
         }
-        return (int) message->type == type && (!ret_fd || n == 1)
+        return (int) message->type == type && n == n_fds
                        ? 0
                        : launch_fail(error, -EPROTO, "the sandbox could not be started: unexpected answer");
 }
@@ -147,7 +147,7 @@ static int receive(struct start *s, struct start_message *message, int type, int
 /* The supervisor's part of steps 1 and 2. */
 static int raise_sandbox(struct start *s, struct launched *ret, char **error) {
         struct start_message message;
-        int r = receive(s, &message, START_UNSHARED, NULL, error);
+        int r = receive(s, &message, START_UNSHARED, NULL, 0, error);
 
         if (r < 0)
                 return r;
@@ -156,14 +156,14 @@ static int raise_sandbox(struct start *s, struct launched *ret, char **error) {
         message = (struct start_message) { .type = START_MAPPED };
         if ((r = fd_send(s->sync, &message, sizeof(message), NULL, 0)) < 0)
                 return launch_fail(error, r, "the broker's process died while the sandbox was started");
-        if ((r = receive(s, &message, START_CLONED, &ret->init_pidfd, error)) < 0)
+        if ((r = receive(s, &message, START_CLONED, &ret->init_pidfd, 1, error)) < 0)
                 return r;
         ret->init = message.init;
         return 0;
 }
 
 /* Waits until the command may run, or a failure can be received as an event. */
-static int wait_ready(struct launched *ret, char **error) {
+static int wait_ready(struct launched *ret, bool *ret_ready, char **error) {
         struct launch_event event;
         int fds[2];
         size_t n = 0, used = 0;
@@ -174,7 +174,8 @@ static int wait_ready(struct launched *ret, char **error) {
         while (size < 0 && errno == EINTR);
         if (size != sizeof(event))
                 return launch_fail(error, -EPIPE, "the sandbox's init was killed while it started");
-        if ((int) event.type != LAUNCH_READY)
+        *ret_ready = (int) event.type == LAUNCH_READY;
+        if (!*ret_ready)
                 return 0;
         if (fd_receive(ret->control, &event, sizeof(event), fds, 2, &n) < 0)
                 return -EPROTO;
@@ -191,6 +192,21 @@ static void reap(pid_t pid, int pidfd) {
         (void) sys_pidfd_send_signal(pidfd, SIGKILL);
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
                 ;
+}
+
+/* What else would be the worker has ended by then. */
+static int take_over(struct start *s, struct launched *ret, bool ready, char **error) {
+        struct start_message message;
+        int fds[2] = { -1, -1 }, r = ready ? receive(s, &message, START_LISTENING, fds, 2, error) : 0;
+
+        if (r < 0)
+                return r;
+        ret->listener = fds[0];
+        ret->user_namespace = fds[1];
+        reap(ret->worker, ret->worker_pidfd);
+        ret->worker = 0;
+        ret->worker_pidfd = fd_close(ret->worker_pidfd);
+        return 0;
 }
 
 static int fork_worker(struct start *s, struct launched *ret, int sync, char **error) {
@@ -222,8 +238,9 @@ int launch(const struct launch_options *options, struct launched *ret, char **er
                 .null = -1,
                 .layers = { .fd = -1 },
         };
-        struct launched l = { .worker_pidfd = -1, .init_pidfd = -1, .control = -1, .low_port_socket = -1, .pty = -1, .layers = -1 };
+        struct launched l = LAUNCHED_INIT;
         int sync = -1;
+        bool ready = false;
 
         *error = NULL;
         int r = prepare(&s, error);
@@ -237,7 +254,9 @@ int launch(const struct launch_options *options, struct launched *ret, char **er
         if (r >= 0)
                 r = raise_sandbox(&s, &l, error);
         if (r >= 0)
-                r = wait_ready(&l, error);
+                r = wait_ready(&l, &ready, error);
+        if (r >= 0 && options->handed_over)
+                r = take_over(&s, &l, ready, error);
         start_done(&s);
         if (r < 0) {
                 reap(l.init, l.init_pidfd);
@@ -254,10 +273,14 @@ int launch_command_send(const struct launched *launched, const struct launch_com
 }
 
 int launch_event_receive(const struct launched *launched, struct launch_event *ret) {
+        return launch_event_receive_from(launched->control, false, ret);
+}
+
+int launch_event_receive_from(int control, bool peek, struct launch_event *ret) {
         ssize_t size;
 
         do
-                size = recv(launched->control, ret, sizeof(*ret), MSG_DONTWAIT);
+                size = recv(control, ret, sizeof(*ret), MSG_DONTWAIT | (peek ? MSG_PEEK : 0));
         while (size < 0 && errno == EINTR);
         if (size < 0)
                 return errno == ECONNRESET ? -EPIPE : -errno;
@@ -267,6 +290,8 @@ int launch_event_receive(const struct launched *launched, struct launch_event *r
 void launched_done(struct launched *launched) {
         launched->worker_pidfd = fd_close(launched->worker_pidfd);
         launched->init_pidfd = fd_close(launched->init_pidfd);
+        launched->listener = fd_close(launched->listener);
+        launched->user_namespace = fd_close(launched->user_namespace);
         launched->control = fd_close(launched->control);
         launched->low_port_socket = fd_close(launched->low_port_socket);
         launched->pty = fd_close(launched->pty);

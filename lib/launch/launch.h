@@ -45,16 +45,24 @@ struct launch_options {
         gid_t gid;
         int (*worker)(void *userdata, const struct launch_worker *worker); /* runs in the worker process; its result is the exit status */
         void *userdata;
+        /* Somebody else answers the sandbox's calls, and owns it: no worker is made, `launched` gets what that one needs, and the command waits for
+         * LAUNCH_RELEASE. The sandbox lives until its command ends, LAUNCH_KILL, or the last copy of `control` is closed. */
+        bool handed_over;
 };
 
 struct launched {
-        pid_t worker, init;
+        pid_t worker, init; /* worker: 0 where it is handed over */
         int worker_pidfd, init_pidfd;
+        int listener;       /* handed over: else -1 */
+        int user_namespace; /* the intermediate one, handed over: else -1 */
         int control;         /* SEQPACKET: events from init, commands to it */
         int low_port_socket; /* SEQPACKET: the worker asks here; launch_serve_low_port answers; -1 where no rule names a low port */
         int pty;             /* master of the sandbox's pty, or -1 where none of stdio is a terminal; non-blocking */
         int layers;          /* the folder that has the overlays' layers (see view_layers), or -1 where there are none */
 };
+
+#define LAUNCHED_INIT \
+        { .worker_pidfd = -1, .init_pidfd = -1, .listener = -1, .user_namespace = -1, .control = -1, .low_port_socket = -1, .pty = -1, .layers = -1 }
 
 /* What init tells. One struct for each message. */
 struct launch_event {
@@ -72,7 +80,7 @@ struct launch_event {
 
 /* What init is told. */
 struct launch_command {
-        enum { LAUNCH_SIGNAL, LAUNCH_CONTINUE, LAUNCH_KILL } type;
+        enum { LAUNCH_SIGNAL, LAUNCH_CONTINUE, LAUNCH_KILL, LAUNCH_RELEASE } type;
         int signal; /* LAUNCH_SIGNAL: to the command's process group */
 };
 
@@ -83,6 +91,8 @@ int launch(const struct launch_options *options, struct launched *ret, char **er
 int launch_command_send(const struct launched *launched, const struct launch_command *command);
 /* -EAGAIN: none there; -EPIPE: init is gone. */
 int launch_event_receive(const struct launched *launched, struct launch_event *ret);
+/* The same by the control socket alone; with `peek` the event stays there. */
+int launch_event_receive_from(int control, bool peek, struct launch_event *ret);
 /* Answers one request on low_port_socket: a message that is the address, with the socket attached; the answer is an int, 0 or negative
  * errno. Binds where the plan names the port. -EPIPE: the worker is gone. */
 int launch_serve_low_port(const struct launched *launched, const struct plan *plan);

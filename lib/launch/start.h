@@ -58,7 +58,7 @@ int launch_fail(char **error, int r, const char *format, ...) _printf_(3, 4);
 
 /* intermediate.c: what the worker process does until its work begins. Never returns. */
 struct start_message {
-        enum { START_UNSHARED, START_MAPPED, START_CLONED, START_FAILED } type;
+        enum { START_UNSHARED, START_MAPPED, START_CLONED, START_LISTENING, START_FAILED } type;
         int error;
         char step[32];
         pid_t init;
