@@ -26,6 +26,7 @@
 #include "modules.h"
 #include "options.h"
 #include "plan.h"
+#include "remote.h"
 #include "request.h"
 #include "str.h"
 #include "supervise.h"
@@ -52,10 +53,12 @@ struct run {
         int shared_fd, log_fd, copy_fd;
         struct cgroup *cgroup;
         struct layers layers;
+        struct remote remote; /* --daemon */
         bool wait_killable;
 };
 
 static void run_done(struct run *run) {
+        remote_done(&run->remote);
         fd_close(run->log_fd);
         fd_close(run->copy_fd);
         fd_close(run->shared_fd);
@@ -184,6 +187,11 @@ static int check_low_ports(struct run *run) {
         const struct plan *plan = run->plan;
         long bound = 1024;
 
+        if (plan->n_low_ports > 0 && run->options.daemon) {
+                message_fail("the policy binds port %u, and sandboxd doesn't bind ports below 1024 for a sandbox yet: leave --daemon out",
+                             plan->low_ports[0]);
+                return -EOPNOTSUPP;
+        }
         if (plan->n_low_ports == 0 || may_bind_low_ports(&bound))
                 return 0;
         for (size_t i = 0; i < plan->n_low_ports; i++)
@@ -230,6 +238,10 @@ static void make_cgroup(struct run *run) {
         (void) cgroup_new(limits, &run->cgroup, &why_not);
 }
 
+static enum audit_record what_to_record(const struct run *run) {
+        return run->options.log ? AUDIT_ALL : run->policy->audit == AUDIT_NONE ? AUDIT_DENIED : run->policy->audit;
+}
+
 /* Runs in the worker process. */
 static int worker_main(void *userdata, const struct launch_worker *w) {
         struct run *run = userdata;
@@ -243,9 +255,7 @@ static int worker_main(void *userdata, const struct launch_worker *w) {
                 .wait_killable = w->wait_killable,
                 .init_pidfd = w->init_pidfd,
                 .log_fd = run->log_fd,
-                .record = run->options.log                   ? AUDIT_ALL
-                          : run->policy->audit == AUDIT_NONE ? AUDIT_DENIED
-                                                             : run->policy->audit,
+                .record = what_to_record(run),
                 .low_port_socket = w->low_port_socket,
         };
 
@@ -274,14 +284,43 @@ static int start(struct run *run, struct launched *ret) {
                 .gid = run->request.gid,
                 .worker = worker_main,
                 .userdata = run,
+                .handed_over = o->daemon,
         };
 
         for (int fd = 0; fd < 3; fd++)
-                options.stdio[fd] = fd;
+                options.stdio[fd] = !o->detach ? fd : fd == 0 ? -1 : run->remote.output_fd;
         supervise_block_signals();
         int r = launch(&options, ret, &error);
         if (r < 0)
                 message_fail("%s; sandboxctl doctor says what this machine lacks", error ?: strerror(-r));
+        return r;
+}
+
+/* 1: the command runs; 0: it could not be started. Where sandboxd doesn't take it, the sandbox dies as its control socket is closed. */
+static int hand_over(struct run *run, struct launched *launched, struct ended *ended) {
+        struct remote_request request = {
+                .name = run->name,
+                .policy = run->options.policy,
+                .cgroup = run->cgroup ? cgroup_path(run->cgroup) : NULL,
+                .plan = run->plan,
+                .command = run->options.command,
+                .log_fd = run->log_fd,
+                .record = what_to_record(run),
+                .time_usec = run->policy->limits.time_usec,
+                .foreground = !run->options.detach,
+                .kill_on_broker_loss = run->policy->kill_on_broker_loss,
+                .wait_killable = run->wait_killable,
+        };
+
+        if (launched->listener < 0) {
+                *ended = (struct ended) { .outcome = OUTCOME_NOT_STARTED };
+                return launch_event_receive(launched, &ended->failure);
+        }
+        int r = remote_adopt(&run->remote, &request, launched);
+        /* The daemon has its own copies: were ours kept, the sandbox would outlive it. */
+        launched->control = fd_close(launched->control);
+        launched->listener = fd_close(launched->listener);
+        launched->user_namespace = fd_close(launched->user_namespace);
         return r;
 }
 
@@ -415,13 +454,29 @@ static int run_exec(struct run *run) {
         int r = shared_new(&run->shared, &run->shared_fd);
         if (r < 0)
                 return message_fail("no memory for the broker: %s", strerror(-r));
+        if (run->options.daemon && (remote_connect(&run->remote) < 0 ||
+                                    (run->options.detach && remote_open_output(&run->remote, run->name, run->request.home) < 0)))
+                return EXIT_OURS;
         make_cgroup(run);
         if (start(run, &launched) < 0)
                 return EXIT_OURS;
-        r = supervise(&launched, run->plan, run->policy->limits.time_usec, &ended);
+        if (run->options.daemon) {
+                r = hand_over(run, &launched, &ended);
+                if (r > 0 && run->options.detach) {
+                        layers_finish(&run->layers);
+                        launched_done(&launched);
+                        printf("%s\n", run->name);
+                        return 0;
+                }
+                if (r >= 0 && run->remote.object)
+                        r = supervise_remote(&run->remote, &launched, &run->shared->counters, &run->shared->kill, &ended);
+        } else
+                r = supervise(&launched, run->plan, run->policy->limits.time_usec, &ended);
         layers_finish(&run->layers);
         _cleanup_close_ int made = TAKE_FD(launched.layers);
         launched_done(&launched);
+        if (r < 0 && run->options.daemon && !run->remote.object)
+                return EXIT_OURS; /* it was said why */
         if (r < 0)
                 return message_fail("the sandbox could not be watched, and was killed: %s", strerror(-r));
 
@@ -436,7 +491,7 @@ static int run_exec(struct run *run) {
 }
 
 int verb_exec(int argc, char **argv) {
-        struct run run = { .log_fd = -1, .copy_fd = -1, .shared_fd = -1, .layers = { .directory = -1 } };
+        struct run run = { .log_fd = -1, .copy_fd = -1, .shared_fd = -1, .layers = { .directory = -1 }, .remote = REMOTE_INIT };
 
         if (!getcwd(run.cwd, sizeof(run.cwd)) || run.cwd[0] != '/')
                 return message_fail("the current directory has no path (was it removed?); change to another");

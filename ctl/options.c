@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <limits.h>
 
+#include "control.h"
 #include "message.h"
 #include "str.h"
 
@@ -40,6 +41,9 @@ static void print_help(void) {
                "  --quiet                say nothing of our own at the end\n"
                "  --why                  send every path call to the broker, and list what was denied\n"
                "                         and what would allow it\n"
+               "  --daemon               have sandboxd own the sandbox, so that a killed broker is replaced\n"
+               "  --detach               the same, and don't wait for its end: sandboxctl ps lists it,\n"
+               "                         sandboxctl logs NAME shows what it writes\n"
                "  --help                 show this\n"
                "\n"
                "Exit status: the command's; 128+N when signal N ended it (137 for a kill by the policy);\n"
@@ -133,12 +137,6 @@ static int bind_flag(struct exec_options *o, const char *value, const char *cwd)
         return keep(o, text) ? exec_options_flag(o, FLAG_BIND, text) : -ENOMEM;
 }
 
-static bool valid_name(const char *name) {
-        size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_.-");
-
-        return name[n] == 0 && n >= 1 && n <= 63 && name[0] != '_' && name[0] != '.' && name[0] != '-';
-}
-
 static int pass_fd(struct exec_options *o, const char *value) {
         char *end;
         long fd = strtol(value, &end, 10);
@@ -182,6 +180,15 @@ static int check_together(const struct exec_options *o) {
                 message_fail("--changes goes with --dry-run; sandboxctl diff --json shows what a kept layer changes");
                 return -EINVAL;
         }
+        if (o->detach && (o->dry_run || (o->overlay && !o->keep))) {
+                message_fail("--detach goes on without us, who would have to take the layer away: use --overlay keep=DIR");
+                return -EINVAL;
+        }
+        if (o->detach && (o->stats || o->why)) {
+                message_fail("%s is written when the sandbox has ended, and --detach doesn't wait for that: see sandboxctl status NAME",
+                             o->stats ? "--stats" : "--why");
+                return -EINVAL;
+        }
         return 0;
 }
 
@@ -206,6 +213,8 @@ enum {
         OPT_STATS,
         OPT_QUIET,
         OPT_WHY,
+        OPT_DAEMON,
+        OPT_DETACH,
         OPT_HELP
 };
 
@@ -220,6 +229,7 @@ static const struct option long_options[] = {
         { "time", required_argument, NULL, OPT_TIME },     { "pass-fd", required_argument, NULL, OPT_PASS_FD },
         { "log", required_argument, NULL, OPT_LOG },       { "stats", required_argument, NULL, OPT_STATS },
         { "quiet", no_argument, NULL, OPT_QUIET },         { "why", no_argument, NULL, OPT_WHY },
+        { "daemon", no_argument, NULL, OPT_DAEMON },       { "detach", no_argument, NULL, OPT_DETACH },
         { "help", no_argument, NULL, OPT_HELP },           {},
 };
 
@@ -247,7 +257,7 @@ static int one_option(struct exec_options *o, int c, char *value, const char *cw
         case OPT_POLICY: o->policy = value; return 0;
         case OPT_SET: return exec_options_flag(o, FLAG_SET, value);
         case OPT_NAME:
-                if (!valid_name(value)) {
+                if (!control_name_valid(value)) {
                         _cleanup_free_ char *text = str_escape(value);
                         message_fail("--name %s: a name is 1 to 63 of a-z, 0-9, _ . -, the first a letter or digit", text);
                         return -EINVAL;
@@ -282,6 +292,8 @@ static int one_option(struct exec_options *o, int c, char *value, const char *cw
         case OPT_STATS: o->stats = value; return 0;
         case OPT_QUIET: o->quiet = true; return 0;
         case OPT_WHY: o->why = true; return 0;
+        case OPT_DAEMON: o->daemon = true; return 0;
+        case OPT_DETACH: o->daemon = o->detach = true; return 0;
         default: return -EINVAL;
         }
 }

@@ -15,6 +15,7 @@ struct exec_options {
         const char *chdir;
         const char *log, *stats;
         bool quiet, why;
+        bool daemon, detach; /* sandboxd owns the sandbox; … which goes on without us */
         bool overlay; /* what could be changed gets a layer */
         char *keep;   /* … which stays in this folder */
         bool dry_run;

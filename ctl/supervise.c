@@ -6,7 +6,10 @@
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
+#include "control.h"
 #include "fd.h"
+#include "remote.h"
+#include "str.h"
 #include "sys.h"
 #include "terminal.h"
 
@@ -21,6 +24,9 @@ struct supervisor {
         bool decided; /* ended->outcome is final: what follows is only the sandbox's death */
         bool init_gone, worker_gone;
         struct ended *ended;
+        struct remote *remote; /* sandboxd owns the sandbox; NULL: we do */
+        struct counters *counters;
+        struct kill_note *kill;
         sd_event_source *control_source;
 };
 
@@ -43,6 +49,20 @@ static void decide(struct supervisor *s, enum outcome outcome, int status) {
         s->decided = true;
         s->ended->outcome = outcome;
         s->ended->status = status;
+}
+
+/* To init; by way of sandboxd, where that owns it. */
+static int send_command(struct supervisor *s, const struct launch_command *command) {
+        if (!s->remote)
+                return launch_command_send(s->launched, command);
+        /* Between two daemons there is nobody to tell it. */
+        if (!s->remote->bus)
+                return -ENOTCONN;
+        if (command->type == LAUNCH_SIGNAL)
+                return sd_bus_call_method_async(s->remote->bus, NULL, NULL, s->remote->object, CONTROL_SANDBOX, "Signal", NULL, NULL, "i",
+                                                command->signal);
+        return sd_bus_call_method_async(s->remote->bus, NULL, NULL, s->remote->object, CONTROL_SANDBOX,
+                                        command->type == LAUNCH_CONTINUE ? "Continue" : "Kill", NULL, NULL, NULL);
 }
 
 static void kill_sandbox(struct supervisor *s) {
@@ -74,7 +94,7 @@ static void stop_self(struct supervisor *s) {
         sigprocmask(SIG_BLOCK, &set, NULL);
         if (s->terminal)
                 terminal_resume(s->terminal);
-        (void) launch_command_send(s->launched, &command);
+        (void) send_command(s, &command);
 }
 
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
@@ -93,10 +113,10 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si,
         case SIGTTIN: return 0;
         case SIGTSTP:
                 command.signal = SIGSTOP;
-                (void) launch_command_send(s->launched, &command);
+                (void) send_command(s, &command);
                 stop_self(s);
                 return 0;
-        default: (void) launch_command_send(s->launched, &command); return 0;
+        default: (void) send_command(s, &command); return 0;
         }
 }
 
@@ -177,8 +197,8 @@ static int on_init(sd_event_source *source, int fd, uint32_t revents, void *user
         return 0;
 }
 
-static int supervisor_watch(struct supervisor *s, uint64_t time_usec) {
-        struct launched *l = s->launched;
+/* Signals and the terminal. */
+static int watch_outside(struct supervisor *s) {
         int r;
 
         for (size_t i = 0; i < ELEMENTSOF(forwarded); i++)
@@ -187,6 +207,18 @@ static int supervisor_watch(struct supervisor *s, uint64_t time_usec) {
         for (size_t i = 0; i < ELEMENTSOF(watched); i++)
                 if ((r = sd_event_add_signal(s->event, NULL, watched[i], on_signal, s)) < 0)
                         return r;
+        if (s->launched->pty < 0)
+                return 0;
+        r = terminal_new(s->event, s->launched->pty, &s->terminal);
+        if (r >= 0)
+                s->launched->pty = -1;
+        return r;
+}
+
+static int supervisor_watch(struct supervisor *s, uint64_t time_usec) {
+        struct launched *l = s->launched;
+        int r;
+
         if ((r = sd_event_add_io(s->event, &s->control_source, l->control, EPOLLIN, on_control, s)) < 0 ||
             (r = sd_event_add_io(s->event, NULL, l->worker_pidfd, EPOLLIN, on_worker, s)) < 0 ||
             (r = sd_event_add_io(s->event, NULL, l->init_pidfd, EPOLLIN, on_init, s)) < 0)
@@ -195,13 +227,7 @@ static int supervisor_watch(struct supervisor *s, uint64_t time_usec) {
                 return r;
         if (time_usec > 0 && (r = sd_event_add_time_relative(s->event, NULL, CLOCK_MONOTONIC, time_usec, 1000, on_time, s)) < 0)
                 return r;
-        if (l->pty >= 0) {
-                r = terminal_new(s->event, l->pty, &s->terminal);
-                if (r < 0)
-                        return r;
-                l->pty = -1;
-        }
-        return 0;
+        return watch_outside(s);
 }
 
 int supervise(struct launched *launched, const struct plan *plan, uint64_t time_usec, struct ended *ret) {
@@ -224,6 +250,134 @@ int supervise(struct launched *launched, const struct plan *plan, uint64_t time_
                 if (!s.worker_gone)
                         reap(launched->worker);
         }
+        sd_event_unref(s.event);
+        return r < 0 ? r : 0;
+}
+
+/* ---- a sandbox of sandboxd's ---- */
+
+static enum outcome outcome_of(const char *word) {
+        static const struct {
+                const char *word;
+                enum outcome outcome;
+        } words[] = {
+                { CONTROL_EXITED, OUTCOME_EXITED },
+                { CONTROL_NOT_STARTED, OUTCOME_NOT_STARTED },
+                { CONTROL_INIT_DIED, OUTCOME_INIT_DIED },
+                { CONTROL_TIME, OUTCOME_TIME },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                if (str_equal(words[i].word, word))
+                        return words[i].outcome;
+        return OUTCOME_BROKER_DIED;
+}
+
+static int read_counters(sd_bus_message *m, struct counters *c) {
+        const struct {
+                const char *name;
+                _Atomic uint64_t *value;
+        } names[] = {
+                { "notified", &c->notified }, { "allowed", &c->allowed }, { "denied", &c->denied },   { "injected", &c->injected },
+                { "failed", &c->failed },     { "gone", &c->gone },       { "blocked", &c->blocked }, { "refused", &c->refused },
+        };
+        const char *name;
+        uint64_t value;
+        int r = sd_bus_message_enter_container(m, 'a', "{st}");
+
+        while (r >= 0 && (r = sd_bus_message_read(m, "{st}", &name, &value)) > 0)
+                for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                        if (str_equal(names[i].name, name))
+                                *names[i].value = value;
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int read_ended(struct supervisor *s, sd_bus_message *m) {
+        const char *outcome, *stage, *text, *why;
+        struct ended *e = s->ended;
+        int status, error;
+        int r = sd_bus_message_read(m, "sissis", &outcome, &status, &stage, &text, &error, &why);
+
+        if (r < 0)
+                return r;
+        decide(s, outcome_of(outcome), status);
+        e->failure = (struct launch_event) { .type = LAUNCH_FAILED, .error = error };
+        snprintf(e->failure.stage, sizeof(e->failure.stage), "%s", stage);
+        snprintf(e->failure.text, sizeof(e->failure.text), "%s", text);
+        snprintf(e->full_tmpfs, sizeof(e->full_tmpfs), "%s", e->outcome == OUTCOME_EXITED ? text : "");
+        snprintf(s->kill->text, sizeof(s->kill->text), "%s", why);
+        s->kill->set = why[0] != 0;
+        return read_counters(m, s->counters);
+}
+
+static int remote_watch(struct supervisor *s);
+
+/* A daemon that was killed comes back, and knows its sandboxes. Not within the dispatching of the connection that has broken. */
+static int on_lost(sd_event_source *source, void *userdata) {
+        struct supervisor *s = userdata;
+
+        sd_event_source_disable_unref(source);
+        int r = remote_reconnect(s->remote);
+        if (r >= 0)
+                r = remote_watch(s);
+        return r < 0 ? sd_event_exit(s->event, r) : 0;
+}
+
+static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        struct supervisor *s = userdata;
+        sd_event_source *source;
+
+        return sd_event_add_defer(s->event, &source, on_lost, s) < 0 ? sd_event_exit(s->event, -ENOMEM) : 0;
+}
+
+static int on_ended(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        struct supervisor *s = userdata;
+
+        /* The connection broke: on_disconnected has it. */
+        if (sd_bus_message_is_method_error(m, NULL))
+                return sd_bus_message_is_method_error(m, SD_BUS_ERROR_NO_REPLY) ? 0 : sd_event_exit(s->event, -sd_bus_message_get_errno(m));
+        int r = read_ended(s, m);
+        return sd_event_exit(s->event, r < 0 ? r : 0);
+}
+
+static int on_stopped(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        stop_self(userdata);
+        return 0;
+}
+
+static int remote_watch(struct supervisor *s) {
+        sd_bus *bus = s->remote->bus;
+        const char *object = s->remote->object;
+        int r = sd_bus_attach_event(bus, s->event, SD_EVENT_PRIORITY_NORMAL);
+
+        if (r >= 0)
+                r = sd_bus_match_signal(bus, NULL, NULL, "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local", "Disconnected",
+                                        on_disconnected, s);
+        if (r >= 0)
+                r = sd_bus_match_signal(bus, NULL, NULL, object, CONTROL_SANDBOX, "Stopped", on_stopped, s);
+        if (r >= 0)
+                r = sd_bus_set_method_call_timeout(bus, UINT64_MAX);
+        if (r >= 0)
+                r = sd_bus_call_method_async(bus, NULL, NULL, object, CONTROL_SANDBOX, "Wait", on_ended, s, NULL);
+        return r;
+}
+
+int supervise_remote(struct remote *remote, struct launched *launched, struct counters *counters, struct kill_note *kill,
+                     struct ended *ret) {
+        struct supervisor s = { .launched = launched, .ended = ret, .remote = remote, .counters = counters, .kill = kill };
+
+        *ret = (struct ended) {};
+        int r = sd_event_new(&s.event);
+        if (r >= 0)
+                r = watch_outside(&s);
+        if (r >= 0)
+                r = remote_watch(&s);
+        if (r >= 0)
+                r = sd_event_loop(s.event);
+        if (s.terminal && r >= 0)
+                terminal_drain(s.terminal);
+        s.terminal = terminal_free(s.terminal);
+        sd_bus_detach_event(remote->bus);
         sd_event_unref(s.event);
         return r < 0 ? r : 0;
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "launch.h"
+#include "slots.h"
 
 enum outcome {
         OUTCOME_EXITED,      /* `status` is the command's wait status */
@@ -25,6 +26,11 @@ struct ended {
 /* Relays terminal and signals, and returns when all processes of the sandbox and its worker are gone and reaped. Signals that it handles
  * must be blocked before launch(): see supervise_block_signals. Negative errno when the watching itself fails; all are dead then, too. */
 int supervise(struct launched *launched, const struct plan *plan, uint64_t time_usec, struct ended *ret);
+
+/* The same for a sandbox that sandboxd owns; `*counters` is filled in at the end. */
+struct remote;
+int supervise_remote(struct remote *remote, struct launched *launched, struct counters *counters, struct kill_note *kill,
+                     struct ended *ret);
 
 /* Blocks the signals that supervise() takes, and ignores SIGTTOU and SIGPIPE. `launch` resets both for the command. */
 void supervise_block_signals(void);

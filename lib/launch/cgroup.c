@@ -404,6 +404,13 @@ int cgroup_open(const char *path) {
         return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
+void cgroup_remove(const char *path) {
+        char one[PATH_MAX];
+
+        for (size_t i = 0; nth_path(path, i, one); i++)
+                (void) rmdir(one);
+}
+
 /* The number that stands behind a word in a file of "word number" lines. */
 static uint64_t counted(const char *folder, const char *file, const char *word) {
         char text[1024], *p;

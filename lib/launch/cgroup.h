@@ -31,5 +31,7 @@ int cgroup_open(const char *path);
 /* One line that names the limits that were reached, or NULL. The caller frees. */
 char *cgroup_events(const struct cgroup *cgroup, const struct policy_limits *limits);
 
+/* Removes the group by its paths, for whoever outlives the one that has made it. */
+void cgroup_remove(const char *path);
 /* Removes the group; nobody may be in it any more. */
 struct cgroup *cgroup_free(struct cgroup *cgroup);

@@ -53,8 +53,8 @@ struct launch_options {
 struct launched {
         pid_t worker, init; /* worker: 0 where it is handed over */
         int worker_pidfd, init_pidfd;
-        int listener;       /* handed over: else -1 */
-        int user_namespace; /* the intermediate one, handed over: else -1 */
+        int listener;        /* handed over: else -1 */
+        int user_namespace;  /* the intermediate one, handed over: else -1 */
         int control;         /* SEQPACKET: events from init, commands to it */
         int low_port_socket; /* SEQPACKET: the worker asks here; launch_serve_low_port answers; -1 where no rule names a low port */
         int pty;             /* master of the sandbox's pty, or -1 where none of stdio is a terminal; non-blocking */
@@ -62,7 +62,10 @@ struct launched {
 };
 
 #define LAUNCHED_INIT \
-        { .worker_pidfd = -1, .init_pidfd = -1, .listener = -1, .user_namespace = -1, .control = -1, .low_port_socket = -1, .pty = -1, .layers = -1 }
+        { \
+                .worker_pidfd = -1, .init_pidfd = -1, .listener = -1, .user_namespace = -1, .control = -1, .low_port_socket = -1, \
+                .pty = -1, .layers = -1 \
+        }
 
 /* What init tells. One struct for each message. */
 struct launch_event {

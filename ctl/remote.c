@@ -1,0 +1,166 @@
+#include "remote.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "control.h"
+#include "fd.h"
+#include "message.h"
+#include "plan_save.h"
+#include "str.h"
+
+#define RECONNECT_SECONDS 10
+#define RECONNECT_NSEC 20000000
+
+int remote_failed(int error, const sd_bus_error *bus_error, const char *what) {
+        if (bus_error && sd_bus_error_is_set(bus_error) && bus_error->message) {
+                _cleanup_free_ char *text = str_escape(bus_error->message);
+                message_fail("%s: %s", what, text);
+        } else
+                message_fail("%s: %s", what, strerror(-error));
+        return error < 0 ? error : -EIO;
+}
+
+int remote_connect(struct remote *r) {
+        char path[CONTROL_SOCKET_SIZE] = "";
+        int e = control_connect(&r->bus, path);
+
+        if (e >= 0)
+                return 0;
+        if (e == -ENOENT && !path[0])
+                message_fail("XDG_RUNTIME_DIR is not set, so that it isn't known where your sandboxd would listen");
+        else {
+                _cleanup_free_ char *text = str_escape(path);
+                if (e == -ENOENT || e == -ECONNREFUSED)
+                        message_fail("no sandboxd listens on %s: start it (sandboxd &, or systemctl %sstart sandboxd)", text,
+                                     getuid() == 0 ? "" : "--user ");
+                else
+                        message_fail("sandboxd can't be reached on %s: %s", text, strerror(-e));
+        }
+        return e;
+}
+
+int remote_reconnect(struct remote *r) {
+        struct timespec pause = { .tv_nsec = RECONNECT_NSEC };
+        char path[CONTROL_SOCKET_SIZE];
+        time_t end = time(NULL) + RECONNECT_SECONDS;
+
+        r->bus = sd_bus_close_unref(r->bus);
+        while (time(NULL) < end) {
+                if (control_connect(&r->bus, path) >= 0) {
+                        if (sd_bus_call_method(r->bus, NULL, r->object, CONTROL_SANDBOX, "Attach", NULL, NULL, NULL) >= 0)
+                                return 0;
+                        r->bus = sd_bus_close_unref(r->bus);
+                }
+                nanosleep(&pause, NULL);
+        }
+        return message_fail("sandboxd is gone, and has not come back"), -ECONNRESET;
+}
+
+/* ---- what a detached one writes ---- */
+
+static int make_folders(char *path) {
+        for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
+                *p = 0;
+                int r = mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
+                *p = '/';
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int remote_open_output(struct remote *r, const char *name, const char *home) {
+        const char *state = getenv("XDG_STATE_HOME");
+        int n = -1, e;
+
+        if (getuid() == 0)
+                n = asprintf(&r->output, "/var/log/sandboxd/%s.log", name);
+        else if (state && state[0] == '/')
+                n = asprintf(&r->output, "%s/sandboxd/%s.log", state, name);
+        else if (home)
+                n = asprintf(&r->output, "%s/.local/state/sandboxd/%s.log", home, name);
+        if (n < 0) {
+                r->output = NULL;
+                message_fail("you have no home directory for what the sandbox writes: set XDG_STATE_HOME");
+                return -ENOENT;
+        }
+        e = make_folders(r->output);
+        if (e >= 0) {
+                r->output_fd = open(r->output, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+                e = r->output_fd < 0 ? -errno : 0;
+        }
+        if (e >= 0 && ftruncate(r->output_fd, 0) < 0)
+                e = -errno;
+        if (e < 0) {
+                _cleanup_free_ char *text = str_escape(r->output);
+                message_fail("%s: what the sandbox writes can't go there: %s", text, strerror(-e));
+        }
+        return e;
+}
+
+/* ---- handing over ---- */
+
+static int append_request(sd_bus_message *m, const struct remote_request *q, const struct remote *r) {
+        int e = sd_bus_message_open_container(m, 'a', "{sv}");
+
+        if (e >= 0)
+                e = sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "policy", "s", q->policy, "cgroup", "s", q->cgroup ?: "",
+                                          "output", "s", r->output ?: "", "foreground", "b", (int) q->foreground, "kill-on-broker-loss",
+                                          "b", (int) q->kill_on_broker_loss, "wait-killable", "b", (int) q->wait_killable, "record", "u",
+                                          q->record, "time", "t", q->time_usec);
+        if (e >= 0 && q->log_fd >= 0)
+                e = sd_bus_message_append(m, "{sv}", "log", "h", q->log_fd);
+        if (e >= 0)
+                e = sd_bus_message_open_container(m, 'e', "sv");
+        if (e >= 0)
+                e = sd_bus_message_append_basic(m, 's', "command");
+        if (e >= 0)
+                e = sd_bus_message_open_container(m, 'v', "as");
+        if (e >= 0)
+                e = sd_bus_message_append_strv(m, (char **) q->command);
+        for (int i = 0; e >= 0 && i < 3; i++)
+                e = sd_bus_message_close_container(m);
+        return e;
+}
+
+int remote_adopt(struct remote *r, const struct remote_request *q, const struct launched *l) {
+        _cleanup_free_ char *text = NULL;
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        sd_bus_message *m = NULL, *reply = NULL;
+        const char *object;
+        size_t size;
+        int started = 0, e = plan_save(q->plan, &text, &size);
+
+        _cleanup_close_ int plan = e < 0 ? e : fd_memfd("sandboxd-plan", text, size);
+        if (plan < 0)
+                return message_fail("no memory for the policy: %s", strerror(-plan)), plan;
+        e = sd_bus_message_new_method_call(r->bus, &m, NULL, CONTROL_PATH, CONTROL_MANAGER, "Adopt");
+        if (e >= 0)
+                e = sd_bus_message_append(m, "shhhhh", q->name, plan, l->init_pidfd, l->control, l->listener, l->user_namespace);
+        if (e >= 0)
+                e = append_request(m, q, r);
+        if (e >= 0)
+                e = sd_bus_call(r->bus, m, UINT64_MAX, &error, &reply);
+        if (e >= 0)
+                e = sd_bus_message_read(reply, "ob", &object, &started);
+        if (e >= 0 && !(r->object = strdup(object)))
+                e = -ENOMEM;
+        if (e < 0)
+                (void) remote_failed(e, &error, "sandboxd doesn't take the sandbox over");
+        sd_bus_message_unref(m);
+        sd_bus_message_unref(reply);
+        sd_bus_error_free(&error);
+        return e < 0 ? e : started;
+}
+
+void remote_done(struct remote *r) {
+        sd_bus_flush_close_unref(r->bus);
+        free(r->object);
+        free(r->output);
+        fd_close(r->output_fd);
+}

@@ -1,0 +1,145 @@
+/*
+ * org.sandboxd.Manager1: what is asked of the daemon itself.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "control.h"
+#include "fd.h"
+#include "policy.h"
+#include "sandboxd.h"
+#include "str.h"
+
+#define TEXTS_MAX (1U << 20) /* bytes of a command and what else is shown of a sandbox */
+
+static int copy_fd(sd_bus_message *m, int *ret) {
+        int fd, r = sd_bus_message_read_basic(m, 'h', &fd);
+
+        if (r < 0)
+                return r;
+        *ret = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        return *ret < 0 ? -errno : 0;
+}
+
+static int read_flag(sd_bus_message *m, bool *ret) {
+        int value, r = sd_bus_message_read_basic(m, 'b', &value);
+
+        *ret = r >= 0 && value;
+        return r;
+}
+
+static int read_one(sd_bus_message *m, const char *key, struct adoption *a, char ***ret_command) {
+        if (str_equal(key, "policy"))
+                return sd_bus_message_read(m, "v", "s", &a->policy);
+        if (str_equal(key, "output"))
+                return sd_bus_message_read(m, "v", "s", &a->output);
+        if (str_equal(key, "time"))
+                return sd_bus_message_read(m, "v", "t", &a->time_usec);
+        if (str_equal(key, "cgroup"))
+                return sd_bus_message_read(m, "v", "s", &a->cgroup);
+        int r = sd_bus_message_enter_container(m, 'v', NULL);
+        if (r < 0)
+                return r;
+        if (str_equal(key, "command") && !*ret_command)
+                r = sd_bus_message_read_strv(m, ret_command);
+        else if (str_equal(key, "foreground"))
+                r = read_flag(m, &a->foreground);
+        else if (str_equal(key, "kill-on-broker-loss"))
+                r = read_flag(m, &a->kill_on_broker_loss);
+        else if (str_equal(key, "wait-killable"))
+                r = read_flag(m, &a->wait_killable);
+        else if (str_equal(key, "record"))
+                r = sd_bus_message_read_basic(m, 'u', &a->record);
+        else if (str_equal(key, "log") && a->fds[FD_LOG] < 0)
+                r = copy_fd(m, &a->fds[FD_LOG]);
+        else
+                r = -EINVAL;
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int read_adoption(sd_bus_message *m, struct adoption *a, char ***ret_command) {
+        static const enum sandbox_fd order[] = { FD_PLAN, FD_INIT, FD_CONTROL, FD_LISTENER, FD_USER };
+        int r = sd_bus_message_read_basic(m, 's', &a->name);
+
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(order); i++)
+                r = copy_fd(m, &a->fds[order[i]]);
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                const char *key;
+                r = sd_bus_message_read_basic(m, 's', &key);
+                if (r >= 0)
+                        r = read_one(m, key, a, ret_command);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+/* What a client has wrong is its own affair, but for what would stop us: a socket that blocks, texts without end. */
+static int check(const struct peer *p, const struct adoption *a) {
+        size_t n = strlen(a->policy) + strlen(a->output) + strlen(a->cgroup);
+        struct stat st;
+        int flags = fcntl(a->fds[FD_CONTROL], F_GETFL), type = 0;
+        socklen_t size = sizeof(type);
+
+        for (char *const *word = a->command; *word; word++)
+                n += strlen(*word) + 1;
+        if (n > TEXTS_MAX || !a->command[0] || a->record > AUDIT_NONE || !control_name_valid(a->name))
+                return -EINVAL;
+        if (getsockopt(a->fds[FD_CONTROL], SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET)
+                return -EINVAL;
+        /* Our own sends must never wait for who doesn't read. */
+        if (flags < 0 || fcntl(a->fds[FD_CONTROL], F_SETFL, flags | O_NONBLOCK) < 0)
+                return -errno;
+        if (fstat(a->fds[FD_PLAN], &st) < 0 || !S_ISREG(st.st_mode) || !(fcntl(a->fds[FD_PLAN], F_GET_SEALS) & F_SEAL_WRITE))
+                return -EINVAL;
+        /* An ordinary user's daemon can become nobody else. */
+        return geteuid() == 0 || geteuid() == p->owner.uid ? 0 : -EPERM;
+}
+
+static int method_adopt(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        struct peer *p = userdata;
+        struct adoption a = { .policy = "", .output = "", .cgroup = "" };
+        char *none[] = { NULL }, **command = NULL;
+
+        for (int i = 0; i < FD_COUNT; i++)
+                a.fds[i] = -1;
+        int r = read_adoption(m, &a, &command);
+        a.command = command ?: none;
+        if (r >= 0)
+                r = check(p, &a);
+        if (r >= 0 && p->daemon->stopping)
+                r = -ESHUTDOWN;
+        if (r >= 0)
+                r = sandbox_adopt(p->daemon, p, &a, m);
+        if (r >= 0)
+                r = 1; /* answered when its command runs */
+        else if (r == -EEXIST)
+                r = sd_bus_error_setf(error, CONTROL_NAME_TAKEN, "there is a sandbox of the name %s already", a.name);
+        else if (r == -EDQUOT)
+                r = sd_bus_error_setf(error, CONTROL_QUOTA, "uid %u has as many sandboxes as it may have", p->owner.uid);
+        else
+                r = sd_bus_error_setf(error, CONTROL_FAILED, "the sandbox can't be taken over: %s", strerror(-r));
+        for (int i = 0; i < FD_COUNT; i++)
+                fd_close(a.fds[i]);
+        for (char **word = command; word && *word; word++)
+                free(*word);
+        free(command);
+        return r;
+}
+
+static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata,
+                       sd_bus_error *error) {
+        return sd_bus_message_append(reply, "s", SANDBOXD_VERSION);
+}
+
+const sd_bus_vtable manager_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD("Adopt", CONTROL_ADOPT, "ob", method_adopt, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_VTABLE_END,
+};

@@ -1,0 +1,173 @@
+/*
+ * Connections to the control socket. Whoever is on the other end is known by what the kernel says of it, at the time when it connected.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/syslog.h>
+#include <unistd.h>
+
+#include "control.h"
+#include "fd.h"
+#include "sandboxd.h"
+
+#define PEERS_PER_UID 4096
+
+static int read_owner(int fd, struct owner *ret, pid_t *ret_pid) {
+        struct ucred credentials;
+        socklen_t size = sizeof(credentials), groups_size = 0;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
+                return -errno;
+        (void) getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &groups_size);
+        gid_t *groups = calloc(1, groups_size + sizeof(gid_t));
+        if (!groups)
+                return -ENOMEM;
+        if (groups_size > 0 && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &groups_size) < 0) {
+                free(groups);
+                return -errno;
+        }
+        *ret = (struct owner) { .uid = credentials.uid, .gid = credentials.gid, .groups = groups, .n_groups = groups_size / sizeof(gid_t) };
+        *ret_pid = credentials.pid;
+        return 0;
+}
+
+static void peer_free(struct peer *p) {
+        struct daemon *d = p->daemon;
+
+        for (size_t i = 0; i < d->n_peers; i++)
+                if (d->peers[i] == p) {
+                        d->peers[i] = d->peers[--d->n_peers];
+                        break;
+                }
+        /* An ended one goes away under us. */
+        for (size_t i = d->n_sandboxes; i-- > 0;) {
+                struct sandbox *s = d->sandboxes[i];
+                size_t kept = 0;
+                for (size_t k = 0; k < s->n_waiting; k++) {
+                        if (sd_bus_message_get_bus(s->waiting[k]) == p->bus)
+                                sd_bus_message_unref(s->waiting[k]);
+                        else
+                                s->waiting[kept++] = s->waiting[k];
+                }
+                s->n_waiting = kept;
+                if (s->adopting && sd_bus_message_get_bus(s->adopting) == p->bus)
+                        s->adopting = sd_bus_message_unref(s->adopting);
+                if (s->client == p)
+                        sandbox_client_gone(s);
+        }
+        sd_bus_close_unref(p->bus);
+        free(p->owner.groups);
+        free(p);
+}
+
+/* Not within the dispatching of the connection itself, which is still in use then. */
+static int on_gone(sd_event_source *source, void *userdata) {
+        sd_event_source_disable_unref(source);
+        peer_free(userdata);
+        return 0;
+}
+
+static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        struct peer *p = userdata;
+        sd_event_source *source;
+
+        return sd_event_add_defer(p->daemon->event, &source, on_gone, p) < 0 ? -ENOMEM : 0;
+}
+
+/* What busctl asks first of whatever it takes for a bus. */
+static int method_hello(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return sd_bus_reply_method_return(m, "s", ":1.0");
+}
+
+static const sd_bus_vtable hello_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD("Hello", NULL, "s", method_hello, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_VTABLE_END,
+};
+
+static int serve(struct peer *p, int fd) {
+        sd_id128_t id;
+        int r;
+
+        if ((r = sd_id128_randomize(&id)) < 0 || (r = sd_bus_new(&p->bus)) < 0)
+                return r;
+        r = sd_bus_set_fd(p->bus, fd, fd);
+        if (r < 0)
+                return r;
+        if ((r = sd_bus_set_server(p->bus, true, id)) < 0 || (r = sd_bus_negotiate_fds(p->bus, true)) < 0 ||
+            (r = sd_bus_set_anonymous(p->bus, false)) < 0 || (r = sd_bus_start(p->bus)) < 0 ||
+            (r = sd_bus_match_signal(p->bus, NULL, "org.freedesktop.DBus.Local", "/org/freedesktop/DBus/Local",
+                                     "org.freedesktop.DBus.Local", "Disconnected", on_disconnected, p)) < 0 ||
+            (r = sd_bus_add_object_vtable(p->bus, NULL, "/org/freedesktop/DBus", "org.freedesktop.DBus", hello_vtable, p)) < 0 ||
+            (r = sd_bus_add_object_vtable(p->bus, NULL, CONTROL_PATH, CONTROL_MANAGER, manager_vtable, p)) < 0 || (r = object_offer(p)) < 0)
+                return r;
+        return sd_bus_attach_event(p->bus, p->daemon->event, SD_EVENT_PRIORITY_NORMAL);
+}
+
+static int peer_new(struct daemon *d, int fd) {
+        struct peer *p = calloc(1, sizeof(*p));
+        size_t n = 0;
+
+        if (!p) {
+                fd_close(fd);
+                return -ENOMEM;
+        }
+        p->daemon = d;
+        int r = read_owner(fd, &p->owner, &p->pid);
+        for (size_t i = 0; i < d->n_peers; i++)
+                n += d->peers[i]->owner.uid == p->owner.uid;
+        struct peer **larger = r < 0 || n >= PEERS_PER_UID ? NULL : reallocarray(d->peers, d->n_peers + 1, sizeof(*larger));
+        if (!larger) {
+                fd_close(fd);
+                free(p->owner.groups);
+                free(p);
+                return r < 0 ? r : -EMFILE;
+        }
+        d->peers = larger;
+        d->peers[d->n_peers++] = p;
+        r = serve(p, fd);
+        if (r < 0) {
+                if (!p->bus)
+                        fd_close(fd);
+                peer_free(p);
+        }
+        return r;
+}
+
+static int on_connection(sd_event_source *source, int socket, uint32_t revents, void *userdata) {
+        int fd = accept4(socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+        if (fd < 0)
+                return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED ? 0 : -errno;
+        int r = peer_new(userdata, fd);
+        if (r < 0)
+                log_record(LOG_WARNING, MESSAGE_REFUSED, NULL, "a connection was refused: %s", strerror(-r));
+        return 0;
+}
+
+int peer_listen(struct daemon *d, int socket) {
+        sd_event_source *source;
+        int flags = fcntl(socket, F_GETFL);
+
+        if (flags < 0 || fcntl(socket, F_SETFL, flags | O_NONBLOCK) < 0)
+                return -errno;
+        int r = sd_event_add_io(d->event, &source, socket, EPOLLIN, on_connection, d);
+        if (r < 0)
+                return r;
+        /* A connection's own calls come first: whoever floods us with new ones stops nobody. */
+        (void) sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IDLE);
+        return sd_event_source_set_floating(source, true);
+}
+
+void peers_close(struct daemon *d) {
+        for (size_t i = 0; i < d->n_peers; i++)
+                (void) sd_bus_flush(d->peers[i]->bus);
+        while (d->n_peers > 0) {
+                struct peer *p = d->peers[--d->n_peers];
+                sd_bus_close_unref(p->bus);
+                free(p->owner.groups);
+                free(p);
+        }
+        free(d->peers);
+}

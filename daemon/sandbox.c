@@ -1,0 +1,615 @@
+/*
+ * A sandbox from its adoption to its end.
+ *
+ * It lives as long as a copy of its control socket is open: so it dies with us, unless the service manager has one too. Its worker is our child
+ * and is replaced when it dies. What must not be lost is in FD_STATE before anything else is done about it: an ending is read from the
+ * control socket with MSG_PEEK, written there, and only then taken.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syslog.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "control.h"
+#include "fd.h"
+#include "sandboxd.h"
+#include "str.h"
+#include "sys.h"
+
+#define SANDBOXES_PER_UID 2000
+#define ENDED_PER_UID 100
+#define KILL_USEC 2000000    /* after which init is killed by a signal */
+#define ORPHAN_USEC 10000000 /* in which the client of a foreground sandbox has to come back to a restarted daemon */
+#define BACKOFF_FIRST_USEC 10000
+#define BACKOFF_MAX_USEC 1000000
+
+/* ---- the registry ---- */
+
+static size_t position(const struct daemon *d, const char *name) {
+        size_t low = 0, high = d->n_sandboxes;
+
+        while (low < high) {
+                size_t middle = (low + high) / 2;
+                if (strcmp(d->sandboxes[middle]->name, name) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
+struct sandbox *sandbox_find(struct daemon *d, const char *name) {
+        size_t i = position(d, name);
+
+        return i < d->n_sandboxes && str_equal(d->sandboxes[i]->name, name) ? d->sandboxes[i] : NULL;
+}
+
+static int registry_add(struct sandbox *s) {
+        struct daemon *d = s->daemon;
+        struct sandbox **larger = reallocarray(d->sandboxes, d->n_sandboxes + 1, sizeof(*larger));
+
+        if (!larger)
+                return -ENOMEM;
+        d->sandboxes = larger;
+        size_t i = position(d, s->name);
+        memmove(larger + i + 1, larger + i, (d->n_sandboxes - i) * sizeof(*larger));
+        larger[i] = s;
+        d->n_sandboxes++;
+        return 0;
+}
+
+static void registry_remove(struct sandbox *s) {
+        struct daemon *d = s->daemon;
+        size_t i = position(d, s->name);
+
+        if (i == d->n_sandboxes || d->sandboxes[i] != s)
+                return;
+        memmove(d->sandboxes + i, d->sandboxes + i + 1, (d->n_sandboxes - i - 1) * sizeof(*d->sandboxes));
+        d->n_sandboxes--;
+}
+
+static size_t count(const struct daemon *d, uid_t uid, bool running, struct sandbox **ret_oldest) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < d->n_sandboxes; i++) {
+                struct sandbox *s = d->sandboxes[i];
+                if (s->owner.uid != uid || sandbox_running(s) != running)
+                        continue;
+                if (ret_oldest && (n == 0 || s->stored->started < (*ret_oldest)->stored->started))
+                        *ret_oldest = s;
+                n++;
+        }
+        return n;
+}
+
+/* ---- making and letting go ---- */
+
+static struct sandbox *sandbox_new(struct daemon *d, const char *name) {
+        struct sandbox *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return NULL;
+        *s = (struct sandbox) { .daemon = d, .name = strdup(name) };
+        for (int i = 0; i < FD_COUNT; i++)
+                s->fds[i] = -1;
+        if (s->name)
+                return s;
+        free(s);
+        return NULL;
+}
+
+static void close_fds(struct sandbox *s) {
+        s->control_source = sd_event_source_disable_unref(s->control_source);
+        s->init_source = sd_event_source_disable_unref(s->init_source);
+        s->worker_source = sd_event_source_disable_unref(s->worker_source);
+        s->timer = sd_event_source_disable_unref(s->timer);
+        s->orphan_timer = sd_event_source_disable_unref(s->orphan_timer);
+        s->limit_timer = sd_event_source_disable_unref(s->limit_timer);
+        for (int i = 0; i < FD_COUNT; i++)
+                if (i != FD_STATE)
+                        s->fds[i] = fd_close(s->fds[i]);
+}
+
+static void release(struct sandbox *s) {
+        registry_remove(s);
+        if (s->worker > 0) {
+                (void) kill(s->worker, SIGKILL);
+                while (waitpid(s->worker, NULL, 0) < 0 && errno == EINTR)
+                        ;
+        }
+        close_fds(s);
+        fd_close(s->fds[FD_STATE]);
+        sd_bus_message_unref(s->adopting);
+        for (size_t i = 0; i < s->n_waiting; i++)
+                sd_bus_message_unref(s->waiting[i]);
+        free(s->waiting);
+        shared_free(s->shared);
+        if (s->stored)
+                munmap(s->stored, s->stored_size);
+        free(s->command);
+        free(s->owner.groups);
+        free(s->name);
+        free(s);
+}
+
+void sandbox_free(struct sandbox *s) {
+        store_forget(s, true, true);
+        release(s);
+}
+
+void sandboxes_leave(struct daemon *d) {
+        while (d->n_sandboxes > 0)
+                release(d->sandboxes[d->n_sandboxes - 1]);
+        free(d->sandboxes);
+}
+
+/* ---- what is stored ---- */
+
+static void add_text(struct strbuf *b, const char *text) {
+        strbuf_add(b, text ?: "", strlen(text ?: "") + 1);
+}
+
+/* Points to the stored texts. -EBADMSG: they aren't what we write. */
+static int read_stored(struct sandbox *s) {
+        const struct stored *st = s->stored;
+        size_t head = sizeof(*st) + (size_t) st->n_groups * sizeof(gid_t), n = 0, words = 0;
+
+        if (st->version != STORED_VERSION || st->size != sizeof(*st) || st->n_groups > 65536 || head + st->text_size != s->stored_size)
+                return -EBADMSG;
+        const gid_t *groups = (const gid_t *) (st + 1);
+        char *text = (char *) s->stored + head;
+        for (size_t i = 0; i < st->text_size; i++)
+                n += text[i] == 0;
+        if (n < 3 || text[st->text_size - 1] != 0)
+                return -EBADMSG;
+        s->owner = (struct owner) {
+                .uid = st->uid, .gid = st->gid, .n_groups = st->n_groups, .groups = calloc(st->n_groups + 1, sizeof(gid_t))
+        };
+        s->command = calloc(n - 3 + 1, sizeof(char *));
+        if (!s->owner.groups || !s->command)
+                return -ENOMEM;
+        memcpy(s->owner.groups, groups, st->n_groups * sizeof(gid_t));
+        s->policy = text;
+        s->output = text += strlen(text) + 1;
+        s->cgroup = text += strlen(text) + 1;
+        while (words < n - 3)
+                s->command[words++] = text += strlen(text) + 1;
+        return 0;
+}
+
+static int map_state(struct sandbox *s) {
+        struct stat st;
+
+        if (fstat(s->fds[FD_STATE], &st) < 0)
+                return -errno;
+        if (st.st_size < (off_t) sizeof(struct stored) || st.st_size > 16 << 20)
+                return -EBADMSG;
+        void *p = mmap(NULL, st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, s->fds[FD_STATE], 0);
+        if (p == MAP_FAILED)
+                return -errno;
+        s->stored = p;
+        s->stored_size = st.st_size;
+        return read_stored(s);
+}
+
+static int make_state(struct sandbox *s, const struct owner *owner, const struct adoption *a) {
+        struct timespec now, began;
+        struct strbuf texts = {}, all = {};
+
+        clock_gettime(CLOCK_REALTIME, &now);
+        clock_gettime(CLOCK_BOOTTIME, &began);
+        add_text(&texts, a->policy);
+        add_text(&texts, a->output);
+        add_text(&texts, a->cgroup);
+        for (char *const *word = a->command; *word; word++)
+                add_text(&texts, *word);
+        struct stored st = {
+                .version = STORED_VERSION,
+                .size = sizeof(st),
+                .uid = owner->uid,
+                .gid = owner->gid,
+                .n_groups = owner->n_groups,
+                .record = a->record,
+                .foreground = a->foreground,
+                .kill_on_broker_loss = a->kill_on_broker_loss,
+                .wait_killable = a->wait_killable,
+                .time_usec = a->time_usec,
+                .started = (uint64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000,
+                .began = (uint64_t) began.tv_sec * 1000000 + began.tv_nsec / 1000,
+                .text_size = texts.length,
+        };
+        strbuf_add(&all, (const char *) &st, sizeof(st));
+        strbuf_add(&all, (const char *) owner->groups, owner->n_groups * sizeof(gid_t));
+        strbuf_add(&all, texts.text ?: "", texts.length);
+        int r = texts.failed || all.failed ? -ENOMEM : 0;
+        if (r >= 0 && (s->fds[FD_STATE] = memfd_create("sandboxd-state", MFD_CLOEXEC)) < 0)
+                r = -errno;
+        if (r >= 0)
+                r = fd_write_full(s->fds[FD_STATE], all.text, all.length);
+        strbuf_done(&texts);
+        strbuf_done(&all);
+        return r < 0 ? r : map_state(s);
+}
+
+/* ---- the end ---- */
+
+static void set_ending(struct sandbox *s, const struct ending *ending) {
+        struct ending *e = &s->stored->ending;
+
+        if (e->outcome[0])
+                return;
+        *e = *ending;
+        /* What was written first is what counts, even should we be killed here: the outcome comes last. */
+        char outcome = e->outcome[0];
+        e->outcome[0] = 0;
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        e->outcome[0] = outcome;
+}
+
+static void finish(struct sandbox *s) {
+        struct sandbox *oldest;
+
+        if (s->stored->ending.outcome[0] == 0)
+                set_ending(s, &(struct ending) { .outcome = CONTROL_INIT_DIED });
+        const struct ending *e = &s->stored->ending;
+        log_record(LOG_INFO, MESSAGE_ENDED, s->name, "it has ended: %s, %d calls, %u worker%s", e->outcome,
+                   (int) s->shared->counters.notified, s->stored->workers, s->stored->workers == 1 ? "" : "s");
+        close_fds(s);
+        store_forget(s, false, true);
+        object_adopted(s, false);
+        bool asked = s->n_waiting > 0;
+        object_ended(s);
+        /* Of one in the foreground nobody else is going to ask. */
+        if (s->stored->foreground && (asked || !s->client))
+                sandbox_free(s);
+        else if (count(s->daemon, s->owner.uid, false, &oldest) > ENDED_PER_UID)
+                sandbox_free(oldest);
+}
+
+static void finish_if_gone(struct sandbox *s) {
+        if (!s->init_source && s->worker == 0 && !s->replacing) {
+                struct daemon *d = s->daemon;
+                finish(s);
+                if (!d->stopping)
+                        return;
+                for (size_t i = 0; i < d->n_sandboxes; i++)
+                        if (sandbox_running(d->sandboxes[i]))
+                                return;
+                sd_event_exit(d->event, 0);
+        }
+}
+
+/* A signal of the owner's, not of ours: whose pidfd it is we know from the client alone. */
+static void signal_init_as_owner(struct sandbox *s) {
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                if (geteuid() != 0 ||
+                    (setresgid(s->owner.gid, s->owner.gid, s->owner.gid) >= 0 && setresuid(s->owner.uid, s->owner.uid, s->owner.uid) >= 0))
+                        (void) sys_pidfd_send_signal(s->fds[FD_INIT], SIGKILL);
+                _exit(0);
+        }
+        if (pid > 0)
+                while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+                        ;
+}
+
+static int on_kill_time(sd_event_source *source, uint64_t usec, void *userdata) {
+        signal_init_as_owner(userdata);
+        return 0;
+}
+
+static void set_timer(struct sandbox *s, uint64_t usec, sd_event_time_handler_t handler) {
+        s->timer = sd_event_source_disable_unref(s->timer);
+        int r = sd_event_add_time_relative(s->daemon->event, &s->timer, CLOCK_MONOTONIC, usec, 1000, handler, s);
+        if (r < 0)
+                log_record(LOG_ERR, MESSAGE_DAEMON, s->name, "no timer: %s", strerror(-r));
+}
+
+int sandbox_command(struct sandbox *s, const struct launch_command *command) {
+        return s->fds[FD_CONTROL] < 0 ? -ESRCH : fd_send(s->fds[FD_CONTROL], command, sizeof(*command), NULL, 0);
+}
+
+void sandbox_kill(struct sandbox *s) {
+        struct launch_command command = { .type = LAUNCH_KILL };
+
+        if (!s->init_source)
+                return;
+        (void) sandbox_command(s, &command);
+        set_timer(s, KILL_USEC, on_kill_time);
+}
+
+void sandbox_client_gone(struct sandbox *s) {
+        s->client = NULL;
+        if (!s->stored->foreground)
+                return;
+        if (s->init_source || s->worker > 0)
+                sandbox_kill(s);
+        else
+                sandbox_free(s);
+}
+
+/* ---- init's events ---- */
+
+static void take_event(struct sandbox *s, const struct launch_event *event) {
+        struct ending e = {};
+
+        switch (event->type) {
+        case LAUNCH_STARTED: object_adopted(s, true); break;
+        case LAUNCH_STOPPED: object_stopped(s, event->status); break;
+        case LAUNCH_EXITED:
+                strcpy(e.outcome, CONTROL_EXITED);
+                e.status = event->status;
+                memcpy(e.text, event->text, sizeof(e.text));
+                set_ending(s, &e);
+                break;
+        case LAUNCH_FAILED:
+                strcpy(e.outcome, CONTROL_NOT_STARTED);
+                e.error = event->error;
+                memcpy(e.stage, event->stage, sizeof(e.stage));
+                memcpy(e.text, event->text, sizeof(e.text));
+                set_ending(s, &e);
+                break;
+        }
+}
+
+static void read_events(struct sandbox *s) {
+        struct launch_event event;
+        int r;
+
+        while ((r = launch_event_receive_from(s->fds[FD_CONTROL], true, &event)) >= 0) {
+                event.stage[sizeof(event.stage) - 1] = event.text[sizeof(event.text) - 1] = 0;
+                take_event(s, &event);
+                (void) launch_event_receive_from(s->fds[FD_CONTROL], false, &event);
+        }
+        if (r != -EAGAIN)
+                s->control_source = sd_event_source_disable_unref(s->control_source);
+}
+
+static int on_control(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        read_events(userdata);
+        return 0;
+}
+
+static int on_init(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        struct sandbox *s = userdata;
+
+        s->init_source = sd_event_source_disable_unref(s->init_source);
+        s->timer = sd_event_source_disable_unref(s->timer);
+        s->replacing = false;
+        read_events(s);
+        finish_if_gone(s);
+        return 0;
+}
+
+/* ---- workers ---- */
+
+static void give_up(struct sandbox *s, const char *why) {
+        struct ending e = { .outcome = CONTROL_BROKER_DIED };
+
+        snprintf(e.text, sizeof(e.text), "%s", why);
+        log_record(LOG_ERR, MESSAGE_WORKER_DIED, s->name, "it is killed: %s", why);
+        set_ending(s, &e);
+        sandbox_kill(s);
+}
+
+static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+
+static void start_worker(struct sandbox *s) {
+        s->replacing = false;
+        s->worker_source = sd_event_source_disable_unref(s->worker_source);
+        int r = worker_start(s);
+        if (r >= 0)
+                r = sd_event_add_io(s->daemon->event, &s->worker_source, s->fds[FD_WORKER], EPOLLIN, on_worker, s);
+        if (r >= 0)
+                r = store_worker(s);
+        if (r < 0)
+                give_up(s, "no worker can be started");
+}
+
+static int on_backoff(sd_event_source *source, uint64_t usec, void *userdata) {
+        struct sandbox *s = userdata;
+
+        s->timer = sd_event_source_disable_unref(s->timer);
+        start_worker(s);
+        return 0;
+}
+
+static void replace_worker(struct sandbox *s) {
+        uint64_t answered = s->shared->counters.allowed + s->shared->counters.denied, usec = BACKOFF_FIRST_USEC;
+
+        s->failures = answered != s->answered ? 0 : s->failures + 1;
+        s->answered = answered;
+        if (s->failures == 0) {
+                start_worker(s);
+                return;
+        }
+        for (unsigned i = 1; i < s->failures && usec < BACKOFF_MAX_USEC; i++)
+                usec *= 2;
+        s->replacing = true;
+        set_timer(s, usec < BACKOFF_MAX_USEC ? usec : BACKOFF_MAX_USEC, on_backoff);
+}
+
+static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        struct sandbox *s = userdata;
+        int status = 0;
+
+        s->worker_source = sd_event_source_disable_unref(s->worker_source);
+        if (s->worker == 0) {
+                /* The one of the daemon before us. */
+                if (sandbox_running(s))
+                        start_worker(s);
+                return 0;
+        }
+        while (waitpid(s->worker, &status, 0) < 0 && errno == EINTR)
+                ;
+        s->worker = 0;
+        if (!s->init_source || (WIFEXITED(status) && WEXITSTATUS(status) == WORKER_DONE)) {
+                /* Nobody is left under the filter; init says the rest. */
+                finish_if_gone(s);
+                return 0;
+        }
+        if (WIFSIGNALED(status))
+                log_record(LOG_WARNING, MESSAGE_WORKER_DIED, s->name, "its worker was killed (signal %d)", WTERMSIG(status));
+        if (s->stored->ending.outcome[0] || s->daemon->stopping)
+                return 0; /* it is dying */
+        if (WIFEXITED(status))
+                give_up(s, "its worker has failed; the record before this one says why");
+        else if (s->stored->kill_on_broker_loss)
+                give_up(s, "its worker was killed, and the policy says on-broker-loss: kill");
+        else
+                replace_worker(s);
+        return 0;
+}
+
+/* ---- adopting, restoring ---- */
+
+static int on_limit(sd_event_source *source, uint64_t usec, void *userdata) {
+        struct sandbox *s = userdata;
+
+        set_ending(s, &(struct ending) { .outcome = CONTROL_TIME });
+        sandbox_kill(s);
+        return 0;
+}
+
+static int watch(struct sandbox *s) {
+        const struct stored *st = s->stored;
+        sd_event *event = s->daemon->event;
+        int r = sd_event_add_io(event, &s->control_source, s->fds[FD_CONTROL], EPOLLIN, on_control, s);
+
+        if (r >= 0)
+                r = sd_event_add_io(event, &s->init_source, s->fds[FD_INIT], EPOLLIN, on_init, s);
+        if (r >= 0 && st->time_usec > 0)
+                r = sd_event_add_time(event, &s->limit_timer, CLOCK_BOOTTIME, st->began + st->time_usec, 1000, on_limit, s);
+        return r;
+}
+
+/* The kernel's word for it, as seen from here. */
+static pid_t pidfd_pid(int pidfd) {
+        char path[64], text[512];
+        int pid = 0;
+
+        snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd < 0 ? -1 : fd_read_full(fd, text, sizeof(text) - 1);
+        if (n <= 0)
+                return 0;
+        text[n] = 0;
+        char *line = strstr(text, "\nPid:");
+        return line && sscanf(line + 5, "%d", &pid) == 1 && pid > 0 ? pid : 0;
+}
+
+static int adopt(struct sandbox *s, struct peer *client, struct adoption *a) {
+        struct launch_command release = { .type = LAUNCH_RELEASE };
+        int r;
+
+        for (int i = 0; i < FD_COUNT; i++)
+                s->fds[i] = TAKE_FD(a->fds[i]);
+        s->init = pidfd_pid(s->fds[FD_INIT]);
+        if (s->init == 0)
+                return -EBADF;
+        if ((r = make_state(s, &client->owner, a)) < 0 || (r = shared_new(&s->shared, &s->fds[FD_SLOTS])) < 0 || (r = registry_add(s)) < 0)
+                return r;
+        if (!a->kill_on_broker_loss && (r = store_sandbox(s)) < 0)
+                return r;
+        if ((r = watch(s)) < 0)
+                return r;
+        start_worker(s);
+        if (!sandbox_running(s))
+                return -EIO;
+        s->stored->released = 1;
+        return sandbox_command(s, &release);
+}
+
+int sandbox_adopt(struct daemon *d, struct peer *client, struct adoption *a, sd_bus_message *call) {
+        if (sandbox_find(d, a->name))
+                return -EEXIST;
+        if (count(d, client->owner.uid, true, NULL) >= SANDBOXES_PER_UID)
+                return -EDQUOT;
+        struct sandbox *s = sandbox_new(d, a->name);
+        if (!s)
+                return -ENOMEM;
+        int r = adopt(s, client, a);
+        if (r < 0) {
+                /* Its worker, if there is one, sees the listener hang up. */
+                sandbox_free(s);
+                return r;
+        }
+        s->client = a->foreground ? client : NULL;
+        log_record(LOG_INFO, MESSAGE_STARTED, s->name, "it has been started by uid %u, with the policy %s", s->owner.uid, s->policy);
+        s->adopting = sd_bus_message_ref(call);
+        return 0;
+}
+
+static int on_orphan_time(sd_event_source *source, uint64_t usec, void *userdata) {
+        struct sandbox *s = userdata;
+
+        s->orphan_timer = sd_event_source_disable_unref(s->orphan_timer);
+        if (!s->client)
+                sandbox_client_gone(s);
+        return 0;
+}
+
+static int restore_shared(struct sandbox *s) {
+        struct stat st;
+
+        if (fstat(s->fds[FD_SLOTS], &st) < 0)
+                return -errno;
+        if (st.st_size != sizeof(struct shared))
+                return -EBADMSG;
+        void *p = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED, s->fds[FD_SLOTS], 0);
+        if (p == MAP_FAILED)
+                return -errno;
+        s->shared = p;
+        return 0;
+}
+
+static int restore(struct sandbox *s) {
+        struct launch_command release = { .type = LAUNCH_RELEASE };
+        int r = s->fds[FD_STATE] < 0 ? -EBADMSG : map_state(s);
+
+        if (r < 0)
+                return r;
+        if (!sandbox_running(s) && s->fds[FD_CONTROL] < 0)
+                return registry_add(s);
+        for (int i = 0; i < FD_COUNT; i++)
+                if (s->fds[i] < 0 && i != FD_LOG && i != FD_WORKER)
+                        return -EBADMSG;
+        s->init = pidfd_pid(s->fds[FD_INIT]);
+        if ((r = restore_shared(s)) < 0 || (r = registry_add(s)) < 0 || (r = watch(s)) < 0)
+                return r;
+        if (s->stored->foreground &&
+            (r = sd_event_add_time_relative(s->daemon->event, &s->orphan_timer, CLOCK_MONOTONIC, ORPHAN_USEC, 0, on_orphan_time, s)) < 0)
+                return r;
+        /* The old daemon's worker has been killed with it, and is waited for: it is no child of ours. */
+        if (s->fds[FD_WORKER] >= 0)
+                r = sd_event_add_io(s->daemon->event, &s->worker_source, s->fds[FD_WORKER], EPOLLIN, on_worker, s);
+        else
+                start_worker(s);
+        if (r >= 0 && !s->stored->released) {
+                s->stored->released = 1;
+                r = sandbox_command(s, &release);
+        }
+        return r;
+}
+
+int sandbox_restore(struct daemon *d, const char *name, int fds[FD_COUNT]) {
+        struct sandbox *s = sandbox_new(d, name);
+
+        if (!s)
+                return -ENOMEM;
+        for (int i = 0; i < FD_COUNT; i++)
+                s->fds[i] = TAKE_FD(fds[i]);
+        int r = restore(s);
+        if (r < 0) {
+                release(s);
+                return r;
+        }
+        log_record(LOG_INFO, MESSAGE_RESTORED, name, "it is here again%s", sandbox_running(s) ? "" : ", and has ended");
+        return 0;
+}

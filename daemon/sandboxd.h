@@ -1,0 +1,191 @@
+/*
+ * sandboxd, the supervisor: a registry of sandboxes, each with a worker process that it replaces when it dies. It reads no sandbox's memory,
+ * parses no policy, does no ioctl on a listener, and signals nobody on a client's word: all of that is done in processes that have become
+ * the sandbox's owner.
+ *
+ *   main.c       options, sockets, the loop, the end
+ *   peer.c       connections, and who is on their other end
+ *   manager.c    the bus object of the daemon: adopting sandboxes
+ *   object.c     the bus objects of sandboxes
+ *   sandbox.c    a sandbox from its adoption to its end
+ *   worker.c     starting a worker; the worker's own side
+ *   store.c      what the service manager keeps for us, so that a killed daemon finds its sandboxes again
+ *   keeper.c     our own parent process, which keeps it where there is no service manager
+ *   log.c        the daemon's records: the journal, else standard error
+ */
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "cleanup.h"
+#include "launch.h"
+#include "slots.h"
+
+struct daemon;
+struct peer;
+
+/* Who owns a sandbox: what a worker becomes. */
+struct owner {
+        uid_t uid;
+        gid_t gid;
+        gid_t *groups; /* owned */
+        size_t n_groups;
+};
+
+/* What is kept of a sandbox by name; each is stored as NAME.what. */
+enum sandbox_fd {
+        FD_STATE,   /* a memfd of ours: struct stored, and the texts behind it */
+        FD_PLAN,    /* the client's, sealed: never parsed here */
+        FD_INIT,    /* pidfd of init */
+        FD_CONTROL, /* SEQPACKET to init (launch.h); while a copy is open the sandbox lives */
+        FD_LISTENER,
+        FD_USER,   /* the intermediate user namespace */
+        FD_SLOTS,  /* struct shared */
+        FD_LOG,    /* the client's --log; -1: none */
+        FD_WORKER, /* pidfd of the worker: its successor waits until it is dead */
+        FD_COUNT,
+};
+extern const char *const sandbox_fd_names[FD_COUNT];
+
+/* How it ended, as Wait() gives it. */
+struct ending {
+        char outcome[16]; /* CONTROL_EXITED and the like; empty: it hasn't */
+        int32_t status;   /* a wait status */
+        int32_t error;    /* errno, of CONTROL_NOT_STARTED */
+        char stage[32], text[256];
+};
+
+/* What FD_STATE holds, so that it outlives the daemon. */
+#define STORED_VERSION 1
+struct stored {
+        uint32_t version, size; /* of this struct */
+        uint32_t uid, gid, n_groups;
+        uint32_t record; /* enum audit_record */
+        uint32_t foreground, kill_on_broker_loss, wait_killable, released;
+        uint32_t workers;   /* how many have been started */
+        uint64_t started;   /* microseconds since 1970 */
+        uint64_t began;     /* the same by the clock that goes on while the machine sleeps */
+        uint64_t time_usec; /* after which it is killed; 0: never */
+        struct ending ending;
+        uint32_t text_size; /* behind the groups: policy, output, cgroup, and the command's words, each ended by a NUL */
+};
+
+struct sandbox {
+        struct daemon *daemon;
+        char *name;
+        struct stored *stored; /* in shared memory, FD_STATE */
+        size_t stored_size;
+        struct owner owner;
+        const char *policy, *output, *cgroup; /* in `stored` */
+        char **command;                       /* owned list of texts in `stored`, ends with NULL */
+        int fds[FD_COUNT];
+        struct shared *shared;
+        pid_t init, worker; /* worker: 0 where none runs, or it is not our child */
+        bool replacing;     /* a worker is to be started as soon as the old one is dead, or the time has come */
+        unsigned failures;  /* workers that died since the last answered call */
+        uint64_t answered;  /* calls at that time */
+        sd_event_source *control_source, *init_source, *worker_source, *timer, *orphan_timer, *limit_timer;
+        struct peer *client;      /* of a foreground one: it dies with it; NULL: detached, or to come back */
+        sd_bus_message *adopting; /* the Adopt() call, until the command runs */
+        sd_bus_message **waiting; /* Wait() calls to be answered */
+        size_t n_waiting;
+};
+
+struct daemon {
+        sd_event *event;
+        struct sandbox **sandboxes; /* sorted by name */
+        size_t n_sandboxes;
+        struct peer **peers;
+        size_t n_peers;
+        int exe;       /* our own program: workers are started from it */
+        bool stopping; /* everything is to be killed, and then we end */
+        bool leaving;  /* we end, and what is stored goes on */
+};
+
+/* ---- log.c ---- */
+
+/* One record: a message id of the catalog (a 32-digit text), the sandbox's name (NULL: none), and what to say. */
+void log_record(int priority, const char *message_id, const char *sandbox, const char *format, ...) _printf_(4, 5);
+#define MESSAGE_STARTED "6b3e9f0a52f84d3f9d8d9f0c9a1b7e01"
+#define MESSAGE_ENDED "6b3e9f0a52f84d3f9d8d9f0c9a1b7e02"
+#define MESSAGE_WORKER_DIED "6b3e9f0a52f84d3f9d8d9f0c9a1b7e03"
+#define MESSAGE_RESTORED "6b3e9f0a52f84d3f9d8d9f0c9a1b7e04"
+#define MESSAGE_REFUSED "6b3e9f0a52f84d3f9d8d9f0c9a1b7e05"
+#define MESSAGE_DAEMON "6b3e9f0a52f84d3f9d8d9f0c9a1b7e06"
+
+/* ---- peer.c ---- */
+
+struct peer {
+        struct daemon *daemon;
+        sd_bus *bus;
+        struct owner owner;
+        pid_t pid;
+};
+
+int peer_listen(struct daemon *d, int socket); /* taken over */
+void peers_close(struct daemon *d);
+static inline bool peer_may(const struct peer *p, const struct sandbox *s) {
+        return p->owner.uid == 0 || p->owner.uid == s->owner.uid;
+}
+
+/* ---- manager.c, object.c ---- */
+
+extern const sd_bus_vtable manager_vtable[];
+int object_offer(struct peer *p); /* the sandboxes, on this connection */
+void object_adopted(struct sandbox *s, bool started);
+void object_ended(struct sandbox *s); /* answers those who wait */
+void object_stopped(struct sandbox *s, int signal);
+
+/* ---- sandbox.c ---- */
+
+struct adoption {
+        const char *name, *policy, *output, *cgroup;
+        char *const *command;
+        int fds[FD_COUNT]; /* those that come from the client; moved out where it succeeds */
+        bool foreground, kill_on_broker_loss, wait_killable;
+        uint32_t record;
+        uint64_t time_usec;
+};
+
+/* -EEXIST: the name is taken; -EDQUOT: the owner has too many. On success the command has been let go, and `call` is answered when it runs. */
+int sandbox_adopt(struct daemon *d, struct peer *client, struct adoption *adoption, sd_bus_message *call);
+/* From what was stored; `fds` are moved out. -EBADMSG: what is there is no whole sandbox. */
+int sandbox_restore(struct daemon *d, const char *name, int fds[FD_COUNT]);
+struct sandbox *sandbox_find(struct daemon *d, const char *name);
+int sandbox_command(struct sandbox *s, const struct launch_command *command);
+void sandbox_kill(struct sandbox *s);
+/* Forgets an ended one. */
+void sandbox_free(struct sandbox *s);
+/* Frees all; what is stored stays. */
+void sandboxes_leave(struct daemon *d);
+void sandbox_client_gone(struct sandbox *s);
+static inline bool sandbox_running(const struct sandbox *s) {
+        return s->stored->ending.outcome[0] == 0;
+}
+
+/* ---- worker.c ---- */
+
+/* Exit statuses of a worker that is not to be replaced: the sandbox is gone; it can't be served. */
+enum { WORKER_DONE = 0, WORKER_CANT = 3 };
+/* Starts one; its pid and pidfd go to the sandbox. */
+int worker_start(struct sandbox *s);
+/* What runs in the new process: argv[1] is "--worker". */
+int worker_main(int argc, char **argv);
+
+/* ---- store.c ---- */
+
+/* Hands a sandbox's fds to the service manager, and waits until it has them. 0 where there is none. */
+int store_sandbox(const struct sandbox *s);
+int store_worker(const struct sandbox *s);
+/* Takes back all but the state of an ended one; or all. */
+void store_forget(const struct sandbox *s, bool state, bool rest);
+/* Takes what the service manager has for us: listening sockets and sandboxes. Returns how many sockets there were. */
+int store_take(struct daemon *d);
+
+/* ---- keeper.c ---- */
+
+/* Starts the program anew with these words as the daemon, keeps what it stores, and starts it again when it was killed. Never returns. */
+_noreturn_ void keeper_run(char **argv);

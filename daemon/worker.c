@@ -1,0 +1,197 @@
+/*
+ * A worker from fork to its work. It is executed anew, so that nothing of the daemon's memory is in it; the descriptors that it gets have fixed
+ * numbers. On its way it becomes the sandbox's owner, and then enters the intermediate user namespace, where it has all rights over the sandbox and
+ * none over the host. Only then is anything read that a client has sent.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syslog.h>
+#include <unistd.h>
+
+#include "cgroup.h"
+#include "fd.h"
+#include "modules.h"
+#include "plan_save.h"
+#include "sandboxd.h"
+#include "str.h"
+#include "sys.h"
+#include "worker.h"
+
+/* In this order, from 3 on; what isn't there is /dev/null, and said so by a word. */
+static const enum sandbox_fd given[] = { FD_PLAN, FD_INIT, FD_LISTENER, FD_USER, FD_SLOTS, FD_LOG };
+enum { GIVEN_PLAN = 3, GIVEN_INIT, GIVEN_LISTENER, GIVEN_USER, GIVEN_SLOTS, GIVEN_LOG, GIVEN_END };
+
+enum { WORD_NAME = 2, WORD_PARENT, WORD_RECORD, WORD_WAIT_KILLABLE, WORD_LOG, WORD_CGROUP, WORDS };
+
+#define PLAN_MAX (64U << 20)
+
+/* ---- in the daemon's child ---- */
+
+static int become(const struct owner *owner) {
+        if (geteuid() == 0 && setgroups(owner->n_groups, owner->groups) < 0)
+                return -errno;
+        if (setresgid(owner->gid, owner->gid, owner->gid) < 0 || setresuid(owner->uid, owner->uid, owner->uid) < 0)
+                return -errno;
+        return 0;
+}
+
+/* Out of each other's way first. */
+static int place_fds(const struct sandbox *s, int *exe) {
+        int null = open("/dev/null", O_RDWR | O_CLOEXEC), high[ELEMENTSOF(given)];
+
+        if (null < 0)
+                return -errno;
+        *exe = fcntl(*exe, F_DUPFD_CLOEXEC, 100);
+        for (size_t i = 0; i < ELEMENTSOF(given); i++) {
+                high[i] = fcntl(s->fds[given[i]] >= 0 ? s->fds[given[i]] : null, F_DUPFD, 100);
+                if (high[i] < 0 || *exe < 0)
+                        return -errno;
+        }
+        for (size_t i = 0; i < ELEMENTSOF(given); i++)
+                if (dup2(high[i], GIVEN_PLAN + i) < 0)
+                        return -errno;
+        for (size_t i = 0; i < ELEMENTSOF(given); i++)
+                fd_close(high[i]);
+        /* All the daemon's are closed by the execution. */
+        return 0;
+}
+
+static _noreturn_ void run_worker(const struct sandbox *s, pid_t parent) {
+        char numbers[4][16];
+        const char *unsafe = getenv("SANDBOXD_UNSAFE");
+        _cleanup_free_ char *unsafe_word = NULL;
+        char *argv[WORDS + 1] = { (char *) "sandboxd-worker", (char *) "--worker", s->name };
+        char *environment[2] = {};
+        int exe = s->daemon->exe;
+        sigset_t none;
+
+        snprintf(numbers[0], sizeof(numbers[0]), "%d", parent);
+        snprintf(numbers[1], sizeof(numbers[1]), "%u", s->stored->record);
+        snprintf(numbers[2], sizeof(numbers[2]), "%u", s->stored->wait_killable);
+        snprintf(numbers[3], sizeof(numbers[3]), "%d", s->fds[FD_LOG] >= 0);
+        for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
+                argv[WORD_PARENT + i] = numbers[i];
+        argv[WORD_CGROUP] = (char *) s->cgroup;
+        /* Of no meaning but in a build for tests. */
+        if (unsafe && asprintf(&unsafe_word, "SANDBOXD_UNSAFE=%s", unsafe) >= 0)
+                environment[0] = unsafe_word;
+        sigemptyset(&none);
+        (void) sigprocmask(SIG_SETMASK, &none, NULL);
+        (void) signal(SIGPIPE, SIG_DFL);
+        if (place_fds(s, &exe) < 0 || become(&s->owner) < 0)
+                _exit(WORKER_CANT);
+        syscall(SYS_execveat, exe, "", argv, environment, AT_EMPTY_PATH);
+        _exit(WORKER_CANT);
+}
+
+int worker_start(struct sandbox *s) {
+        pid_t parent = getpid(), pid = fork();
+
+        if (pid < 0)
+                return -errno;
+        if (pid == 0)
+                run_worker(s, parent);
+        fd_close(s->fds[FD_WORKER]);
+        s->fds[FD_WORKER] = sys_pidfd_open(pid, 0);
+        s->worker = pid;
+        s->stored->workers++;
+        return s->fds[FD_WORKER] < 0 ? -errno : 0;
+}
+
+/* ---- in the worker ---- */
+
+static _noreturn_ void cant(const char *name, const char *what, int error) {
+        log_record(LOG_ERR, MESSAGE_WORKER_DIED, name, "its worker can't start: %s: %s", what, strerror(-error));
+        _exit(WORKER_CANT);
+}
+
+static int enter(pid_t daemon) {
+        if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || setns(GIVEN_USER, CLONE_NEWUSER) < 0)
+                return -errno;
+        /* Change of rights clears it, so not before. Its parent is the daemon's only thread. */
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+                return -errno;
+        return getppid() == daemon ? 0 : -ESRCH;
+}
+
+static int read_plan(struct policy **ret_policy, struct plan **ret_plan, struct policy_report *report) {
+        _cleanup_free_ char *text = NULL;
+        size_t size;
+        /* The position is shared with the worker before this one. */
+        int r = lseek(GIVEN_PLAN, 0, SEEK_SET) < 0 ? -errno : 0;
+
+        if (r >= 0)
+                r = fd_read_file(GIVEN_PLAN, PLAN_MAX, &text, &size);
+        return r < 0 ? r : plan_load_saved(text, size, ret_policy, ret_plan, report);
+}
+
+static int map_slots(struct shared **ret) {
+        struct stat st;
+
+        if (fstat(GIVEN_SLOTS, &st) < 0)
+                return -errno;
+        if (st.st_size < (off_t) sizeof(struct shared))
+                return -EBADMSG;
+        void *p = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED, GIVEN_SLOTS, 0);
+        if (p == MAP_FAILED)
+                return -errno;
+        *ret = p;
+        return 0;
+}
+
+/* Nobody else is there to do it once the launcher has gone. Init is the last to leave the group. */
+static void remove_cgroup(const char *path, int init_pidfd) {
+        struct pollfd p = { .fd = init_pidfd, .events = POLLIN };
+
+        if (path[0] == 0)
+                return;
+        (void) poll(&p, 1, 2000);
+        cgroup_remove(path);
+}
+
+int worker_main(int argc, char **argv) {
+        struct policy_report report = {};
+        struct policy *policy;
+        struct plan *plan;
+        struct filter filter;
+        struct worker_options options = { .listener = GIVEN_LISTENER, .init_pidfd = GIVEN_INIT, .low_port_socket = -1 };
+        struct claim *claims;
+        int r;
+
+        if (argc != WORDS)
+                return WORKER_CANT;
+        r = enter(atoi(argv[WORD_PARENT]));
+        if (r < 0)
+                cant(argv[WORD_NAME], "the sandbox can't be entered", r);
+        r = read_plan(&policy, &plan, &report);
+        if (r >= 0)
+                r = modules_compile(plan, &filter, &claims, &options.n_claims, &report);
+        policy_report_print(&report, stderr);
+        policy_report_done(&report);
+        if (r < 0)
+                cant(argv[WORD_NAME], "its policy can't be compiled", r);
+        filter_done(&filter);
+        r = map_slots(&options.shared);
+        if (r < 0)
+                cant(argv[WORD_NAME], "no memory", r);
+
+        int init = fcntl(GIVEN_INIT, F_DUPFD_CLOEXEC, GIVEN_END);
+        options.name = argv[WORD_NAME];
+        options.plan = plan;
+        options.claims = claims;
+        options.record = atoi(argv[WORD_RECORD]);
+        options.wait_killable = atoi(argv[WORD_WAIT_KILLABLE]);
+        options.log_fd = atoi(argv[WORD_LOG]) ? GIVEN_LOG : -1;
+        r = worker_run(&options);
+        if (r < 0)
+                cant(argv[WORD_NAME], "calls can't be received", r);
+        remove_cgroup(argv[WORD_CGROUP], init);
+        return WORKER_DONE;
+}

@@ -1,0 +1,86 @@
+#include "control.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "str.h"
+
+_Static_assert(CONTROL_SOCKET_SIZE == sizeof(((struct sockaddr_un *) 0)->sun_path), "size of a socket's path");
+
+int control_socket(uid_t uid, char ret[CONTROL_SOCKET_SIZE]) {
+        const char *named = getenv("SANDBOXD_SOCKET"), *runtime = getenv("XDG_RUNTIME_DIR");
+        int n;
+
+        if (named && named[0] == '/')
+                n = snprintf(ret, CONTROL_SOCKET_SIZE, "%s", named);
+        else if (uid == 0)
+                n = snprintf(ret, CONTROL_SOCKET_SIZE, "/run/sandboxd/control");
+        else if (runtime && runtime[0] == '/')
+                n = snprintf(ret, CONTROL_SOCKET_SIZE, "%s/sandboxd/control", runtime);
+        else
+                return -ENOENT;
+        return n < CONTROL_SOCKET_SIZE ? 0 : -ENAMETOOLONG;
+}
+
+static int connect_to(const char *path, sd_bus **ret) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        sd_bus *bus;
+        int r;
+
+        strcpy(address.sun_path, path);
+        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0 || connect(fd, (struct sockaddr *) &address, sizeof(address)) < 0)
+                return -errno;
+        r = sd_bus_new(&bus);
+        if (r < 0)
+                return r;
+        r = sd_bus_set_fd(bus, fd, fd);
+        if (r >= 0) {
+                TAKE_FD(fd);
+                r = sd_bus_negotiate_fds(bus, true);
+        }
+        if (r >= 0)
+                r = sd_bus_start(bus);
+        if (r < 0) {
+                sd_bus_close_unref(bus);
+                return r;
+        }
+        *ret = bus;
+        return 0;
+}
+
+int control_connect(sd_bus **ret, char ret_path[CONTROL_SOCKET_SIZE]) {
+        char system[CONTROL_SOCKET_SIZE];
+        uid_t uid = getuid();
+        int own = control_socket(uid, ret_path), r = own;
+
+        if (own >= 0)
+                r = connect_to(ret_path, ret);
+        if (r >= 0 || uid == 0 || getenv("SANDBOXD_SOCKET"))
+                return r;
+        /* Root's serves everybody. */
+        (void) control_socket(0, system);
+        int other = connect_to(system, ret);
+        if (other >= 0 || own < 0)
+                strcpy(ret_path, system);
+        return other >= 0 || own < 0 ? other : r;
+}
+
+bool control_name_valid(const char *name) {
+        size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_.-");
+
+        return name[n] == 0 && n >= 1 && n <= 63 && name[0] != '_' && name[0] != '.' && name[0] != '-';
+}
+
+int control_object(const char *name, char **ret) {
+        return sd_bus_path_encode(CONTROL_PREFIX, name, ret);
+}
+
+int control_object_name(const char *object, char **ret) {
+        int r = sd_bus_path_decode(object, CONTROL_PREFIX, ret);
+
+        return r == 0 ? -ENOENT : r;
+}

@@ -1,0 +1,67 @@
+/*
+ * The control interface: what sandboxd offers on its socket and sandboxctl asks for. It is D-Bus, peer to peer; `busctl --address unix:path=…`
+ * introspects it.
+ *
+ * Manager1, on CONTROL_PATH:
+ *   Adopt(s name, hhhhh fds, a{sv} more) → (ob)  takes over a sandbox that was launched handed over (launch.h), lets its command go, and
+ *                                                returns when that runs; false: it could not be started, and Wait() says why
+ *       fds    plan (a sealed memfd, plan_save.h), pidfd of init, control socket, listener, the intermediate user namespace
+ *       more   policy s, command as, foreground b, kill-on-broker-loss b, record u, wait-killable b, time t (µs, 0: no limit),
+ *              log h, output s, cgroup s
+ *   Version s
+ *
+ * Sandbox1, on one object each below CONTROL_PREFIX; those of other users are not there. org.freedesktop.DBus.ObjectManager lists them.
+ *   Signal(i signal)    to the command's process group
+ *   Continue()          the same for a job that was stopped: its terminal is its own again
+ *   Kill()              kills everybody inside
+ *   Wait() → (sissisa{st})  waits for the end: outcome, wait status, failed step, its text, errno, why a rule killed it, the counters
+ *   Attach()            the client of a foreground sandbox is back after the daemon was started anew
+ *   Forget()            of one that has ended
+ *   Stopped(i signal)   a signal of the bus, to the client of a foreground sandbox: the command's job was stopped
+ *   Name s, Policy s, Command as, Output s (a path of the client's), Uid u, Pid u (of init), Worker u (its pid), State s (running, ended),
+ *   Started t (µs since 1970), Workers u (how many have been started), Counters a{st}, Ending (sissi)
+ *
+ * All functions return 0 or more, or negative errno.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <systemd/sd-bus.h>
+
+#define CONTROL_MANAGER "org.sandboxd.Manager1"
+#define CONTROL_SANDBOX "org.sandboxd.Sandbox1"
+#define CONTROL_PATH "/org/sandboxd"
+#define CONTROL_PREFIX "/org/sandboxd/sandbox"
+
+#define CONTROL_ADOPT "shhhhha{sv}"
+#define CONTROL_ENDED "sissisa{st}"
+
+/* Names of errors. */
+#define CONTROL_NAME_TAKEN "org.sandboxd.Error.NameTaken"
+#define CONTROL_QUOTA "org.sandboxd.Error.Quota"
+#define CONTROL_FAILED "org.sandboxd.Error.Failed"
+#define CONTROL_RUNNING "org.sandboxd.Error.Running"
+
+/* Outcomes. */
+#define CONTROL_EXITED "exited"
+#define CONTROL_NOT_STARTED "not-started"
+#define CONTROL_BROKER_DIED "broker-died"
+#define CONTROL_INIT_DIED "init-died"
+#define CONTROL_TIME "time"
+
+#define CONTROL_SOCKET_SIZE 108
+
+/* Where a daemon of this user listens: $SANDBOXD_SOCKET, else below /run for root and below $XDG_RUNTIME_DIR for others. -ENOENT: a user
+ * has no such directory. -ENAMETOOLONG. */
+int control_socket(uid_t uid, char ret[CONTROL_SOCKET_SIZE]);
+
+/* Connects to the caller's own daemon, else to root's. `*ret_path` (in a buffer) is the socket that it was, or the first that was tried.
+ * -ENOENT, -ECONNREFUSED: no daemon runs. */
+int control_connect(sd_bus **ret, char ret_path[CONTROL_SOCKET_SIZE]);
+
+/* Names of sandboxes: [a-z0-9][a-z0-9_.-]{0,62} */
+bool control_name_valid(const char *name);
+/* A sandbox's object path, the caller frees it; and the name (the caller frees it) of one, -ENOENT where it is none. */
+int control_object(const char *name, char **ret);
+int control_object_name(const char *object, char **ret);
