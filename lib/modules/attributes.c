@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "act.h"
 #include "fd.h"
 #include "metadata.h"
 #include "sys.h"
@@ -79,7 +80,7 @@ struct verdict handle_file_setattr(struct call *call) {
                 r = target_act_ids(call);
         if (r < 0)
                 return verdict_from(r);
-        r = syscall(__NR_file_setattr, dirfd, link, &attr, sizeof(attr), 0) < 0 ? -errno : 0;
+        r = ACT(call, syscall(__NR_file_setattr, dirfd, link, &attr, sizeof(attr), 0));
         target_act_done(call);
         return r < 0 ? verdict_error(r) : verdict_value(0);
 }
@@ -162,7 +163,7 @@ static struct verdict change(struct call *call, uint32_t request, size_t size) {
         r = target_act_ids(call);
         if (r < 0)
                 return verdict_from(r);
-        r = ioctl(pin.fd, request, argument) < 0 ? -errno : 0;
+        r = ACT(call, ioctl(pin.fd, request, argument));
         target_act_done(call);
         return r < 0 ? verdict_error(r) : verdict_value(0);
 }

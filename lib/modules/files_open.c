@@ -11,6 +11,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "act.h"
 #include "fd.h"
 #include "files_open.h"
 #include "sys.h"
@@ -208,8 +209,7 @@ static int create_in_parent(struct call *call, const struct opening *o, const st
         if (r < 0)
                 return r;
         /* O_EXCL: the name is created here and now (a link is not followed), or the round begins anew with what somebody else has put there. */
-        int fd = openat(pin->parent, pin->name, o->flags | O_CREAT | O_EXCL | O_NOCTTY | O_CLOEXEC, o->mode);
-        r = fd < 0 ? -errno : fd;
+        r = act_openat(call, pin->parent, pin->name, o->flags | O_CREAT | O_EXCL | O_NOCTTY, o->mode);
         target_act_done(call);
         return r;
 }
@@ -301,6 +301,7 @@ static struct verdict do_open(struct call *call, const struct opening *o) {
         bool changes = o->flags & (O_CREAT | O_TRUNC | OPEN_TMPFILE);
         struct verdict verdict, none;
 
+        act_cloexec(call, o->flags & O_CLOEXEC);
         /* Before anything is made or truncated. What changes nothing needs no question: the injection fails then, and of errors this one is first. */
         if (changes && out_of_numbers(call, o, &none))
                 return none;

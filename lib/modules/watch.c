@@ -5,6 +5,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "act.h"
 #include "fd.h"
 #include "metadata.h"
 
@@ -33,8 +34,7 @@ static int add_watch(struct call *call, int group, const struct pin *pin, uint32
         if (r < 0)
                 return r;
         /* The link is to be followed. */
-        r = inotify_add_watch(group, link, mask & ~IN_DONT_FOLLOW);
-        r = r < 0 ? -errno : r;
+        r = ACT(call, inotify_add_watch(group, link, mask & ~IN_DONT_FOLLOW));
         target_act_done(call);
         return r;
 }
