@@ -61,18 +61,20 @@ bool act_journaled(const struct call *call) {
 }
 
 /* One that nobody uses; NULL where there is none: what is done then is not waited for, for it could be what others wait for. */
-static struct lane *lane_take(struct call *call) {
+static struct lane *lane_take_of(struct call *call, unsigned first, unsigned n) {
         struct receiver *r = call_receiver(call);
         struct worker *w = r->worker;
 
-        if (!w->options.journal)
-                return NULL;
-        for (unsigned i = 0; i < JOURNAL_LANES; i++) {
-                struct lane *lane = &w->lanes[(r->index + i) % JOURNAL_LANES];
+        for (unsigned i = 0; w->options.journal && i < n; i++) {
+                struct lane *lane = &w->lanes[first + (r->index + i) % n];
                 if (pthread_mutex_trylock(&lane->lock) == 0)
                         return lane;
         }
         return NULL;
+}
+
+static struct lane *lane_take(struct call *call) {
+        return lane_take_of(call, 0, JOURNAL_QUICK);
 }
 
 static unsigned lane_index(const struct worker *w, const struct lane *lane) {
@@ -90,7 +92,7 @@ static int32_t lane_do(struct call *call, struct lane *lane, enum slot_act act, 
         call->slot->lane = lane_index(w, lane);
         call->slot->number = entry->user_data = atomic_fetch_add(&w->shared->numbers, 1) + 1;
         act_begin(call, act);
-        return ring_do(&lane->ring, entry);
+        return ring_do(&lane->ring, entry, call_receiver(call)->block != BLOCK_NONE);
 }
 
 /* Once the slot says what came of it. */
@@ -176,7 +178,7 @@ static void say_parked(struct slot *slot, unsigned lane, unsigned index) {
 int act_park(struct call *call, int fd) {
         struct receiver *r = call_receiver(call);
         struct slot *slot = call->slot;
-        unsigned lane = r->index % JOURNAL_LANES;
+        unsigned lane = r->index % JOURNAL_QUICK;
         int e;
 
         if (!r->worker->options.journal || slot->park >= 0)
@@ -202,7 +204,7 @@ int act_parked_fd(struct call *call) {
 }
 
 void act_unpark(struct worker *w, struct slot *slot) {
-        if (slot->park < 0)
+        if (slot->park < 0 || !w->options.journal)
                 return;
         (void) ring_park(&w->lanes[slot->park / SLOTS_MAX].ring, slot->park % SLOTS_MAX, -1);
         slot->park = -1;
@@ -210,11 +212,12 @@ void act_unpark(struct worker *w, struct slot *slot) {
 
 /* ---- files ---- */
 
-static int open_by_lane(struct call *call, struct lane *lane, int dirfd, const char *name, int flags, mode_t mode) {
+static int open_by_lane(struct call *call, struct lane *lane, int dirfd, const char *name, int flags, mode_t mode, bool waits) {
         struct receiver *r = call_receiver(call);
         struct slot *slot = call->slot;
         /* The flag is of numbers, and the file has none yet. */
         struct io_uring_sqe entry = { .opcode = IORING_OP_OPENAT,
+                                      .flags = waits ? IOSQE_ASYNC : 0,
                                       .fd = dirfd,
                                       .addr = (uintptr_t) name,
                                       .len = mode,
@@ -240,13 +243,22 @@ int act_openat(struct call *call, int dirfd, const char *name, int flags, mode_t
         struct lane *lane = lane_take_unblocked(call);
 
         if (lane)
-                return open_by_lane(call, lane, dirfd, name, flags, mode);
+                return open_by_lane(call, lane, dirfd, name, flags, mode, false);
         act_begin(call, ACT_UNKNOWN);
         int fd = openat(dirfd, name, flags | O_CLOEXEC, mode);
         if (fd < 0)
                 return act_end(call, -errno);
         /* It stays INTENT until the file is parked. */
         return fd;
+}
+
+int act_open_waiting(struct call *call, int dirfd, const char *name, int flags) {
+        struct lane *lane = lane_take_of(call, JOURNAL_QUICK, JOURNAL_LANES - JOURNAL_QUICK);
+
+        if (lane)
+                return open_by_lane(call, lane, dirfd, name, flags, 0, true);
+        int fd = openat(dirfd, name, flags | O_CLOEXEC);
+        return fd < 0 ? -errno : fd;
 }
 
 void act_cloexec(struct call *call, bool cloexec) {

@@ -49,7 +49,10 @@ int act_renameat(struct call *call, int old_dirfd, const char *old_name, int new
 int act_linkat(struct call *call, int old_dirfd, const char *old_name, int new_dirfd, const char *new_name, int flags);
 /* An open that makes or truncates a regular file. The descriptor is for verdict_fd(), and nothing else comes between. */
 int act_openat(struct call *call, int dirfd, const char *name, int flags, mode_t mode);
-/* How what is opened will be injected; before act_openat(). */
+/* An open that waits for somebody else, who sees it: of a FIFO. Between target_block_begin and target_block_end. Where the bound on those that wait in this way
+ * is reached it is an open like any other, which begins anew with the successor. */
+int act_open_waiting(struct call *call, int dirfd, const char *name, int flags);
+/* How what is opened will be injected; before either. */
 void act_cloexec(struct call *call, bool cloexec);
 
 /* A send; `before` is what has gone out by the same call. Never waits where the flags have MSG_DONTWAIT. */

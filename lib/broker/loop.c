@@ -91,7 +91,7 @@ static void count(struct receiver *r, const struct verdict *v, const struct repl
 void loop_begin(struct receiver *r) {
         struct call *call = &r->call;
 
-        atomic_store_explicit(&call->slot->served, 1, memory_order_release);
+        atomic_store_explicit(&call->slot->served, r->received, memory_order_release);
         call->claim = find_claim(r->worker, &call->notif->data);
         call->subject = NULL;
         call->file_rule = NULL;

@@ -134,6 +134,9 @@ static struct reply_result inject(struct receiver *r, struct verdict *v) {
         n = add_fd(r, fd, v->cloexec);
         if (n >= 0)
                 slot->result = n;
+        /* Before the reply as well: whoever waits for the last descriptor of a pipe to be closed must not wait for ours, nor take it for one. */
+        act_unpark(w, slot);
+        fd = fd_close(fd);
         /* Before the reply: the program must never run with an affinity that isn't its own. */
         if (narrowed)
                 reply_widen(r);

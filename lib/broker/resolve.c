@@ -309,6 +309,8 @@ int pin_link(struct call *call, const struct pin *pin, int *ret_dirfd, char ret_
 static int open_link(struct call *call, const struct pin *pin, int dirfd, const char *name, int flags) {
         if ((flags & O_TRUNC) && S_ISREG(pin->st.st_mode))
                 return act_openat(call, dirfd, name, flags, 0);
+        if (S_ISFIFO(pin->st.st_mode) && call_receiver(call)->block != BLOCK_NONE)
+                return act_open_waiting(call, dirfd, name, flags);
         int fd = openat(dirfd, name, flags);
         return fd < 0 ? -errno : fd;
 }

@@ -89,7 +89,14 @@ static bool completed(const struct ring *ring, int32_t *ret) {
         return true;
 }
 
-int32_t ring_do(struct ring *ring, const struct io_uring_sqe *entry) {
+/* Until the entry is complete, one way or the other. */
+static void ring_cancel(struct ring *ring, uint64_t number) {
+        struct io_uring_sync_cancel_reg cancel = { .addr = number, .fd = -1, .timeout = { -1, -1 } };
+
+        (void) ring_register(ring->fd, IORING_REGISTER_SYNC_CANCEL, &cancel, 1);
+}
+
+int32_t ring_do(struct ring *ring, const struct io_uring_sqe *entry, bool cancel) {
         unsigned tail = *ring->sq_tail;
         unsigned submit = 1;
         int32_t result;
@@ -98,7 +105,10 @@ int32_t ring_do(struct ring *ring, const struct io_uring_sqe *entry) {
         __atomic_store_n(ring->sq_tail, tail + 1, __ATOMIC_RELEASE);
         while (!completed(ring, &result)) {
                 long n = syscall(__NR_io_uring_enter, ring->fd, submit, 1, IORING_ENTER_GETEVENTS, NULL, 0);
-                if (n >= 0 || errno == EINTR) {
+                bool interrupted = n < 0 && errno == EINTR;
+                if (interrupted && cancel)
+                        ring_cancel(ring, entry->user_data);
+                if (n >= 0 || interrupted) {
                         submit = *ring->sq_tail - __atomic_load_n(ring->sq_head, __ATOMIC_ACQUIRE);
                         continue;
                 }
@@ -110,7 +120,7 @@ int32_t ring_do(struct ring *ring, const struct io_uring_sqe *entry) {
                 }
                 submit = 0;
         }
-        return result;
+        return result == -ECANCELED ? -EINTR : result;
 }
 
 void ring_forget(struct ring *ring) {
@@ -139,7 +149,7 @@ int ring_park(struct ring *ring, unsigned index, int fd) {
 }
 
 int ring_unpark(struct ring *ring, unsigned index) {
-        int fd = ring_do(ring, &(struct io_uring_sqe) { .opcode = OP_FIXED_FD_INSTALL, .flags = IOSQE_FIXED_FILE, .fd = index });
+        int fd = ring_do(ring, &(struct io_uring_sqe) { .opcode = OP_FIXED_FD_INSTALL, .flags = IOSQE_FIXED_FILE, .fd = index }, false);
 
         ring_forget(ring);
         return fd;

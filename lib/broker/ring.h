@@ -22,8 +22,9 @@ struct ring {
 /* Maps a ring that somebody has made. The mapping is for the process's life. */
 int ring_map(struct ring *ring, int fd, const struct io_uring_params *layout);
 
-/* Does what the entry says and returns its result, negative errno as the system call. The completion stays until ring_forget(). */
-int32_t ring_do(struct ring *ring, const struct io_uring_sqe *entry);
+/* Does what the entry says and returns its result, negative errno as the system call. The completion stays until ring_forget(). With `cancel` a signal
+ * has it end, with -EINTR, where it waits. */
+int32_t ring_do(struct ring *ring, const struct io_uring_sqe *entry, bool cancel);
 void ring_forget(struct ring *ring);
 
 /* What a worker that is dead has left: the completion of the entry with this number, if there is one. */

@@ -11,7 +11,7 @@
  *           - nothing: EIO, counted and recorded.
  *   DONE    `result` or `error` is the answer; for sendmmsg a length goes to the caller's memory first.
  *   PARKED  An fd is to be injected, in two steps, since ADDFD with FLAG_SEND marks the call as answered before the caller has the fd. The
- *           source is in the parking table under `park`. Then ADDFD; its number goes to `result`; then SEND; then the source is let go.
+ *           source is in the parking table under `park`. Then ADDFD; its number goes to `result`; then the source is let go; then SEND.
  *           A successor looks for the parked source in the caller by kcmp(2): found, it sends that number, else it injects.
  *   affinity_set  The caller's affinity was narrowed. It is put back first, in every state.
  *
@@ -31,12 +31,14 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fd.h"
 #include "ring.h"
 
 #define SHARED_VERSION 2
+#define JUST_BEGUN_NSEC 20000000
 
 int shared_new(struct shared **ret, int *ret_fd) {
         _cleanup_close_ int fd = memfd_create("sandboxd-slots", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -61,17 +63,23 @@ void shared_free(struct shared *shared) {
 }
 
 void slots_strike(struct shared *shared, int status) {
-        unsigned strikes = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL ? 1 : STRIKES_CRASH;
+        bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+        struct timespec now;
 
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        uint64_t nsec = (uint64_t) now.tv_sec * 1000000000 + now.tv_nsec;
         for (size_t i = 0; i < SLOTS_MAX; i++) {
                 struct slot *slot = &shared->slots[i];
-                if (atomic_exchange(&slot->served, 0) && slot->state != SLOT_FREE)
-                        slot->strikes += strikes;
+                uint64_t since = atomic_exchange(&slot->served, 0);
+                if (since && slot->state != SLOT_FREE && (!killed || nsec - since > JUST_BEGUN_NSEC))
+                        slot->strikes += killed ? 1 : STRIKES_CRASH;
         }
 }
 
 int journal_new(struct journal *ret) {
-        *ret = (struct journal) { .lanes = { -1, -1, -1, -1 } };
+        *ret = (struct journal) {};
+        for (size_t i = 0; i < JOURNAL_LANES; i++)
+                ret->lanes[i] = -1;
         for (size_t i = 0; i < JOURNAL_LANES; i++) {
                 int fd = ring_new(SLOTS_MAX, &ret->layout);
                 if (fd < 0) {

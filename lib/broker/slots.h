@@ -42,9 +42,10 @@ struct slot_sent { /* by the same call, before */
 struct slot {
         _Alignas(128) struct seccomp_notif notif;
         _Atomic uint32_t state;
-        _Atomic uint32_t served; /* a thread has begun to look at it */
-        uint32_t strikes;        /* see slots_strike() */
-        int32_t error;           /* DONE: where not 0, the answer; PARKED: set where there will be no fd */
+        uint32_t strikes; /* see slots_strike() */
+        _Atomic uint64_t
+                served; /* since when (CLOCK_MONOTONIC, nanoseconds) a thread looks at it; 0: none does, or it waits for somebody else */
+        int32_t error;  /* DONE: where not 0, the answer; PARKED: set where there will be no fd */
         int64_t result;
         int32_t park;     /* the source's number in the parking table; -1: not parked */
         uint32_t cloexec; /* how it is to be injected */
@@ -85,18 +86,20 @@ void shared_free(struct shared *shared);
 
 /*
  * Marks the calls that a worker was at when it died, by its wait status: whoever is marked too often is answered with EIO and not looked at again.
- * To be called by the supervisor once the worker is quite dead, before its successor starts.
+ * A crash counts for half of what is too much; SIGKILL, which comes from outside (for lack of memory, say), for little, and for nothing where the call
+ * was just begun. To be called by the supervisor once the worker is quite dead, before its successor starts.
  */
 void slots_strike(struct shared *shared, int status);
 
-#define STRIKES_CRASH 8 /* of a worker that crashed */
+#define STRIKES_CRASH 8
 #define STRIKES_MAX 16
 
 /*
  * The journal: what outlives a worker besides this memory. It is made by the supervisor, who keeps it open; each worker gets a copy. The fds are
  * CLOEXEC, the supervisor's. They can't be sent over a socket (no io_uring can), so that a supervisor that is executed anew has to keep them.
  */
-#define JOURNAL_LANES 4
+#define JOURNAL_QUICK 4 /* for what doesn't wait for other programs */
+#define JOURNAL_LANES 8 /* and for what does */
 
 struct journal {
         int lanes[JOURNAL_LANES]; /* see ring.h */

@@ -171,6 +171,7 @@ void takeover_serve(struct receiver *r) {
         if (slot->affinity_set)
                 reply_widen(r);
         atomic_fetch_add(&counters->inherited, 1);
+        r->received = worker_now();
         loop_begin(r);
         switch ((enum slot_state) slot->state) {
         case SLOT_DONE: verdict = finish_done(call); break;

@@ -268,7 +268,7 @@ int target_block_end(struct call *call) {
         r->block = BLOCK_NONE;
         pthread_mutex_unlock(&r->lock);
         atomic_fetch_sub(&r->worker->n_blocked, 1);
-        atomic_store(&call->slot->served, 1);
+        atomic_store(&call->slot->served, worker_now());
         if (cancel == 0 && !loop_valid(call))
                 cancel = -ESRCH;
         errno = saved;
