@@ -68,6 +68,7 @@ struct verdict handle_file_setattr(struct call *call) {
         if (r < 0)
                 return verdict_from(r);
         /* Which flags there are the kernel knows, and says before it looks the path up: it has none to look up here. */
+        /* no act: there is no such descriptor */
         if (syscall(__NR_file_setattr, -1, "", &attr, sizeof(attr), 0) < 0 && (errno == EINVAL || errno == ENOSYS))
                 return verdict_error(errno);
         r = place_resolve_new(call, CALL_INT(call, 0), CALL_ARG(call, 1), flags, &pin);

@@ -77,6 +77,7 @@ static int open_pinned(struct call *call, const struct opening *o, const struct 
         if (S_ISREG(pin->st.st_mode)) {
                 /* Who holds a lease on the file is waited for, but not here. */
                 _cleanup_close_ int at_once = pin_open(call, pin, flags | O_NONBLOCK);
+                /* no act: nobody else has it yet */
                 if (at_once >= 0 && !(flags & O_NONBLOCK) && fcntl(at_once, F_SETFL, flags) < 0)
                         return -errno;
                 if (at_once != -EWOULDBLOCK || (flags & O_NONBLOCK))

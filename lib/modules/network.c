@@ -234,6 +234,7 @@ static int connect_as_caller(struct call *call, const struct endpoint *e, const 
         }
         /* What is connected already fails, or is a datagram socket, whose peer can be set twice. */
         if (connected || e->type == SOCK_DGRAM)
+                /* no act: see above */
                 result = connect(e->fd, &a->any, a->size) < 0 ? -errno : 0;
         else
                 result = ACT_TRACED(call, ACT_CONNECT, connect(e->fd, &a->any, a->size));

@@ -15,6 +15,7 @@
 
 /* The kernel says before it looks at the path that a descriptor is none of inotify's; here it has a path that is never there. */
 static bool is_group(int fd) {
+        /* no act: the path is never there */
         return inotify_add_watch(fd, "", IN_ACCESS) >= 0 || errno == ENOENT;
 }
 
