@@ -250,6 +250,8 @@ void keeper_run(char **argv) {
         k.program[n] = 0;
         open_all(&k);
         (void) prctl(PR_SET_NAME, "sandboxd-keeper", 0, 0, 0);
+        /* Workers outlive the daemon, and are to be reaped. */
+        (void) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
         start_daemon(&k);
         for (;;) {
                 struct pollfd polls[] = { { .fd = k.socket, .events = POLLIN }, { .fd = k.signals, .events = POLLIN } };

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -117,11 +118,8 @@ static void close_fds(struct sandbox *s) {
 
 static void release(struct sandbox *s) {
         registry_remove(s);
-        if (s->worker > 0) {
-                (void) kill(s->worker, SIGKILL);
-                while (waitpid(s->worker, NULL, 0) < 0 && errno == EINTR)
-                        ;
-        }
+        if (s->journaled)
+                journal_done(&s->journal);
         close_fds(s);
         fd_close(s->fds[FD_STATE]);
         sd_bus_message_unref(s->adopting);
@@ -139,6 +137,12 @@ static void release(struct sandbox *s) {
 
 void sandbox_free(struct sandbox *s) {
         store_forget(s, true, true);
+        /* Only one that never got to run still has one. */
+        if (s->worker > 0 && s->ours) {
+                (void) kill(s->worker, SIGKILL);
+                while (waitpid(s->worker, NULL, 0) < 0 && errno == EINTR)
+                        ;
+        }
         release(s);
 }
 
@@ -402,6 +406,10 @@ static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *us
 
 static void start_worker(struct sandbox *s) {
         s->replacing = false;
+        if (!s->journaled) {
+                s->journaled = journal_new(&s->journal) >= 0;
+                slots_forget_journal(s->shared);
+        }
         s->worker_source = sd_event_source_disable_unref(s->worker_source);
         int r = worker_start(s);
         if (r >= 0)
@@ -437,18 +445,14 @@ static void replace_worker(struct sandbox *s) {
 
 static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         struct sandbox *s = userdata;
-        int status = 0;
+        int status = SIGKILL; /* of the one of the daemon before us nobody tells */
 
         s->worker_source = sd_event_source_disable_unref(s->worker_source);
-        if (s->worker == 0) {
-                /* The one of the daemon before us. */
-                if (sandbox_running(s))
-                        start_worker(s);
-                return 0;
-        }
-        while (waitpid(s->worker, &status, 0) < 0 && errno == EINTR)
-                ;
+        if (s->ours)
+                while (waitpid(s->worker, &status, 0) < 0 && errno == EINTR)
+                        ;
         s->worker = 0;
+        slots_strike(s->shared, status);
         if (!s->init_source || (WIFEXITED(status) && WEXITSTATUS(status) == WORKER_DONE)) {
                 /* Nobody is left under the filter; init says the rest. */
                 finish_if_gone(s);
@@ -591,10 +595,11 @@ static int restore(struct sandbox *s) {
         if (s->stored->foreground &&
             (r = sd_event_add_time_relative(s->daemon->event, &s->orphan_timer, CLOCK_MONOTONIC, ORPHAN_USEC, 0, on_orphan_time, s)) < 0)
                 return r;
-        /* The old daemon's worker has been killed with it, and is waited for: it is no child of ours. */
-        if (s->fds[FD_WORKER] >= 0)
+        /* Its worker has outlived the old daemon, or is going to be found dead. */
+        if (s->fds[FD_WORKER] >= 0) {
+                s->worker = pidfd_pid(s->fds[FD_WORKER]) ?: INT_MAX;
                 r = sd_event_add_io(s->daemon->event, &s->worker_source, s->fds[FD_WORKER], EPOLLIN, on_worker, s);
-        else
+        } else
                 start_worker(s);
         if (r >= 0 && !s->stored->released) {
                 s->stored->released = 1;

@@ -45,7 +45,7 @@ enum sandbox_fd {
         FD_USER,   /* the intermediate user namespace */
         FD_SLOTS,  /* struct shared */
         FD_LOG,    /* the client's --log; -1: none */
-        FD_WORKER, /* pidfd of the worker: its successor waits until it is dead */
+        FD_WORKER, /* pidfd of the worker, which outlives us; its successor waits until it is dead */
         FD_COUNT,
 };
 extern const char *const sandbox_fd_names[FD_COUNT];
@@ -83,8 +83,11 @@ struct sandbox {
         char **command;                       /* owned list of texts in `stored`, ends with NULL */
         int fds[FD_COUNT];
         struct shared *shared;
-        pid_t init, worker; /* worker: 0 where none runs, or it is not our child */
-        bool replacing;     /* a worker is to be started as soon as the old one is dead, or the time has come */
+        struct journal journal; /* for the workers that we start */
+        bool journaled;         /* there is one, and the worker of the moment has it */
+        pid_t init, worker;     /* worker: 0 where none runs */
+        bool ours;              /* the worker is our child; else it was started by the daemon before us */
+        bool replacing;         /* a worker is to be started when the time has come */
         unsigned failures;  /* workers that died since the last answered call */
         uint64_t answered;  /* calls at that time */
         sd_event_source *control_source, *init_source, *worker_source, *timer, *orphan_timer, *limit_timer;

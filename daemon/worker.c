@@ -26,9 +26,9 @@
 
 /* In this order, from 3 on; what isn't there is /dev/null, and said so by a word. */
 static const enum sandbox_fd given[] = { FD_PLAN, FD_INIT, FD_LISTENER, FD_USER, FD_SLOTS, FD_LOG };
-enum { GIVEN_PLAN = 3, GIVEN_INIT, GIVEN_LISTENER, GIVEN_USER, GIVEN_SLOTS, GIVEN_LOG, GIVEN_END };
+enum { GIVEN_PLAN = 3, GIVEN_INIT, GIVEN_LISTENER, GIVEN_USER, GIVEN_SLOTS, GIVEN_LOG, GIVEN_LAYOUT, GIVEN_LANES, GIVEN_END = GIVEN_LANES + JOURNAL_LANES };
 
-enum { WORD_NAME = 2, WORD_PARENT, WORD_RECORD, WORD_WAIT_KILLABLE, WORD_LOG, WORD_CGROUP, WORDS };
+enum { WORD_NAME = 2, WORD_RECORD, WORD_WAIT_KILLABLE, WORD_LOG, WORD_JOURNAL, WORD_SUCCESSOR, WORD_CGROUP, WORDS };
 
 /* ---- in the daemon's child ---- */
 
@@ -42,27 +42,29 @@ static int become(const struct owner *owner) {
 
 /* Out of each other's way first. */
 static int place_fds(const struct sandbox *s, int *exe) {
-        int null = open("/dev/null", O_RDWR | O_CLOEXEC), high[ELEMENTSOF(given)];
+        int null = open("/dev/null", O_RDWR | O_CLOEXEC), fds[GIVEN_END - GIVEN_PLAN];
+        size_t n = 0;
 
-        if (null < 0)
-                return -errno;
+        for (size_t i = 0; i < ELEMENTSOF(given); i++)
+                fds[n++] = s->fds[given[i]];
+        fds[n++] = s->journaled ? fd_memfd("sandboxd-layout", &s->journal.layout, sizeof(s->journal.layout)) : -1;
+        for (size_t i = 0; i < JOURNAL_LANES; i++)
+                fds[n++] = s->journaled ? s->journal.lanes[i] : -1;
         *exe = fcntl(*exe, F_DUPFD_CLOEXEC, 100);
-        for (size_t i = 0; i < ELEMENTSOF(given); i++) {
-                high[i] = fcntl(s->fds[given[i]] >= 0 ? s->fds[given[i]] : null, F_DUPFD, 100);
-                if (high[i] < 0 || *exe < 0)
+        if (null < 0 || *exe < 0)
+                return -errno;
+        for (size_t i = 0; i < n; i++)
+                if ((fds[i] = fcntl(fds[i] >= 0 ? fds[i] : null, F_DUPFD_CLOEXEC, 100)) < 0)
                         return -errno;
-        }
-        for (size_t i = 0; i < ELEMENTSOF(given); i++)
-                if (dup2(high[i], GIVEN_PLAN + i) < 0)
+        for (size_t i = 0; i < n; i++)
+                if (dup2(fds[i], GIVEN_PLAN + i) < 0)
                         return -errno;
-        for (size_t i = 0; i < ELEMENTSOF(given); i++)
-                fd_close(high[i]);
         /* All the daemon's are closed by the execution. */
         return 0;
 }
 
-static _noreturn_ void run_worker(const struct sandbox *s, pid_t parent) {
-        char numbers[4][16];
+static _noreturn_ void run_worker(const struct sandbox *s, bool successor) {
+        char numbers[5][16];
         const char *unsafe = getenv("SANDBOXD_UNSAFE");
         _cleanup_free_ char *unsafe_word = NULL;
         char *argv[WORDS + 1] = { (char *) "sandboxd-worker", (char *) "--worker", s->name };
@@ -70,12 +72,13 @@ static _noreturn_ void run_worker(const struct sandbox *s, pid_t parent) {
         int exe = s->daemon->exe;
         sigset_t none;
 
-        snprintf(numbers[0], sizeof(numbers[0]), "%d", parent);
-        snprintf(numbers[1], sizeof(numbers[1]), "%u", s->stored->record);
-        snprintf(numbers[2], sizeof(numbers[2]), "%u", s->stored->wait_killable);
-        snprintf(numbers[3], sizeof(numbers[3]), "%d", s->fds[FD_LOG] >= 0);
+        snprintf(numbers[0], sizeof(numbers[0]), "%u", s->stored->record);
+        snprintf(numbers[1], sizeof(numbers[1]), "%u", s->stored->wait_killable);
+        snprintf(numbers[2], sizeof(numbers[2]), "%d", s->fds[FD_LOG] >= 0);
+        snprintf(numbers[3], sizeof(numbers[3]), "%d", s->journaled);
+        snprintf(numbers[4], sizeof(numbers[4]), "%d", successor);
         for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
-                argv[WORD_PARENT + i] = numbers[i];
+                argv[WORD_RECORD + i] = numbers[i];
         argv[WORD_CGROUP] = (char *) s->cgroup;
         /* Of no meaning but in a build for tests. */
         if (unsafe && asprintf(&unsafe_word, "SANDBOXD_UNSAFE=%s", unsafe) >= 0)
@@ -90,15 +93,16 @@ static _noreturn_ void run_worker(const struct sandbox *s, pid_t parent) {
 }
 
 int worker_start(struct sandbox *s) {
-        pid_t parent = getpid(), pid = fork();
+        pid_t pid = fork();
 
         if (pid < 0)
                 return -errno;
         if (pid == 0)
-                run_worker(s, parent);
+                run_worker(s, s->stored->workers > 0);
         fd_close(s->fds[FD_WORKER]);
         s->fds[FD_WORKER] = sys_pidfd_open(pid, 0);
         s->worker = pid;
+        s->ours = true;
         s->stored->workers++;
         return s->fds[FD_WORKER] < 0 ? -errno : 0;
 }
@@ -110,13 +114,19 @@ static _noreturn_ void cant(const char *name, const char *what, int error) {
         _exit(WORKER_CANT);
 }
 
-static int enter(pid_t daemon) {
+static int enter(void) {
         if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || setns(GIVEN_USER, CLONE_NEWUSER) < 0)
                 return -errno;
-        /* Change of rights clears it, so not before. Its parent is the daemon's only thread. */
-        if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
-                return -errno;
-        return getppid() == daemon ? 0 : -ESRCH;
+        /* Whatever ends the daemon's session or terminal is not for us: calls are answered while it is away. */
+        return setsid() < 0 ? -errno : 0;
+}
+
+static int read_journal(struct journal *ret) {
+        ssize_t n = pread(GIVEN_LAYOUT, &ret->layout, sizeof(ret->layout), 0);
+
+        for (int i = 0; i < JOURNAL_LANES; i++)
+                ret->lanes[i] = GIVEN_LANES + i;
+        return n < 0 ? -errno : n != sizeof(ret->layout) ? -EBADMSG : 0;
 }
 
 static int read_plan(struct policy **ret_policy, struct plan **ret_plan, struct policy_report *report) {
@@ -160,12 +170,13 @@ int worker_main(int argc, char **argv) {
         struct plan *plan;
         struct filter filter;
         struct worker_options options = { .listener = GIVEN_LISTENER, .init_pidfd = GIVEN_INIT, .low_port_socket = -1 };
+        struct journal journal;
         struct claim *claims;
         int r;
 
         if (argc != WORDS)
                 return WORKER_CANT;
-        r = enter(atoi(argv[WORD_PARENT]));
+        r = enter();
         if (r < 0)
                 cant(argv[WORD_NAME], "the sandbox can't be entered", r);
         r = read_plan(&policy, &plan, &report);
@@ -177,6 +188,10 @@ int worker_main(int argc, char **argv) {
                 cant(argv[WORD_NAME], "its policy can't be compiled", r);
         filter_done(&filter);
         r = map_slots(&options.shared);
+        if (r >= 0 && atoi(argv[WORD_JOURNAL])) {
+                r = read_journal(&journal);
+                options.journal = &journal;
+        }
         if (r < 0)
                 cant(argv[WORD_NAME], "no memory", r);
 
@@ -186,6 +201,7 @@ int worker_main(int argc, char **argv) {
         options.claims = claims;
         options.record = atoi(argv[WORD_RECORD]);
         options.wait_killable = atoi(argv[WORD_WAIT_KILLABLE]);
+        options.successor = atoi(argv[WORD_SUCCESSOR]);
         options.log_fd = atoi(argv[WORD_LOG]) ? GIVEN_LOG : -1;
         r = worker_run(&options);
         if (r < 0)
