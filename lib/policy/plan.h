@@ -130,9 +130,9 @@ struct plan *plan_free(struct plan *plan);
 
 struct strbuf;
 
-/* Adds the plan and its policy as one text, for a process that will answer for the same sandbox later: by then the host may be another, since what
- * the sandbox may write it may also replace. Returns 0; -E2BIG where the text couldn't be loaded again (more than PLAN_SAVED_MAX bytes, 65,536 entries
- * of a kind, or 256 names in a path); -ENOMEM. */
+/* Adds the plan and its policy as one text, for a process that will answer for the same sandbox later: by then the host may be another, since
+ * what the sandbox may write it may also replace. Returns 0; -E2BIG where the text couldn't be loaded again (more than PLAN_SAVED_MAX bytes,
+ * 65,536 entries of a kind, or 256 names in a path); -ENOMEM. */
 int plan_save(const struct plan *plan, struct strbuf *out);
 
 /* The policy and the plan that a text holds, without a look at the host. They are what was saved, but for the contents of NODE_FILE: the view is

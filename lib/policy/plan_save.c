@@ -1,6 +1,6 @@
 /*
- * A plan as a text: the policy, and what compiling it on this host came to, field by field. What is loaded again was compiled by nobody, so that no host
- * can be asked: one that the sandbox has changed since would give another answer.
+ * A plan as a text: the policy, and what compiling it on this host came to, field by field. What is loaded again was compiled by nobody, so that no
+ * host can be asked: one that the sandbox has changed since would give another answer.
  */
 #include <errno.h>
 #include <inttypes.h>

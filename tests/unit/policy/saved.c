@@ -274,6 +274,10 @@ static const char *const policies[] = {
         "files: { read: [/home/me, /home/me/.ssh/id], hide: [/srv/data] }\n",
         "files: { read: [\"/srv/**/*.conf\", \"/etc/{app,other}/*\", \"/srv/current/*\", /etc], write: [\"/srv/data/[a-c]*/b\"],\n"
         "  hide: [\"/**/private\", \"/home/*/.netrc\"], deny: [\"/etc/app/k?y\"] }\n",
+        "files: { default: read, hide: [/srv], read: [/srv/data/a], deny: [/etc], write: [/etc/app] }\n",
+        /* What decides between patterns: a link that led there, wildcards, length. */
+        "files: { write: [/srv/data], read: [\"/srv/current/*\"] }\n",
+        "files: { read: [/opt, \"/etc/app/*\", \"/srv/data/*\"], write: [\"/etc/app/?*\", \"/srv/data/*x\"] }\n",
         "files: { append: [/srv/data/a/b], read: [/srv] }\n",
         "files: { private: [/tmp, { path: /run, size: 9223372036854775807 }], overlay: [/srv/data], read: [/tmp/inner, /srv],\n"
         "  replace: { /etc/passwd: { content: \"a\\nb\\t\\\"\\\\ ☺\" }, /etc/group: { make: group }, /etc/localtime: { from: out/file } "
