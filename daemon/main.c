@@ -182,6 +182,7 @@ static int prepare(struct daemon *d) {
         d->exe = open("/proc/self/exe", O_PATH | O_CLOEXEC);
         if (d->exe < 0)
                 return -errno;
+        d->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
         if (getrlimit(RLIMIT_NOFILE, &files) >= 0) {
                 files.rlim_cur = files.rlim_max;
                 (void) setrlimit(RLIMIT_NOFILE, &files);
@@ -202,7 +203,7 @@ static int prepare(struct daemon *d) {
 }
 
 static int run(const char *path) {
-        struct daemon d = { .exe = -1 };
+        struct daemon d = { .exe = -1, .spare = -1 };
         int r = prepare(&d);
 
         if (r < 0) {
@@ -224,6 +225,7 @@ static int run(const char *path) {
         sandboxes_leave(&d);
         sd_event_unref(d.event);
         fd_close(d.exe);
+        fd_close(d.spare);
         return r != 0;
 }
 

@@ -7,6 +7,9 @@
 #include "control.h"
 #include "sandboxd.h"
 
+#define WAITING_MAX 256
+#define QUEUED_MAX 64
+
 static int find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
         struct peer *p = userdata;
         _cleanup_free_ char *name = NULL;
@@ -110,6 +113,8 @@ static int method_wait(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                         sandbox_free(s);
                 return r;
         }
+        if (s->n_waiting >= WAITING_MAX)
+                return sd_bus_error_setf(error, CONTROL_QUOTA, "too many wait for the sandbox %s already", s->name);
         sd_bus_message **larger = reallocarray(s->waiting, s->n_waiting + 1, sizeof(*larger));
         if (!larger)
                 return -ENOMEM;
@@ -162,8 +167,12 @@ void object_ended(struct sandbox *s) {
 
 void object_stopped(struct sandbox *s, int signal) {
         _cleanup_free_ char *path = NULL;
+        uint64_t queued;
 
-        if (s->client && control_object(s->name, &path) >= 0)
+        /* A client that doesn't read is told nothing more. */
+        if (!s->client || sd_bus_get_n_queued_write(s->client->bus, &queued) < 0 || queued > QUEUED_MAX)
+                return;
+        if (control_object(s->name, &path) >= 0)
                 (void) sd_bus_emit_signal(s->client->bus, path, CONTROL_SANDBOX, "Stopped", "i", signal);
 }
 

@@ -11,7 +11,7 @@
 #include "fd.h"
 #include "sandboxd.h"
 
-#define PEERS_PER_UID 4096
+#define PEERS_PER_UID 2000
 
 static int read_owner(int fd, struct owner *ret, pid_t *ret_pid) {
         struct ucred credentials;
@@ -135,12 +135,22 @@ static int peer_new(struct daemon *d, int fd) {
         return r;
 }
 
-static int on_connection(sd_event_source *source, int socket, uint32_t revents, void *userdata) {
-        int fd = accept4(socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+/* With no number left for it a connection can't even be closed: one is kept for that. */
+static void turn_away(struct daemon *d, int socket) {
+        d->spare = fd_close(d->spare);
+        fd_close(accept4(socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
+        d->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
 
-        if (fd < 0)
-                return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED ? 0 : -errno;
-        int r = peer_new(userdata, fd);
+static int on_connection(sd_event_source *source, int socket, uint32_t revents, void *userdata) {
+        int fd = accept4(socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), r = fd < 0 ? -errno : 0;
+
+        if (r == -EAGAIN || r == -EINTR || r == -ECONNABORTED)
+                return 0;
+        if (r == -EMFILE || r == -ENFILE)
+                turn_away(userdata, socket);
+        if (r >= 0)
+                r = peer_new(userdata, fd);
         if (r < 0)
                 log_record(LOG_WARNING, MESSAGE_REFUSED, NULL, "a connection was refused: %s", strerror(-r));
         return 0;

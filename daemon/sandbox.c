@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syslog.h>
 #include <sys/wait.h>
@@ -22,7 +23,9 @@
 #include "str.h"
 #include "sys.h"
 
-#define SANDBOXES_PER_UID 2000
+#define FDS_EACH (FD_COUNT + JOURNAL_LANES + 1) /* with its client's connection */
+#define FDS_RESERVED 500
+#define EVENTS_AT_ONCE 16
 #define ENDED_PER_UID 100
 #define KILL_USEC 2000000    /* after which init is killed by a signal */
 #define ORPHAN_USEC 10000000 /* in which the client of a foreground sandbox has to come back to a restarted daemon */
@@ -86,6 +89,16 @@ static size_t count(const struct daemon *d, uid_t uid, bool running, struct sand
                 n++;
         }
         return n;
+}
+
+/* Nobody but root may have more than half of what we can hold descriptors for; a daemon of one's own is all one's own. */
+static size_t quota(uid_t uid) {
+        struct rlimit files;
+
+        if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur <= FDS_RESERVED)
+                return 0;
+        size_t all = (files.rlim_cur - FDS_RESERVED) / FDS_EACH;
+        return uid == geteuid() ? all : all / 2;
 }
 
 /* ---- making and letting go ---- */
@@ -364,14 +377,15 @@ static void take_event(struct sandbox *s, const struct launch_event *event) {
 
 static void read_events(struct sandbox *s) {
         struct launch_event event;
-        int r;
+        int r = 0;
 
-        while ((r = launch_event_receive_from(s->fds[FD_CONTROL], true, &event)) >= 0) {
+        /* Whoever sends without end is not to keep us from the others. */
+        for (int i = 0; i < EVENTS_AT_ONCE && (r = launch_event_receive_from(s->fds[FD_CONTROL], true, &event)) >= 0; i++) {
                 event.stage[sizeof(event.stage) - 1] = event.text[sizeof(event.text) - 1] = 0;
                 take_event(s, &event);
                 (void) launch_event_receive_from(s->fds[FD_CONTROL], false, &event);
         }
-        if (r != -EAGAIN)
+        if (r < 0 && r != -EAGAIN)
                 s->control_source = sd_event_source_disable_unref(s->control_source);
 }
 
@@ -538,7 +552,7 @@ int sandbox_adopt(struct daemon *d, struct peer *client, struct adoption *a, sd_
                 return -EEXIST;
         if (old)
                 sandbox_free(old);
-        if (count(d, client->owner.uid, true, NULL) >= SANDBOXES_PER_UID)
+        if (count(d, client->owner.uid, true, NULL) >= quota(client->owner.uid))
                 return -EDQUOT;
         struct sandbox *s = sandbox_new(d, a->name);
         if (!s)

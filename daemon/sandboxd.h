@@ -88,8 +88,8 @@ struct sandbox {
         pid_t init, worker;     /* worker: 0 where none runs */
         bool ours;              /* the worker is our child; else it was started by the daemon before us */
         bool replacing;         /* a worker is to be started when the time has come */
-        unsigned failures;  /* workers that died since the last answered call */
-        uint64_t answered;  /* calls at that time */
+        unsigned failures;      /* workers that died since the last answered call */
+        uint64_t answered;      /* calls at that time */
         sd_event_source *control_source, *init_source, *worker_source, *timer, *orphan_timer, *limit_timer;
         struct peer *client;      /* of a foreground one: it dies with it; NULL: detached, or to come back */
         sd_bus_message *adopting; /* the Adopt() call, until the command runs */
@@ -103,6 +103,7 @@ struct daemon {
         size_t n_sandboxes;
         struct peer **peers;
         size_t n_peers;
+        int spare;     /* a descriptor for the moment in which there is no other */
         int exe;       /* our own program: workers are started from it */
         bool stopping; /* everything is to be killed, and then we end */
         bool leaving;  /* we end, and what is stored goes on */

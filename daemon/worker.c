@@ -26,7 +26,17 @@
 
 /* In this order, from 3 on; what isn't there is /dev/null, and said so by a word. */
 static const enum sandbox_fd given[] = { FD_PLAN, FD_INIT, FD_LISTENER, FD_USER, FD_SLOTS, FD_LOG };
-enum { GIVEN_PLAN = 3, GIVEN_INIT, GIVEN_LISTENER, GIVEN_USER, GIVEN_SLOTS, GIVEN_LOG, GIVEN_LAYOUT, GIVEN_LANES, GIVEN_END = GIVEN_LANES + JOURNAL_LANES };
+enum {
+        GIVEN_PLAN = 3,
+        GIVEN_INIT,
+        GIVEN_LISTENER,
+        GIVEN_USER,
+        GIVEN_SLOTS,
+        GIVEN_LOG,
+        GIVEN_LAYOUT,
+        GIVEN_LANES,
+        GIVEN_END = GIVEN_LANES + JOURNAL_LANES
+};
 
 enum { WORD_NAME = 2, WORD_RECORD, WORD_WAIT_KILLABLE, WORD_LOG, WORD_JOURNAL, WORD_SUCCESSOR, WORD_CGROUP, WORDS };
 
