@@ -179,9 +179,12 @@ static long do_openat2(const struct prepared *p) {
 }
 
 static bool through_chain(const struct call *call) {
-        for (unsigned i = 0; i < ARGS_MAX; i++)
-                if ((call->args[i].kind == PATH || call->args[i].kind == NEW_PATH) && strstr(call->args[i].bytes, "chain/"))
+        for (unsigned i = 0; i < ARGS_MAX; i++) {
+                const struct arg *arg = &call->args[i];
+                if ((arg->kind == PATH || arg->kind == NEW_PATH || arg->kind == SOCKET_ADDRESS) &&
+                    memmem(arg->bytes, arg->size, "chain/", 6))
                         return true;
+        }
         return false;
 }
 
@@ -229,8 +232,6 @@ void call_make(const struct sequence *s, const struct call *call, struct prepare
                 atomic_store(&p->fifo_since, now());
         switch (call->operation->nr) {
         case DO_EXEC: p->result = do_exec(call, p, s->options & OPTION_CHECKED); break;
-        case DO_BIND:
-        case DO_CONNECT: p->result = do_socket(call, p); break;
         case DO_EVENTS: p->result = 0; break;
         case DO_DEEP: p->result = do_deep(); break;
         case DO_LIMIT: p->result = do_limit(p); break;
@@ -242,7 +243,8 @@ void call_make(const struct sequence *s, const struct call *call, struct prepare
         default:
                 /* Where a walk without locks has to begin anew, the kernel counts the links that it has seen already once more. */
                 for (int i = 0; i < 20; i++) {
-                        p->result = SYS(call->operation->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+                        bool socket = call->operation->nr == DO_BIND || call->operation->nr == DO_CONNECT;
+                        p->result = socket ? do_socket(call, p) : SYS(call->operation->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
                         if (p->result != -ELOOP || !through_chain(call))
                                 break;
                 }

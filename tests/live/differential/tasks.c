@@ -29,7 +29,7 @@
 /* How long the opening of a FIFO is left alone before a signal interrupts it. Where somebody should come to the other end, long enough for a busy
  * machine: a call that the broker hasn't received yet is interrupted as well. And any other call, before that is called a hang. */
 #define PATIENCE (200 * MILLISECOND)
-#define PATIENCE_MEETING (2000 * MILLISECOND)
+#define PATIENCE_MEETING (20000 * MILLISECOND) /* the machine may be busy */
 #define INTERVAL (20 * MILLISECOND)
 #define HANG (20000 * MILLISECOND)
 
