@@ -106,7 +106,8 @@ static int spawn_at(struct worker *w, unsigned index, bool inherits) {
 static int spawn(struct worker *w) {
         unsigned index = 0;
 
-        while (index < w->max_threads && w->receivers[index])
+        /* A slot that nobody has and that isn't free holds a predecessor's call, whose thread comes yet. */
+        while (index < w->max_threads && (w->receivers[index] || w->shared->slots[index].state != SLOT_FREE))
                 index++;
         return index == w->max_threads ? -EAGAIN : spawn_at(w, index, false);
 }
@@ -243,8 +244,9 @@ int target_block_begin(struct call *call) {
                 audit_event(w, "no-thread", "a call that may block was refused: the bound on threads is reached");
                 return -EAGAIN;
         }
-        /* It may wait through the deaths of many workers, and is not what they die of. */
+        /* It may wait through the deaths of many workers, and is not what they are killed for. */
         atomic_store(&call->slot->served, 0);
+        call->slot->strikes -= call->slot->strikes % STRIKES_CRASH;
         pthread_mutex_lock(&r->lock);
         r->block = BLOCK_WAITING;
         r->cancel = 0;
