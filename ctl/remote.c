@@ -106,7 +106,8 @@ int remote_open_output(struct remote *r, const char *name, const char *home) {
 /* ---- handing over ---- */
 
 static int append_request(sd_bus_message *m, const struct remote_request *q, const struct remote *r) {
-        int e = sd_bus_message_open_container(m, 'a', "{sv}");
+        _cleanup_close_ int root = q->plan->root ? open(q->plan->root, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+        int e = q->plan->root && root < 0 ? -errno : sd_bus_message_open_container(m, 'a', "{sv}");
 
         if (e >= 0)
                 e = sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "policy", "s", q->policy, "cgroup", "s", q->cgroup ?: "",
@@ -115,6 +116,8 @@ static int append_request(sd_bus_message *m, const struct remote_request *q, con
                                           q->record, "time", "t", q->time_usec);
         if (e >= 0 && q->log_fd >= 0)
                 e = sd_bus_message_append(m, "{sv}", "log", "h", q->log_fd);
+        if (e >= 0 && root >= 0)
+                e = sd_bus_message_append(m, "{sv}", "root", "h", root);
         if (e >= 0)
                 e = sd_bus_message_open_container(m, 'e', "sv");
         if (e >= 0)

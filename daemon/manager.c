@@ -53,6 +53,8 @@ static int read_one(sd_bus_message *m, const char *key, struct adoption *a, char
                 r = read_flag(m, &a->wait_killable);
         else if (str_equal(key, "record"))
                 r = sd_bus_message_read_basic(m, 'u', &a->record);
+        else if (str_equal(key, "root") && a->fds[FD_ROOT] < 0)
+                r = copy_fd(m, &a->fds[FD_ROOT]);
         else if (str_equal(key, "log") && a->fds[FD_LOG] < 0)
                 r = copy_fd(m, &a->fds[FD_LOG]);
         else

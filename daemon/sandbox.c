@@ -601,7 +601,7 @@ static int restore(struct sandbox *s) {
         if (!sandbox_running(s) && s->fds[FD_CONTROL] < 0)
                 return registry_add(s);
         for (int i = 0; i < FD_COUNT; i++)
-                if (s->fds[i] < 0 && i != FD_LOG && i != FD_WORKER)
+                if (s->fds[i] < 0 && i != FD_LOG && i != FD_ROOT && i != FD_WORKER)
                         return -EBADMSG;
         s->init = pidfd_pid(s->fds[FD_INIT]);
         if ((r = restore_shared(s)) < 0 || (r = registry_add(s)) < 0 || (r = watch(s)) < 0)

@@ -44,6 +44,7 @@ enum sandbox_fd {
         FD_LISTENER,
         FD_USER,   /* the intermediate user namespace */
         FD_SLOTS,  /* struct shared */
+        FD_ROOT,   /* O_PATH of the directory that the files are taken from, with --rootfs; -1: the host's root */
         FD_LOG,    /* the client's --log; -1: none */
         FD_WORKER, /* pidfd of the worker, which outlives us; its successor waits until it is dead */
         FD_COUNT,

@@ -17,7 +17,7 @@
 
 const char *const sandbox_fd_names[FD_COUNT] = {
         [FD_STATE] = "state", [FD_PLAN] = "plan",   [FD_INIT] = "init", [FD_CONTROL] = "control", [FD_LISTENER] = "listener",
-        [FD_USER] = "user",   [FD_SLOTS] = "slots", [FD_LOG] = "log",   [FD_WORKER] = "worker",
+        [FD_USER] = "user",   [FD_SLOTS] = "slots", [FD_LOG] = "log",   [FD_ROOT] = "root",       [FD_WORKER] = "worker",
 };
 
 static int push(const char *name, const char *what, int fd) {

@@ -25,7 +25,7 @@
 #include "worker.h"
 
 /* In this order, from 3 on; what isn't there is /dev/null, and said so by a word. */
-static const enum sandbox_fd given[] = { FD_PLAN, FD_INIT, FD_LISTENER, FD_USER, FD_SLOTS, FD_LOG };
+static const enum sandbox_fd given[] = { FD_PLAN, FD_INIT, FD_LISTENER, FD_USER, FD_SLOTS, FD_LOG, FD_ROOT };
 enum {
         GIVEN_PLAN = 3,
         GIVEN_INIT,
@@ -33,6 +33,7 @@ enum {
         GIVEN_USER,
         GIVEN_SLOTS,
         GIVEN_LOG,
+        GIVEN_ROOT,
         GIVEN_LAYOUT,
         GIVEN_LANES,
         GIVEN_END = GIVEN_LANES + JOURNAL_LANES
@@ -212,6 +213,7 @@ int worker_main(int argc, char **argv) {
         options.record = atoi(argv[WORD_RECORD]);
         options.wait_killable = atoi(argv[WORD_WAIT_KILLABLE]);
         options.successor = atoi(argv[WORD_SUCCESSOR]);
+        options.root_fd = plan->root ? GIVEN_ROOT : 0;
         options.log_fd = atoi(argv[WORD_LOG]) ? GIVEN_LOG : -1;
         r = worker_run(&options);
         if (r < 0)

@@ -112,7 +112,7 @@ static int prepare(struct worker *w) {
         int r;
 
         w->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        w->outside = open(w->plan->root ?: "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        w->outside = w->options.root_fd > 0 ? w->options.root_fd : open(w->plan->root ?: "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (w->proc < 0 || w->outside < 0)
                 return -errno;
         struct stat st;

@@ -17,8 +17,9 @@ struct worker_options {
         struct shared *shared;
         int listener;       /* taken over */
         bool wait_killable; /* the filter was loaded with it: calls may be restarted, fds injected, side effects done */
-        int init_pidfd;     /* of the sandbox's init, from which root, namespaces and procfs are taken; taken over */
-        int log_fd;         /* one JSON object a line for each record; -1: none */
+        int root_fd; /* O_PATH of plan->root, where there is one and the path may mean another by now; taken over; 0: open it by its path */
+        int init_pidfd; /* of the sandbox's init, from which root, namespaces and procfs are taken; taken over */
+        int log_fd;     /* one JSON object a line for each record; -1: none */
         enum audit_record record;
         const struct journal *journal; /* NULL: none */
         bool successor;                /* of a worker that is quite dead: its calls, in `shared`, are to be finished first */

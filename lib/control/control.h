@@ -7,7 +7,7 @@
  *                                                returns when that runs; false: it could not be started, and Wait() says why
  *       fds    plan (a sealed memfd, plan.h), pidfd of init, control socket, listener, the intermediate user namespace
  *       more   policy s, command as, foreground b, kill-on-broker-loss b, record u, wait-killable b, time t (µs, 0: no limit),
- *              log h, output s, cgroup s
+ *              log h, root h, output s, cgroup s
  *   Version s
  *
  * Sandbox1, on one object each below CONTROL_PREFIX; those of other users are not there. org.freedesktop.DBus.ObjectManager lists them.
