@@ -2,9 +2,6 @@
 
 load lib
 
-: "${SANDBOXD:=$(dirname "$(dirname "$SANDBOXCTL")")/daemon/sandboxd}"
-[ -x "$SANDBOXD" ] || SANDBOXD=$(dirname "$(dirname "$SANDBOXCTL")")/sbin/sandboxd
-
 # serve WHO: starts that user's daemon; $keeper is its first process.
 serve() {
     local folder=$work/$1

@@ -6,6 +6,9 @@
 : "${SANDBOXD_SOURCE:=$(cd "$BATS_TEST_DIRNAME/../.." && pwd -P)}"
 : "${SANDBOXD_BUILD:=$SANDBOXD_SOURCE/build}"
 : "${SANDBOXCTL:=$SANDBOXD_BUILD/ctl/sandboxctl}"
+# Beside it in a build folder, or in a private installation (tools/run-tests).
+SANDBOXD=${SANDBOXCTL%/*/*}/daemon/sandboxd
+[ -x "$SANDBOXD" ] || SANDBOXD=${SANDBOXCTL%/*/*}/sbin/sandboxd
 : "${SANDBOXD_TEST_USER:=65532}"
 : "${TMPDIR:=/srv}"
 export TMPDIR

@@ -32,6 +32,8 @@ runs_as_written() {
     mkdir -p bin site tree/build/ctl
     give "$1" site
     ln -s "$SANDBOXCTL" bin/sandboxctl
+    ln -s "$SANDBOXD" bin/sandboxd
+    export SANDBOXD_SOCKET=$work/$1/control XDG_STATE_HOME=$work/$1/state
     ln -s "$SANDBOXCTL" tree/build/ctl/sandboxctl
     for file in "$work"/block.*.mark; do
         read -r language kind name rest < "$file"
@@ -58,12 +60,14 @@ runs_as_written() {
         fi
         cp out "$work/out.$ran"
     done
-    [ "$ran" -eq 4 ]
+    [ "$ran" -eq 5 ]
     grep -q 'hello from inside' "$work/out.1"
     grep -q 'what was denied' "$work/out.2"
     grep -q '^M  .*notes' "$work/out.3"
     grep -qx old "$work/out.3"
-    grep -q 'the drafts stay closed' "$work/out.4"
+    grep -q '^clock .*running' "$work/out.4"
+    grep -q '^state  *running' "$work/out.4"
+    grep -q 'the drafts stay closed' "$work/out.5"
     grep -q Hello site/public/index.html
 }
 
