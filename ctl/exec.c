@@ -465,6 +465,7 @@ static int run_exec(struct run *run) {
                 if (r > 0 && run->options.detach) {
                         layers_finish(&run->layers);
                         launched_done(&launched);
+                        run->cgroup = cgroup_leave(run->cgroup);
                         printf("%s\n", run->name);
                         return 0;
                 }

@@ -447,9 +447,14 @@ char *cgroup_events(const struct cgroup *cgroup, const struct policy_limits *lim
 }
 
 struct cgroup *cgroup_free(struct cgroup *c) {
+        if (c)
+                remove_groups(c);
+        return cgroup_leave(c);
+}
+
+struct cgroup *cgroup_leave(struct cgroup *c) {
         if (!c)
                 return NULL;
-        remove_groups(c);
         guard_stop(c);
         for (size_t i = 0; i < ELEMENTSOF(c->paths); i++)
                 free(c->paths[i]);

@@ -33,5 +33,7 @@ char *cgroup_events(const struct cgroup *cgroup, const struct policy_limits *lim
 
 /* Removes the group by its paths, for whoever outlives the one that has made it. */
 void cgroup_remove(const char *path);
+/* Leaves the group to whoever that is, and frees the rest. */
+struct cgroup *cgroup_leave(struct cgroup *cgroup);
 /* Removes the group; nobody may be in it any more. */
 struct cgroup *cgroup_free(struct cgroup *cgroup);
