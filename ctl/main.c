@@ -17,6 +17,12 @@ static const struct {
         const char *help;
 } verbs[] = {
         { "exec", verb_exec, "run a command in a sandbox" },
+        { "ps", verb_ps, "list the sandboxes that sandboxd owns" },
+        { "status", verb_status, "show one of them" },
+        { "stop", verb_stop, "end sandboxes: SIGTERM, then kill" },
+        { "kill", verb_kill, "kill sandboxes, or signal them" },
+        { "wait", verb_wait, "wait for a sandbox's end" },
+        { "logs", verb_logs, "show what a detached sandbox has written" },
         { "diff", verb_diff, "show what a kept layer changes" },
         { "commit", verb_commit, "apply a kept layer to the directories below it" },
         { "policy", verb_policy, "check, list or show policies" },

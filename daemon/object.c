@@ -40,7 +40,7 @@ static int command(struct sandbox *s, sd_bus_message *m, sd_bus_error *error, co
         int r = sandbox_running(s) ? sandbox_command(s, c) : -ESRCH;
 
         if (r < 0)
-                return sd_bus_error_setf(error, CONTROL_FAILED, "the sandbox %s has ended", s->name);
+                return sd_bus_error_setf(error, CONTROL_HAS_ENDED, "the sandbox %s has ended", s->name);
         return sd_bus_reply_method_return(m, NULL);
 }
 
@@ -60,7 +60,11 @@ static int method_continue(sd_bus_message *m, void *userdata, sd_bus_error *erro
 }
 
 static int method_kill(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        sandbox_kill(userdata);
+        struct sandbox *s = userdata;
+
+        if (!sandbox_running(s))
+                return sd_bus_error_setf(error, CONTROL_HAS_ENDED, "the sandbox %s has ended", s->name);
+        sandbox_kill(s);
         return sd_bus_reply_method_return(m, NULL);
 }
 

@@ -527,8 +527,13 @@ static int adopt(struct sandbox *s, struct peer *client, struct adoption *a) {
 }
 
 int sandbox_adopt(struct daemon *d, struct peer *client, struct adoption *a, sd_bus_message *call) {
-        if (sandbox_find(d, a->name))
+        struct sandbox *old = sandbox_find(d, a->name);
+
+        /* The name of one that has ended is free for who had it. */
+        if (old && (old->init_source || old->worker > 0 || old->client || old->owner.uid != client->owner.uid))
                 return -EEXIST;
+        if (old)
+                sandbox_free(old);
         if (count(d, client->owner.uid, true, NULL) >= SANDBOXES_PER_UID)
                 return -EDQUOT;
         struct sandbox *s = sandbox_new(d, a->name);

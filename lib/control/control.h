@@ -42,6 +42,7 @@
 #define CONTROL_QUOTA "org.sandboxd.Error.Quota"
 #define CONTROL_FAILED "org.sandboxd.Error.Failed"
 #define CONTROL_RUNNING "org.sandboxd.Error.Running"
+#define CONTROL_HAS_ENDED "org.sandboxd.Error.HasEnded"
 
 /* Outcomes. */
 #define CONTROL_EXITED "exited"

@@ -16,7 +16,7 @@ void *arena_alloc(struct arena *arena, size_t size) {
         if (size > SIZE_MAX / 2)
                 return NULL;
         size = (size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
-        if (size > arena->room - arena->used) {
+        if (!arena->blocks || size > arena->room - arena->used) {
                 size_t room = size > BLOCK_SIZE ? size : BLOCK_SIZE;
                 struct arena_block *block = malloc(sizeof(*block) + room);
                 if (!block)

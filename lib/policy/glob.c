@@ -98,6 +98,17 @@ static const char *check_component(const char *c, size_t length) {
         return brace ? "a { has no } in the same name; write \\{ for the character itself" : NULL;
 }
 
+bool glob_valid(const char *pattern) {
+        for (const char *p = pattern; *p;) {
+                p += strspn(p, "/");
+                size_t n = strcspn(p, "/");
+                if (check_component(p, n))
+                        return false;
+                p += n;
+        }
+        return true;
+}
+
 static size_t count_alternatives(const char *p) {
         size_t total = 1;
 

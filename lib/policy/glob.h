@@ -23,6 +23,8 @@ struct glob_rank {
 
 /* Normalises a pattern: doubled and trailing slashes and `.` go. Returns NULL, or static text that says what is wrong with it. */
 const char *glob_normalise(struct arena *arena, const char *pattern, char **ret);
+/* Whether each name in a pattern is one that glob_normalise lets pass; what isn't must not be given to the functions below. */
+bool glob_valid(const char *pattern);
 /* Whether a pattern has no wildcard. */
 bool glob_literal(const char *pattern);
 /* A literal pattern as a path, without the escapes. */

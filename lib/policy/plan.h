@@ -27,7 +27,7 @@ enum node_kind {
         NODE_LINK, /* a symbolic link with the text `text` */
         NODE_BIND, /* the host's object at `source` (no symlink in it), mounted with `rights` */
         NODE_TMPFS, /* private: an empty tmpfs of at most `size` bytes, mode 1777 for the usual places, else 0755; noexec unless RIGHT_EXEC */
-        NODE_FILE, /* replace: a read-only file that holds text[0..text_size) */
+        NODE_FILE, /* replace: a read-only file that holds text[0..text_size); NULL in a plan that was saved */
         NODE_MASK, /* deny: an empty object of mode 0, directory or file as `directory` says, over what a bind shows there */
         NODE_PROC, /* a procfs of the sandbox's pid namespace, its dangerous parts read-only or masked */
         NODE_DEV,  /* the minimal /dev: the nodes that policy->devices names, pts, ptmx, shm, fd, stdin, stdout, stderr */
@@ -125,6 +125,19 @@ struct plan_request {
  * that isn't below a private place is an error. */
 int plan_compile(const struct policy *policy, const struct plan_request *request, struct plan **ret, struct policy_report *report);
 struct plan *plan_free(struct plan *plan);
+
+#define PLAN_SAVED_MAX (4U << 20)
+
+struct strbuf;
+
+/* Adds the plan and its policy as one text, for a process that will answer for the same sandbox later: by then the host may be another, since what
+ * the sandbox may write it may also replace. Returns 0; -E2BIG where the text couldn't be loaded again (more than PLAN_SAVED_MAX bytes, 65,536 entries
+ * of a kind, or 256 names in a path); -ENOMEM. */
+int plan_save(const struct plan *plan, struct strbuf *out);
+
+/* The policy and the plan that a text holds, without a look at the host. They are what was saved, but for the contents of NODE_FILE: the view is
+ * made by then. Whatever the text is: 0, or -EINVAL with an error in the report, or -ENOMEM. */
+int plan_load_saved(const char *text, size_t size, struct policy **ret_policy, struct plan **ret, struct policy_report *report);
 
 static inline void plan_freep(struct plan **plan) {
         plan_free(*plan);

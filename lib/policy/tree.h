@@ -28,7 +28,7 @@ struct tree_node {
         struct tree_node *parent;
         char *name;
         size_t name_length;
-        char *path;                  /* inside */
+        char *path;                  /* inside; like `host` to `target`, and `by_link`, only while the plan is compiled */
         struct tree_node **children; /* sorted by name */
         size_t n_children;
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "module.h"
+#include "str.h"
 #include "sys.h"
 
 #define ENOSYS_ANSWER (SECCOMP_RET_ERRNO | ENOSYS)
@@ -615,6 +616,72 @@ Test(raw, deny) {
                 cr_expect_eq(notified(&c, nr, 1, 2, 3), known_class(nr) == SYSCALL_ALLOWED || known_class(nr) == SYSCALL_REFUSED, "%d", nr);
 }
 
+/* ---- Saved plans ---- */
+
+static bool same_program(const struct sock_fprog *a, const struct sock_fprog *b) {
+        return a->len == b->len && memcmp(a->filter, b->filter, a->len * sizeof(*a->filter)) == 0;
+}
+
+/* A plan that is loaded again gives the same filter and claims. */
+static void check_saved(const struct compiled *c) {
+        _cleanup_(strbuf_done) struct strbuf text = {};
+        _cleanup_(policy_freep) struct policy *policy = NULL;
+        _cleanup_(plan_freep) struct plan *plan = NULL;
+        _cleanup_(done) struct compiled again = {};
+
+        cr_assert_eq(plan_save(&c->plan, &text), 0);
+        cr_assert_eq(plan_load_saved(text.text, text.length, &policy, &plan, &again.report), 0);
+        cr_assert_eq(modules_compile(plan, &again.filter, &again.claims, &again.n_claims, &again.report), 0, "%s",
+                     again.report.n ? again.report.messages[0].text : "");
+        cr_expect(same_program(&c->filter.known, &again.filter.known), "%s", policy->name);
+        cr_expect(same_program(&c->filter.notify, &again.filter.notify), "%s", policy->name);
+        cr_assert_eq(c->n_claims, again.n_claims, "%s", policy->name);
+        for (size_t i = 0; i < c->n_claims; i++)
+                cr_expect(c->claims[i].nr == again.claims[i].nr && c->claims[i].handle == again.claims[i].handle &&
+                                  strcmp(c->claims[i].name, again.claims[i].name) == 0,
+                          "%s: %s", policy->name, c->claims[i].name);
+}
+
+static int compile_file(struct compiled *c, const char *text, struct policy **policy, struct plan **plan) {
+        char path[] = "/tmp/sandboxd-modules-XXXXXX", *environment[] = { NULL };
+        int fd = mkstemp(path);
+        const struct policy_request request = { .policy = path, .uid = getuid(), .cwd = "/srv", .environment = environment };
+        const struct plan_request plan_request = { .uid = getuid() };
+
+        cr_assert(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t) strlen(text));
+        close(fd);
+        int r = policy_load(&request, policy, &c->report);
+        if (r >= 0)
+                r = plan_compile(*policy, &plan_request, plan, &c->report);
+        unlink(path);
+        if (r < 0)
+                return r;
+        c->plan = **plan;
+        return modules_compile(&c->plan, &c->filter, &c->claims, &c->n_claims, &c->report);
+}
+
+Test(saved, same_filter) {
+        static const char *const texts[] = {
+                "{}\n",
+                "files: { append: [/var/log], read: [/usr] }\nkernel: { uname: { release: 6.1.0 }, memory: 1G }\n",
+                "files: { default: deny, read: [/etc], hide: [\"/etc/**/*.key\"] }\n",
+                "files: { read: [/usr] }\nrules: [{ when: { exe: /bin/sh }, files: { hide: [/usr/share] } }]\n",
+                "network: { mode: host, connect: [\"tcp:resolvers:53\"], bind: [\"tcp:*:80,443\"] }\n",
+                "syscalls:\n  rules:\n    - { match: [\"*xattr\"], action: errno EACCES }\n    - { match: [ptrace], action: kill }\n"
+                "    - { match: [socket], args: [{ index: 0, equals: 16 }, { index: 1, equals: 3, mask: 15 }], action: errno EPERM }\n",
+                "syscalls:\n  default: deny\n  rules:\n    - { match: [\"*\"], action: log }\n",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                _cleanup_(policy_freep) struct policy *policy = NULL;
+                _cleanup_(plan_freep) struct plan *plan = NULL;
+                _cleanup_(done) struct compiled c = {};
+                int r = compile_file(&c, texts[i], &policy, &plan);
+                cr_assert_eq(r, 0, "%s%s", texts[i], c.report.n ? c.report.messages[0].text : "");
+                check_saved(&c);
+        }
+}
+
 /* ---- The shipped policies ---- */
 
 static void check_shipped(const char *name) {
@@ -645,6 +712,7 @@ static void check_shipped(const char *name) {
                 c.plan.policy = policy;
                 cr_assert_eq(modules_compile(&c.plan, &c.filter, &c.claims, &c.n_claims, &c.report), 0, "%s", name);
                 check_any(&c);
+                check_saved(&c);
                 cr_expect_lt(c.filter.known.len + c.filter.notify.len, 1500, "%s: %d + %d instructions", name, c.filter.known.len,
                              c.filter.notify.len);
                 filter_done(&c.filter);

@@ -1,0 +1,477 @@
+/*
+ * sandboxctl ps, status, stop, kill, wait, logs: sandboxes of sandboxd's.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "control.h"
+#include "fd.h"
+#include "message.h"
+#include "remote.h"
+#include "sandboxes.h"
+#include "str.h"
+#include "verbs.h"
+
+#define STOP_USEC 10000000
+#define COMMAND_SHOWN 60
+
+static void print_help(const char *verb) {
+        static const struct {
+                const char *verb, *text;
+        } texts[] = {
+                { "ps", "Usage: sandboxctl ps [--all] [--json]\n"
+                        "\n"
+                        "Lists your sandboxes that sandboxd owns; as root, everybody's.\n"
+                        "\n"
+                        "Options:\n"
+                        "  --all   those that have ended as well\n"
+                        "  --json  write one JSON array\n" },
+                { "status", "Usage: sandboxctl status [--json] NAME\n"
+                            "\n"
+                            "Shows all that sandboxd knows of a sandbox.\n"
+                            "\n"
+                            "Options:\n"
+                            "  --json  write one JSON object\n" },
+                { "stop", "Usage: sandboxctl stop [--time T] NAME…\n"
+                          "\n"
+                          "Ends sandboxes: sends their commands SIGTERM, and kills what is left after T.\n"
+                          "\n"
+                          "Options:\n"
+                          "  --time T  how long to wait (default: 10s)\n" },
+                { "kill", "Usage: sandboxctl kill [--signal SIGNAL] NAME…\n"
+                          "\n"
+                          "Kills all processes of sandboxes; or sends the command's process group a signal.\n"
+                          "\n"
+                          "Options:\n"
+                          "  --signal SIGNAL  a name (HUP, USR1, …) or a number\n" },
+                { "wait", "Usage: sandboxctl wait NAME\n"
+                          "\n"
+                          "Waits until a sandbox has ended, and ends with its command's exit status.\n"
+                          "\n"
+                          "Options:\n" },
+                { "logs", "Usage: sandboxctl logs [--follow] NAME\n"
+                          "\n"
+                          "Shows what a sandbox that was started with --detach has written.\n"
+                          "\n"
+                          "Options:\n"
+                          "  --follow  go on until it has ended\n" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
+                if (str_equal(texts[i].verb, verb))
+                        printf("%s"
+                               "  --help    show this\n"
+                               "\n"
+                               "See sandboxctl(1) and sandboxd(8).\n",
+                               texts[i].text);
+}
+
+/* ---- words ---- */
+
+struct words {
+        bool all, json, follow;
+        const char *signal, *time;
+        char **names;
+        int n_names;
+};
+
+/* `allowed`: the first letters of this verb's options. 1: all was said (--help); -EINVAL: the error was printed. */
+static int parse(int argc, char **argv, const char *allowed, int min, int max, struct words *ret) {
+        static const struct option options[] = {
+                { "all", no_argument, NULL, 'a' },
+                { "json", no_argument, NULL, 'j' },
+                { "follow", no_argument, NULL, 'f' },
+                { "signal", required_argument, NULL, 's' },
+                { "time", required_argument, NULL, 't' },
+                { "help", no_argument, NULL, 'h' },
+                {},
+        };
+        int c;
+
+        *ret = (struct words) {};
+        opterr = 0;
+        optind = 0;
+        while ((c = getopt_long(argc, argv, ":hf", options, NULL)) >= 0) {
+                if (c == 'h') {
+                        print_help(argv[0]);
+                        return 1;
+                }
+                if (c == '?' || c == ':' || !strchr(allowed, c)) {
+                        _cleanup_free_ char *word = str_escape(argv[optind - 1]);
+                        if (c == ':')
+                                message_fail("%s wants a value; sandboxctl %s --help says which", word, argv[0]);
+                        else
+                                message_fail("there is no option %s; sandboxctl %s --help lists them", word, argv[0]);
+                        return -EINVAL;
+                }
+                switch (c) {
+                case 'a': ret->all = true; break;
+                case 'j': ret->json = true; break;
+                case 'f': ret->follow = true; break;
+                case 's': ret->signal = optarg; break;
+                case 't': ret->time = optarg; break;
+                default: break;
+                }
+        }
+        ret->names = argv + optind;
+        ret->n_names = argc - optind;
+        if (ret->n_names < min || ret->n_names > max) {
+                message_fail("%s wants %s; sandboxctl ps lists them", argv[0],
+                             max == 0   ? "no name"
+                             : max == 1 ? "the name of one sandbox"
+                                        : "names of sandboxes");
+                return -EINVAL;
+        }
+        for (int i = 0; i < ret->n_names; i++)
+                if (!control_name_valid(ret->names[i])) {
+                        _cleanup_free_ char *word = str_escape(ret->names[i]);
+                        message_fail("'%s' can't be a sandbox: names are 1 to 63 of a-z, 0-9, _ . -, the first a letter or digit", word);
+                        return -EINVAL;
+                }
+        return 0;
+}
+
+/* ---- showing ---- */
+
+static const char *age(uint64_t started, char *buffer, size_t size) {
+        struct timespec now;
+
+        clock_gettime(CLOCK_REALTIME, &now);
+        uint64_t usec = (uint64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
+        uint64_t seconds = usec > started ? (usec - started) / 1000000 : 0;
+        /* To what a person wants to know. */
+        uint64_t unit = seconds < 120 ? 1 : seconds < 7200 ? 60 : 3600;
+        return str_format_time(seconds / unit * unit * 1000000, buffer, size);
+}
+
+static char *command_text(const struct sandbox_info *info, size_t shown) {
+        struct strbuf b = {};
+
+        for (char **word = info->command; *word; word++) {
+                if (b.length > 0)
+                        strbuf_puts(&b, " ");
+                strbuf_escape(&b, *word, strlen(*word));
+        }
+        if (shown > 0 && b.length > shown) {
+                while (shown > 0 && ((unsigned char) b.text[shown] & 0xc0) == 0x80)
+                        shown--;
+                b.length = shown;
+                b.text[shown] = 0;
+                strbuf_puts(&b, "…");
+        }
+        return strbuf_take(&b);
+}
+
+static void print_json(struct json_object *o) {
+        const char *text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
+        struct strbuf b = {};
+
+        /* What could move a terminal's cursor is escaped, the ends of lines are ours. */
+        for (const char *p = text; *p; p += strcspn(p, "\n"), p += *p == '\n') {
+                strbuf_escape_json(&b, p, strcspn(p, "\n"));
+                strbuf_puts(&b, "\n");
+        }
+        fputs(b.text ? b.text : "", stdout);
+        strbuf_done(&b);
+        json_object_put(o);
+}
+
+static bool shown(const struct sandbox_info *info, bool all) {
+        return all || str_equal(info->state, "running");
+}
+
+static void print_table(const struct sandbox_list *list, bool all) {
+        char since[32], ending[128];
+        int width = 4;
+
+        for (size_t i = 0; i < list->n; i++)
+                if (shown(&list->list[i], all) && (int) strlen(list->list[i].name) > width)
+                        width = strlen(list->list[i].name);
+        printf("%-*s  %5s  %9s  %-20s  %s\n", width, "NAME", "UID", "SINCE", "STATE", "COMMAND");
+        for (size_t i = 0; i < list->n; i++) {
+                const struct sandbox_info *info = &list->list[i];
+                if (!shown(info, all))
+                        continue;
+                _cleanup_free_ char *command = command_text(info, COMMAND_SHOWN);
+                printf("%-*s  %5u  %9s  %-20s  %s\n", width, info->name, info->uid, age(info->started, since, sizeof(since)),
+                       sandbox_ending(info, ending, sizeof(ending)), command ?: "");
+        }
+}
+
+int verb_ps(int argc, char **argv) {
+        struct remote r = REMOTE_INIT;
+        struct sandbox_list list;
+        struct words words;
+        int e = parse(argc, argv, "aj", 0, 0, &words);
+
+        if (e != 0)
+                return e < 0 ? EXIT_OURS : 0;
+        e = remote_connect(&r);
+        if (e >= 0)
+                e = sandboxes_read(r.bus, NULL, &list);
+        if (e >= 0) {
+                if (words.json) {
+                        struct json_object *array = json_object_new_array();
+                        for (size_t i = 0; i < list.n; i++)
+                                if (shown(&list.list[i], words.all))
+                                        json_object_array_add(array, sandbox_json(&list.list[i]));
+                        print_json(array);
+                } else
+                        print_table(&list, words.all);
+                sandboxes_done(&list);
+        }
+        remote_done(&r);
+        return e < 0 ? EXIT_OURS : 0;
+}
+
+static void print_status(const struct sandbox_info *info) {
+        char since[32], when[64] = "", ending[128];
+        time_t started = info->started / 1000000;
+        struct tm tm;
+
+        if (localtime_r(&started, &tm))
+                strftime(when, sizeof(when), "%F %T", &tm);
+        _cleanup_free_ char *command = command_text(info, 0), *policy = str_escape(info->policy), *output = str_escape(info->output),
+                            *text = str_escape(info->text);
+        printf("%-10s %s\n", "name", info->name);
+        printf("%-10s %s\n", "state", sandbox_ending(info, ending, sizeof(ending)));
+        if (info->text[0])
+                printf("%-10s %s\n", "why", text ?: "");
+        printf("%-10s %s\n", "command", command ?: "");
+        printf("%-10s %s\n", "policy", policy ?: "");
+        printf("%-10s %u\n", "uid", info->uid);
+        if (str_equal(info->state, "running"))
+                printf("%-10s %u, its broker %u\n", "pid", info->pid, info->worker);
+        printf("%-10s %s, %s ago\n", "started", when, age(info->started, since, sizeof(since)));
+        printf("%-10s %u started\n", "brokers", info->workers);
+        if (info->output[0])
+                printf("%-10s %s\n", "output", output ?: "");
+        json_object_object_foreach(info->counters, name, value) printf("%-10s %" PRIu64 "\n", name, json_object_get_uint64(value));
+}
+
+int verb_status(int argc, char **argv) {
+        struct remote r = REMOTE_INIT;
+        struct sandbox_list list;
+        struct words words;
+        int e = parse(argc, argv, "j", 1, 1, &words);
+
+        if (e != 0)
+                return e < 0 ? EXIT_OURS : 0;
+        e = remote_connect(&r);
+        if (e >= 0)
+                e = sandboxes_read(r.bus, words.names[0], &list);
+        if (e >= 0) {
+                if (words.json)
+                        print_json(sandbox_json(&list.list[0]));
+                else
+                        print_status(&list.list[0]);
+                sandboxes_done(&list);
+        }
+        remote_done(&r);
+        return e < 0 ? EXIT_OURS : 0;
+}
+
+/* ---- ending ---- */
+
+/* A method of a sandbox; errors are printed, but -ETIMEDOUT and -ESRCH: it has ended. */
+static int call(struct remote *r, const char *name, const char *method, uint64_t timeout, int signal) {
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_free_ char *object = NULL;
+        sd_bus_message *m = NULL;
+        int e = control_object(name, &object);
+
+        if (e >= 0)
+                e = sd_bus_message_new_method_call(r->bus, &m, NULL, object, CONTROL_SANDBOX, method);
+        if (e >= 0 && signal > 0)
+                e = sd_bus_message_append(m, "i", signal);
+        if (e >= 0)
+                e = sd_bus_call(r->bus, m, timeout, &error, NULL);
+        if (e < 0 &&
+            (sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_OBJECT) || sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_METHOD)))
+                message_fail("there is no sandbox %s of yours; sandboxctl ps lists them", name);
+        else if (sd_bus_error_has_name(&error, CONTROL_HAS_ENDED))
+                e = -ESRCH;
+        else if (e < 0 && e != -ETIMEDOUT)
+                (void) remote_failed(e, &error, name);
+        sd_bus_error_free(&error);
+        sd_bus_message_unref(m);
+        return e < 0 ? e : 0;
+}
+
+static int stop(struct remote *r, const char *name, uint64_t usec) {
+        int e = call(r, name, "Signal", 0, SIGTERM);
+
+        /* A command that is stopped takes the signal only when it goes on. */
+        if (e >= 0)
+                e = call(r, name, "Signal", 0, SIGCONT);
+        if (e == -ESRCH)
+                return 0;
+        if (e < 0)
+                return e;
+        e = call(r, name, "Wait", usec, 0);
+        if (e != -ETIMEDOUT)
+                return e;
+        e = call(r, name, "Kill", 0, 0);
+        return e < 0 && e != -ESRCH ? e : call(r, name, "Wait", UINT64_MAX, 0);
+}
+
+int verb_stop(int argc, char **argv) {
+        struct remote r = REMOTE_INIT;
+        uint64_t usec = STOP_USEC;
+        struct words words;
+        int e = parse(argc, argv, "t", 1, INT_MAX, &words), failed = 0;
+
+        if (e != 0)
+                return e < 0 ? EXIT_OURS : 0;
+        if (words.time && (str_parse_time(words.time, &usec) < 0 || usec == 0)) {
+                _cleanup_free_ char *word = str_escape(words.time);
+                return message_fail("--time %s: expected a time such as 30s, 2m or 500ms", word);
+        }
+        e = remote_connect(&r);
+        for (int i = 0; e >= 0 && i < words.n_names; i++)
+                failed += stop(&r, words.names[i], usec) < 0;
+        remote_done(&r);
+        return e < 0 || failed ? EXIT_OURS : 0;
+}
+
+/* HUP, SIGHUP, hup, 1. */
+static int parse_signal(const char *word) {
+        const char *name = strncasecmp(word, "SIG", 3) == 0 ? word + 3 : word;
+        char *end;
+        long number = strtol(word, &end, 10);
+
+        if (*word && !*end)
+                return number >= 1 && number <= SIGRTMAX ? (int) number : -EINVAL;
+        for (int i = 1; i < SIGRTMAX; i++) {
+                const char *known = sigabbrev_np(i);
+                if (known && strcasecmp(known, name) == 0)
+                        return i;
+        }
+        return -EINVAL;
+}
+
+int verb_kill(int argc, char **argv) {
+        struct remote r = REMOTE_INIT;
+        struct words words;
+        int e = parse(argc, argv, "s", 1, INT_MAX, &words), failed = 0, number = 0;
+
+        if (e != 0)
+                return e < 0 ? EXIT_OURS : 0;
+        if (words.signal && (number = parse_signal(words.signal)) < 0) {
+                _cleanup_free_ char *word = str_escape(words.signal);
+                return message_fail("--signal %s: there is no such signal; kill -l lists them", word);
+        }
+        e = remote_connect(&r);
+        for (int i = 0; e >= 0 && i < words.n_names; i++) {
+                int f = call(&r, words.names[i], number > 0 ? "Signal" : "Kill", 0, number);
+                if (f == -ESRCH)
+                        message_fail("%s has ended already", words.names[i]);
+                failed += f < 0;
+        }
+        remote_done(&r);
+        return e < 0 || failed ? EXIT_OURS : 0;
+}
+
+/* As exec ends where it waits itself. */
+static int exit_code(const struct sandbox_info *info) {
+        if (str_equal(info->outcome, CONTROL_EXITED))
+                return WIFSIGNALED(info->status) ? 128 + WTERMSIG(info->status) : WEXITSTATUS(info->status);
+        if (str_equal(info->outcome, CONTROL_NOT_STARTED) && str_equal(info->stage, "exec"))
+                return info->error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+        return str_equal(info->outcome, CONTROL_INIT_DIED) || str_equal(info->outcome, CONTROL_TIME) ? 128 + SIGKILL : EXIT_OURS;
+}
+
+int verb_wait(int argc, char **argv) {
+        struct remote r = REMOTE_INIT;
+        struct sandbox_list list;
+        struct words words;
+        int e = parse(argc, argv, "", 1, 1, &words), code = EXIT_OURS;
+
+        if (e != 0)
+                return e < 0 ? EXIT_OURS : 0;
+        e = remote_connect(&r);
+        if (e >= 0)
+                e = call(&r, words.names[0], "Wait", UINT64_MAX, 0);
+        if (e >= 0)
+                e = sandboxes_read(r.bus, words.names[0], &list);
+        if (e >= 0) {
+                code = exit_code(&list.list[0]);
+                sandboxes_done(&list);
+        }
+        remote_done(&r);
+        return code;
+}
+
+/* ---- logs ---- */
+
+static int copy_new(int fd) {
+        char buffer[65536];
+        ssize_t n;
+
+        while ((n = read(fd, buffer, sizeof(buffer))) > 0)
+                if (fd_write_full(1, buffer, n) < 0)
+                        return -EPIPE;
+        return n < 0 ? -errno : 0;
+}
+
+/* Until the sandbox has ended, and what it wrote last was shown. */
+static int follow(struct remote *r, const char *name, int fd) {
+        struct timespec pause = { .tv_nsec = 200000000 };
+
+        for (;;) {
+                struct sandbox_list list;
+                int e = sandboxes_read(r->bus, name, &list);
+                if (e < 0)
+                        return e;
+                bool running = str_equal(list.list[0].state, "running");
+                sandboxes_done(&list);
+                e = copy_new(fd);
+                if (e < 0 || !running)
+                        return e;
+                nanosleep(&pause, NULL);
+        }
+}
+
+static int show_output(struct remote *r, const struct sandbox_info *info, bool follows) {
+        _cleanup_free_ char *path = str_escape(info->output);
+
+        if (!info->output[0]) {
+                message_fail("%s has its output where it was started; only sandboxes of exec --detach have a log", info->name);
+                return -ENOENT;
+        }
+        _cleanup_close_ int fd = open(info->output, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        int e = fd < 0 ? -errno : follows ? follow(r, info->name, fd) : copy_new(fd);
+        if (e == -EPIPE)
+                return 0; /* whoever reads has enough */
+        if (e < 0 && e != -ENOENT)
+                message_fail("%s: %s", path, strerror(-e));
+        else if (e < 0)
+                message_fail("%s is not there any more", path);
+        return e;
+}
+
+int verb_logs(int argc, char **argv) {
+        struct remote r = REMOTE_INIT;
+        struct sandbox_list list;
+        struct words words;
+        int e = parse(argc, argv, "f", 1, 1, &words);
+
+        if (e != 0)
+                return e < 0 ? EXIT_OURS : 0;
+        e = remote_connect(&r);
+        if (e >= 0)
+                e = sandboxes_read(r.bus, words.names[0], &list);
+        if (e >= 0) {
+                e = show_output(&r, &list.list[0], words.follow);
+                sandboxes_done(&list);
+        }
+        remote_done(&r);
+        return e < 0 ? EXIT_OURS : 0;
+}

@@ -1,0 +1,32 @@
+/*
+ * What sandboxd says of its sandboxes.
+ */
+#pragma once
+
+#include <json-c/json.h>
+#include <stdint.h>
+#include <systemd/sd-bus.h>
+
+struct sandbox_info {
+        char *name, *policy, *state, *output;
+        char **command;
+        uint32_t uid, pid, worker, workers;
+        uint64_t started; /* microseconds since 1970 */
+        char *outcome, *stage, *text;
+        int32_t status, error;
+        struct json_object *counters; /* name: number */
+};
+
+struct sandbox_list {
+        struct sandbox_info *list; /* sorted by name */
+        size_t n;
+};
+
+/* All that the caller may see; `name` (NULL: all) is the one that is asked for. Errors are printed. -ENOENT: there is none of this name. */
+int sandboxes_read(sd_bus *bus, const char *name, struct sandbox_list *ret);
+void sandboxes_done(struct sandbox_list *list);
+
+/* How it ended, in words ("exited 3", "killed by signal 9", …), in a buffer; "running". */
+const char *sandbox_ending(const struct sandbox_info *info, char *buffer, size_t size);
+/* All of it as an object. */
+struct json_object *sandbox_json(const struct sandbox_info *info);
