@@ -1,11 +1,6 @@
 # Real services of the systemd of systemd.bash. For each there is prepare_NAME, which makes what it serves (and its unit), and check_NAME, which
 # starts, uses, reloads, restarts and stops it. What is done to the unit in between must not make a difference.
 
-# fetch COMMAND…: what it prints inside, or nothing and a failure.
-fetch() {
-    enter_systemd "$@"
-}
-
 # shows WORD COMMAND…: the command prints just this, inside, sooner or later.
 shows() {
     local i word=$1 got
@@ -55,8 +50,12 @@ nginx_header() {
 
 prepare_nginx() {
     need_command nginx curl
-    enter_systemd sh -c 'rm -rf /etc/nginx/sites-enabled/* /etc/nginx/conf.d/* && mkdir -p /srv/site &&
-        for i in $(seq 200); do echo "file number $i" > /srv/site/$i.txt; done && head -c 300000 /dev/urandom > /srv/site/200.txt'
+    # shellcheck disable=SC2016
+    enter_systemd sh -ec '
+        rm -rf /etc/nginx/sites-enabled/* /etc/nginx/conf.d/*
+        mkdir -p /srv/site
+        for i in $(seq 200); do echo "file number $i" > /srv/site/$i.txt; done
+        head -c 300000 /dev/urandom > /srv/site/200.txt'
     nginx_site first
 }
 
@@ -67,7 +66,12 @@ check_nginx() {
     pid=$(unit_pid nginx)
     [ "$(enter_systemd cat /run/nginx.pid)" = "$pid" ]
     [ "$(nginx_header)" = first ]
-    inside_systemd sh -ec 'cd "$(mktemp -d)"; curl -sSf --max-time 60 --parallel "http://127.0.0.1/[1-200].txt" -o "#1.txt"; diff -r . /srv/site; rm -r "$PWD"'
+    # shellcheck disable=SC2016
+    inside_systemd sh -ec '
+        cd "$(mktemp -d)"
+        curl -sSf --max-time 100 --parallel "http://127.0.0.1/[1-200].txt" -o "#1.txt"
+        diff -r . /srv/site
+        rm -r "$PWD"'
     nginx_site second
     enter_systemd systemctl reload nginx
     shows second curl -sS --max-time 20 -o /dev/null -w '%header{x-site}' http://127.0.0.1/1.txt
@@ -94,8 +98,9 @@ check_redis() {
     [ "$(redis ping)" = PONG ]
     [ "$(enter_systemd stat -c %U "/proc/$(unit_pid redis-server)")" = redis ]
     [ "$(redis set kept "value $$")" = OK ]
-    # It saves in a child, and writes the files of its folder.
-    [[ "$(redis bgsave)" == "Background saving started" ]]
+    # It saves in a child, and writes to its folder.
+    [ "$(redis bgsave)" = "Background saving started" ]
+    shows 0 sh -c 'redis-cli info persistence | tr -d "\r" | sed -n s/^rdb_bgsave_in_progress://p'
     restarts redis-server
     [ "$(redis get kept)" = "value $$" ]
     stops redis-server
@@ -131,8 +136,8 @@ check_ssh() {
     [ "$status" -eq 9 ]
     # A session outlives a reload and a restart of the service (KillMode=process).
     visit 'touch /tmp/visit; while [ -e /tmp/visit ]; do sleep 0.1; done; echo ended' > "$work/visit" &
-    background+=($!)
     started=$!
+    background+=("$started")
     eventually enter_systemd test -e /tmp/visit
     pid=$(unit_pid ssh)
     enter_systemd systemctl reload ssh
@@ -140,17 +145,13 @@ check_ssh() {
     eventually visit true
     restarts ssh
     enter_systemd rm /tmp/visit
-    ends_well
+    ended "$started" 300
+    wait "$started"
     [ "$(cat "$work/visit")" = ended ]
     [ "$(visit 'sudo -n id -u')" = 0 ]
     stops ssh
     run visit true
     [ "$status" -eq 255 ]
-}
-
-ends_well() {
-    ended "$started" 300
-    wait "$started"
 }
 
 # ---- What service.py does ----
@@ -235,7 +236,7 @@ check_dynamic() {
 }
 
 prepare_watchdog() {
-    test_unit test-watchdog 7004 WatchdogSec=4 Restart=on-failure RestartSec=0
+    test_unit test-watchdog 7004 WatchdogSec=5 Restart=on-failure RestartSec=0
 }
 
 check_watchdog() {

@@ -38,12 +38,15 @@ boot_systemd() {
         kill -0 "$systemd_boot" 2> /dev/null || break
         sleep 0.05
     done
-    systemd_leader=$(cat "$systemd_folder/leader") && systemd_is_up || {
+    if [ -e "$systemd_folder/leader" ]; then
+        systemd_leader=$(cat "$systemd_folder/leader")
+    fi
+    if [ -z "$systemd_leader" ] || ! systemd_is_up; then
         echo "systemd does not boot:"
-        cat "$systemd_folder/console"
-        end_systemd
+        cat "$systemd_folder/console" || :
+        end_systemd || :
         return 1
-    } >&2
+    fi >&2
 }
 
 systemd_is_up() {

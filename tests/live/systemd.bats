@@ -24,8 +24,8 @@ teardown_file() {
     systemd_limit=1
     run inside_systemd sleep 100
     [ "$status" -eq 124 ]
-    run enter_systemd pgrep -x sleep
-    [ "$status" -eq 1 ]
+    systemd_limit=120
+    eventually enter_systemd sh -c '! pgrep -x sleep'
 }
 
 @test "what is done in it is not done to this machine" {
@@ -35,7 +35,6 @@ teardown_file() {
     [ ! -e /tmp/sandboxd-test-mark ]
     run inside_systemd sh -c 'cat /proc/sys/kernel/pid_max > /proc/sys/kernel/pid_max'
     [ "$status" -ne 0 ]
-    run grep -c systemd. /proc/self/mountinfo
     [[ "$(cat /proc/self/mountinfo)" != *"$systemd_folder"* ]]
 }
 
