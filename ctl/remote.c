@@ -10,7 +10,7 @@
 #include "control.h"
 #include "fd.h"
 #include "message.h"
-#include "plan_save.h"
+#include "plan.h"
 #include "str.h"
 
 #define RECONNECT_SECONDS 10
@@ -78,10 +78,10 @@ int remote_open_output(struct remote *r, const char *name, const char *home) {
         const char *state = getenv("XDG_STATE_HOME");
         int n = -1, e;
 
-        if (getuid() == 0)
-                n = asprintf(&r->output, "/var/log/sandboxd/%s.log", name);
-        else if (state && state[0] == '/')
+        if (state && state[0] == '/')
                 n = asprintf(&r->output, "%s/sandboxd/%s.log", state, name);
+        else if (getuid() == 0)
+                n = asprintf(&r->output, "/var/log/sandboxd/%s.log", name);
         else if (home)
                 n = asprintf(&r->output, "%s/.local/state/sandboxd/%s.log", home, name);
         if (n < 0) {
@@ -129,16 +129,15 @@ static int append_request(sd_bus_message *m, const struct remote_request *q, con
 }
 
 int remote_adopt(struct remote *r, const struct remote_request *q, const struct launched *l) {
-        _cleanup_free_ char *text = NULL;
+        _cleanup_(strbuf_done) struct strbuf text = {};
         sd_bus_error error = SD_BUS_ERROR_NULL;
         sd_bus_message *m = NULL, *reply = NULL;
         const char *object;
-        size_t size;
-        int started = 0, e = plan_save(q->plan, &text, &size);
+        int started = 0, e = plan_save(q->plan, &text);
 
-        _cleanup_close_ int plan = e < 0 ? e : fd_memfd("sandboxd-plan", text, size);
+        _cleanup_close_ int plan = e < 0 ? e : fd_memfd("sandboxd-plan", text.text, text.length);
         if (plan < 0)
-                return message_fail("no memory for the policy: %s", strerror(-plan)), plan;
+                return message_fail("the policy can't be handed over: %s", strerror(-plan)), plan;
         e = sd_bus_message_new_method_call(r->bus, &m, NULL, CONTROL_PATH, CONTROL_MANAGER, "Adopt");
         if (e >= 0)
                 e = sd_bus_message_append(m, "shhhhh", q->name, plan, l->init_pidfd, l->control, l->listener, l->user_namespace);

@@ -18,7 +18,7 @@
 #include "cgroup.h"
 #include "fd.h"
 #include "modules.h"
-#include "plan_save.h"
+#include "plan.h"
 #include "sandboxd.h"
 #include "str.h"
 #include "sys.h"
@@ -29,8 +29,6 @@ static const enum sandbox_fd given[] = { FD_PLAN, FD_INIT, FD_LISTENER, FD_USER,
 enum { GIVEN_PLAN = 3, GIVEN_INIT, GIVEN_LISTENER, GIVEN_USER, GIVEN_SLOTS, GIVEN_LOG, GIVEN_END };
 
 enum { WORD_NAME = 2, WORD_PARENT, WORD_RECORD, WORD_WAIT_KILLABLE, WORD_LOG, WORD_CGROUP, WORDS };
-
-#define PLAN_MAX (64U << 20)
 
 /* ---- in the daemon's child ---- */
 
@@ -128,7 +126,7 @@ static int read_plan(struct policy **ret_policy, struct plan **ret_plan, struct 
         int r = lseek(GIVEN_PLAN, 0, SEEK_SET) < 0 ? -errno : 0;
 
         if (r >= 0)
-                r = fd_read_file(GIVEN_PLAN, PLAN_MAX, &text, &size);
+                r = fd_read_file(GIVEN_PLAN, PLAN_SAVED_MAX, &text, &size);
         return r < 0 ? r : plan_load_saved(text, size, ret_policy, ret_plan, report);
 }
 

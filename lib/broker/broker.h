@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "resolve.h"
+#include "ring.h"
 #include "target.h"
 #include "worker.h"
 
@@ -109,6 +110,7 @@ struct receiver {
         unsigned index; /* of its slot */
         pid_t tid;
         pid_t last_tid; /* whose call it had before this one */
+        bool inherits;  /* a predecessor's call is in its slot */
         bool entered;
 
         /* Kept handles of the last caller. They never mean another task: of one that is reaped they give ESRCH. */
@@ -163,6 +165,10 @@ bool exec_event_finish(struct call *call, const struct exec_check *check);
 /* ---- loop.c, reply.c ---- */
 
 void *loop_run(void *receiver);
+/* The steps of one call: what it is, the verdict on it, and all that follows from that. */
+void loop_begin(struct receiver *r);
+struct verdict loop_decide(struct receiver *r);
+void loop_finish(struct receiver *r, struct verdict *verdict);
 /* Whether the notification is still to be answered. */
 bool loop_valid(struct call *call);
 
@@ -172,6 +178,25 @@ struct reply_result {
         int error;
 };
 struct reply_result reply_send(struct receiver *r, struct verdict *verdict);
+/* Puts the caller's affinity back. */
+void reply_widen(struct receiver *r);
+
+/* ---- act.c: between the acts (act.h) and the reply ---- */
+
+/* Puts a file that is to be injected in the parking table, unless it is there already or there is none; then the slot says so. */
+int act_park(struct call *call, int fd);
+/* A descriptor of what is parked. */
+int act_parked_fd(struct call *call);
+void act_unpark(struct worker *w, struct slot *slot);
+/* A send has ended with this result: what that means for the call. */
+void act_sent(struct slot *slot, int64_t result);
+
+/* ---- takeover.c ---- */
+
+/* Before there are threads: says of each slot what has happened, and which are in flight. */
+int takeover_prepare(struct worker *w);
+/* By a thread, for its slot, in the way of serve(). */
+void takeover_serve(struct receiver *r);
 
 /* ---- audit.c ---- */
 
@@ -197,6 +222,11 @@ struct inject_cost {
         _Atomic uint32_t turn;
 };
 
+struct lane {
+        pthread_mutex_t lock; /* held while an entry is done */
+        struct ring ring;
+};
+
 struct worker {
         struct worker_options options;
         const struct plan *plan;
@@ -212,6 +242,7 @@ struct worker {
         bool unsafe_proceed;                       /* FOR TESTS: sys_unsafe() */
         struct sandbox_root root;
         struct inject_cost inject;
+        struct lane lanes[JOURNAL_LANES];
         cpu_set_t all_cpus;
         unsigned all_cpus_count;
         pthread_mutex_t low_port_lock;

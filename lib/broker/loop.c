@@ -54,11 +54,10 @@ static struct verdict validate(struct receiver *r, struct verdict v) {
         return (struct verdict) { .kind = VERDICT_ERROR, .error = EIO, .denied = v.denied };
 }
 
-static struct verdict decide(struct receiver *r) {
+struct verdict loop_decide(struct receiver *r) {
         struct call *call = &r->call;
         int e;
 
-        call->claim = find_claim(r->worker, &call->notif->data);
         if (!call->claim) {
                 /* The filter notifies what some module claims, and nothing else: never let through what nobody has looked at. */
                 call->why = "no module answers it";
@@ -89,12 +88,11 @@ static void count(struct receiver *r, const struct verdict *v, const struct repl
                 atomic_fetch_add(&c->injected, 1);
 }
 
-static void serve(struct receiver *r) {
+void loop_begin(struct receiver *r) {
         struct call *call = &r->call;
 
-        atomic_fetch_add(&r->worker->shared->counters.notified, 1);
-        atomic_store_explicit(&call->slot->state, SLOT_ACTIVE, memory_order_release);
-        call->claim = NULL;
+        atomic_store_explicit(&call->slot->served, r->received, memory_order_release);
+        call->claim = find_claim(r->worker, &call->notif->data);
         call->subject = NULL;
         call->file_rule = NULL;
         call->net_rule = NULL;
@@ -103,12 +101,24 @@ static void serve(struct receiver *r) {
         call->remedy = NULL;
         r->tgid_inside = r->tid_inside = 0;
         r->conditions_known = false;
+}
 
-        struct verdict verdict = decide(r);
-        struct reply_result result = reply_send(r, &verdict);
-        count(r, &verdict, &result);
-        audit_record(r, &verdict, &result);
-        atomic_store_explicit(&call->slot->state, SLOT_FREE, memory_order_release);
+void loop_finish(struct receiver *r, struct verdict *verdict) {
+        struct slot *slot = r->call.slot;
+        struct reply_result result = reply_send(r, verdict);
+
+        act_unpark(r->worker, slot);
+        count(r, verdict, &result);
+        audit_record(r, verdict, &result);
+        atomic_store_explicit(&slot->state, SLOT_FREE, memory_order_release);
+}
+
+static void serve(struct receiver *r) {
+        atomic_fetch_add(&r->worker->shared->counters.notified, 1);
+        atomic_store_explicit(&r->call.slot->state, SLOT_ACTIVE, memory_order_release);
+        loop_begin(r);
+        struct verdict verdict = loop_decide(r);
+        loop_finish(r, &verdict);
 }
 
 /* ---- receiving ---- */
@@ -161,6 +171,9 @@ static int receive(struct receiver *r) {
         slot->error = 0;
         slot->result = 0;
         slot->park = -1;
+        slot->act = ACT_NONE;
+        slot->strikes = 0;
+        slot->sent = (struct slot_sent) {};
         uint64_t before = worker_now();
         r->busy = before - r->received;
         int e = ioctl(w->listener, SECCOMP_IOCTL_NOTIF_RECV, &slot->notif) < 0 ? errno : 0;
@@ -211,8 +224,14 @@ void *loop_run(void *userdata) {
         if (e < 0) {
                 atomic_store(&w->fatal, e);
                 threads_wake_monitor(w);
-                threads_leave_receiving(r);
+                if (!r->inherits)
+                        threads_leave_receiving(r);
                 return NULL;
+        }
+        if (r->inherits) {
+                takeover_serve(r);
+                if (!threads_enter_receiving(r))
+                        return NULL;
         }
         /* A new thread counts as waiting already. */
         do {

@@ -77,7 +77,7 @@ static bool narrow(struct receiver *r) {
         return false;
 }
 
-static void widen(struct receiver *r) {
+void reply_widen(struct receiver *r) {
         struct slot *slot = r->call.slot;
         cpu_set_t old;
 
@@ -126,17 +126,20 @@ static struct reply_result inject(struct receiver *r, struct verdict *v) {
         uint64_t begin = several ? worker_now() : 0;
         int n;
 
-        slot->park = fd;
-        slot->result = -1;
-        atomic_store_explicit(&slot->state, SLOT_PARKED, memory_order_release);
-
+        slot->cloexec = v->cloexec;
+        n = act_park(&r->call, fd);
+        if (n < 0)
+                return send_failure(r, EIO);
         narrowed = want && narrow(r);
         n = add_fd(r, fd, v->cloexec);
         if (n >= 0)
                 slot->result = n;
+        /* Before the reply as well: whoever waits for the last descriptor of a pipe to be closed must not wait for ours, nor take it for one. */
+        act_unpark(w, slot);
+        fd = fd_close(fd);
         /* Before the reply: the program must never run with an affinity that isn't its own. */
         if (narrowed)
-                widen(r);
+                reply_widen(r);
         if (several && narrowed == want)
                 learn_cost(&w->inject, narrowed, worker_now() - begin);
 

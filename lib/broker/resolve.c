@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "act.h"
 #include "fd.h"
 #include "sys.h"
 #include "walk.h"
@@ -304,6 +305,16 @@ int pin_link(struct call *call, const struct pin *pin, int *ret_dirfd, char ret_
         return 0;
 }
 
+/* To truncate a file is a side effect; anything else has nothing to be truncated. */
+static int open_link(struct call *call, const struct pin *pin, int dirfd, const char *name, int flags) {
+        if ((flags & O_TRUNC) && S_ISREG(pin->st.st_mode))
+                return act_openat(call, dirfd, name, flags, 0);
+        if (S_ISFIFO(pin->st.st_mode) && call_receiver(call)->block != BLOCK_NONE)
+                return act_open_waiting(call, dirfd, name, flags);
+        int fd = openat(dirfd, name, flags);
+        return fd < 0 ? -errno : fd;
+}
+
 int pin_open(struct call *call, const struct pin *pin, int flags) {
         char name[64];
         int dirfd, e;
@@ -321,12 +332,10 @@ int pin_open(struct call *call, const struct pin *pin, int flags) {
                 return e;
         /* The link itself must be followed, and the object is there. The worker has no use for a terminal of its own. */
         flags = (flags & ~(O_NOFOLLOW | O_EXCL | O_CREAT)) | O_CLOEXEC | O_NOCTTY;
-        int fd = openat(dirfd, name, flags);
-        e = fd < 0 ? -errno : fd;
+        e = open_link(call, pin, dirfd, name, flags);
         struct receiver *r = call_receiver(call);
         if (e == -EACCES && pin_own_fds(call, pin) && rights_raise(r)) {
-                fd = openat(dirfd, name, flags);
-                e = fd < 0 ? -errno : fd;
+                e = open_link(call, pin, dirfd, name, flags);
                 rights_lower(r);
         }
         return e;

@@ -4,26 +4,41 @@
  *
  *   FREE    The slot is zeroed before NOTIF_RECV, which writes the notification straight into it: there is no instant at which a received
  *           call is known to a dead worker's registers alone. A slot with an id that is still valid is in flight, whatever its state says.
- *   ACTIVE  Nothing has been done: the call is decided anew.
- *   INTENT, DONE  A side effect is under way, or has happened and `result` or `error` is what is left to send.
+ *   ACTIVE  Nothing has been done: the call is decided anew. So are all calls that only look, and all that failed.
+ *   INTENT  A side effect is about to be done, or has been done (act.h). `act` says what tells which of the two:
+ *           - a lane of the journal: an entry that is completed has happened, and any other one has not;
+ *           - a trace that it leaves, and that was not there before: the call is decided anew, and its handler looks for the trace first;
+ *           - nothing: EIO, counted and recorded.
+ *   DONE    `result` or `error` is the answer; for sendmmsg a length goes to the caller's memory first.
  *   PARKED  An fd is to be injected, in two steps, since ADDFD with FLAG_SEND marks the call as answered before the caller has the fd. The
- *           source is in the parking table under `park`. Then ADDFD; its number goes to `result`; then SEND; then the source is let go.
+ *           source is in the parking table under `park`. Then ADDFD; its number goes to `result`; then the source is let go; then SEND.
  *           A successor looks for the parked source in the caller by kcmp(2): found, it sends that number, else it injects.
  *   affinity_set  The caller's affinity was narrowed. It is put back first, in every state.
  *
- * Here the parking table is the worker's own table of fds: the sandbox of `sandboxctl exec` dies with its worker. With a table that outlives
- * the worker nothing of the order changes.
+ * The parking table is that of the journal's rings. Without a journal nothing is parked, and who is killed between the two steps leaves an
+ * fd in the caller that it doesn't know of: the call is decided anew. The sandbox of `sandboxctl exec` dies with its worker, and has no journal.
+ *
+ * The way of a slot (by what):
+ *   FREE -> ACTIVE                    serve()
+ *   ACTIVE -> INTENT -> DONE, ACTIVE  act_begin(), act_end()
+ *   ACTIVE, INTENT -> PARKED          inject(), act_openat()
+ *   any -> FREE                       serve(), once the reply is sent
  */
 #include "slots.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fd.h"
+#include "ring.h"
 
-#define SHARED_VERSION 1
+#define SHARED_VERSION 2
+#define JUST_BEGUN_NSEC 20000000
 
 int shared_new(struct shared **ret, int *ret_fd) {
         _cleanup_close_ int fd = memfd_create("sandboxd-slots", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -45,4 +60,38 @@ int shared_new(struct shared **ret, int *ret_fd) {
 void shared_free(struct shared *shared) {
         if (shared)
                 munmap(shared, sizeof(struct shared));
+}
+
+void slots_strike(struct shared *shared, int status) {
+        bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        uint64_t nsec = (uint64_t) now.tv_sec * 1000000000 + now.tv_nsec;
+        for (size_t i = 0; i < SLOTS_MAX; i++) {
+                struct slot *slot = &shared->slots[i];
+                uint64_t since = atomic_exchange(&slot->served, 0);
+                if (since && slot->state != SLOT_FREE && (!killed || nsec - since > JUST_BEGUN_NSEC))
+                        slot->strikes += killed ? 1 : STRIKES_CRASH;
+        }
+}
+
+int journal_new(struct journal *ret) {
+        *ret = (struct journal) {};
+        for (size_t i = 0; i < JOURNAL_LANES; i++)
+                ret->lanes[i] = -1;
+        for (size_t i = 0; i < JOURNAL_LANES; i++) {
+                int fd = ring_new(SLOTS_MAX, &ret->layout);
+                if (fd < 0) {
+                        journal_done(ret);
+                        return fd;
+                }
+                ret->lanes[i] = fd;
+        }
+        return 0;
+}
+
+void journal_done(struct journal *journal) {
+        for (size_t i = 0; i < JOURNAL_LANES; i++)
+                journal->lanes[i] = fd_close(journal->lanes[i]);
 }

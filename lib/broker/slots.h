@@ -1,10 +1,11 @@
 /*
  * Memory that the supervisor makes and shares with the worker: one slot for each receiver, into which the kernel writes each
  * notification directly, so that a successor of a killed worker finds every call that was in flight (the protocol is described in
- * slots.c); and the counters.
+ * slots.c); and the counters. What else it needs is in the journal.
  */
 #pragma once
 
+#include <linux/io_uring.h>
 #include <linux/seccomp.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -19,21 +20,50 @@ enum slot_state {
         SLOT_PARKED, /* an fd is parked under `park`, to be injected; `result` is its number in the caller once known, else -1 */
 };
 
+/* What INTENT is about, and by what a successor learns whether it has happened. */
+enum slot_act {
+        ACT_NONE,
+        ACT_UNKNOWN,   /* by nothing */
+        ACT_CONNECT,   /* the socket was not connected, and would be */
+        ACT_BIND,      /* the socket was not bound, and would be */
+        ACT_MOVE,      /* the directory's position was `result`, and is put back there */
+        ACT_RING,      /* entry `number` of lane `lane` of the journal is complete, or has not happened: these three */
+        ACT_RING_OPEN, /* the file is in the lane's table */
+        ACT_RING_SEND, /* what it means for the answer says `sent` */
+};
+
+struct slot_sent { /* by the same call, before */
+        uint64_t bytes;
+        uint64_t length_at; /* sendmmsg: where the number of bytes belongs, in the caller's memory; else 0 */
+        uint32_t messages;
+        uint32_t length; /* the number that belongs there, once it is known */
+};
+
 struct slot {
         _Alignas(128) struct seccomp_notif notif;
         _Atomic uint32_t state;
-        uint32_t strikes;
-        int32_t error;
+        uint32_t strikes; /* see slots_strike() */
+        _Atomic uint64_t
+                served; /* since when (CLOCK_MONOTONIC, nanoseconds) a thread looks at it; 0: none does, or it waits for somebody else */
+        int32_t error;  /* DONE: where not 0, the answer; PARKED: set where there will be no fd */
         int64_t result;
-        int32_t park;          /* the source fd's number in the parking table */
+        int32_t park;     /* the source's number in the parking table; -1: not parked */
+        uint32_t cloexec; /* how it is to be injected */
+        uint32_t act;     /* of enum slot_act */
+        uint32_t lane;
+        uint64_t number;
+        struct slot_sent sent;
         uint32_t affinity_set; /* the caller's affinity was narrowed: `affinity` is to be put back first */
         uint64_t affinity[16]; /* a cpu_set_t */
 };
 
 struct counters {
         _Atomic uint64_t notified, allowed, denied, injected, failed, gone;
-        _Atomic uint64_t blocked; /* calls that had to wait */
-        _Atomic uint64_t refused; /* replies that the loop refused because they were out of the kernel's ranges */
+        _Atomic uint64_t blocked;   /* calls that had to wait */
+        _Atomic uint64_t refused;   /* replies that the loop refused because they were out of the kernel's ranges */
+        _Atomic uint64_t inherited; /* calls of a killed worker that its successor has answered */
+        _Atomic uint64_t undecided; /* of these: answered with EIO, since nothing tells whether their side effect has happened */
+        _Atomic uint64_t poisoned;  /* of these: answered with EIO, since worker after worker has died of them */
 };
 
 struct kill_note { /* the first kill verdict */
@@ -44,6 +74,7 @@ struct kill_note { /* the first kill verdict */
 struct shared {
         uint32_t version;
         uint32_t n_slots;
+        _Atomic uint64_t numbers; /* given to entries of the journal */
         struct counters counters;
         struct kill_note kill;
         struct slot slots[SLOTS_MAX];
@@ -52,3 +83,29 @@ struct shared {
 /* Makes the memory; `*ret_fd` is a memfd of it (CLOEXEC, the caller's). */
 int shared_new(struct shared **ret, int *ret_fd);
 void shared_free(struct shared *shared);
+
+/*
+ * Marks the calls that a worker was at when it died, by its wait status: whoever is marked too often is answered with EIO and not looked at again.
+ * A crash counts for half of what is too much; SIGKILL, which comes from outside (for lack of memory, say), for little, and for nothing where the call
+ * was just begun. To be called by the supervisor once the worker is quite dead, before its successor starts.
+ */
+void slots_strike(struct shared *shared, int status);
+
+#define STRIKES_CRASH 8
+#define STRIKES_MAX 16
+
+/*
+ * The journal: what outlives a worker besides this memory. It is made by the supervisor, who keeps it open; each worker gets a copy. The fds are
+ * CLOEXEC, the supervisor's. They can't be sent over a socket (no io_uring can), so that a supervisor that is executed anew has to keep them.
+ */
+#define JOURNAL_QUICK 4 /* for what doesn't wait for other programs */
+#define JOURNAL_LANES 8 /* and for what does */
+
+struct journal {
+        int lanes[JOURNAL_LANES]; /* see ring.h */
+        struct io_uring_params layout;
+};
+
+/* Negative errno where there can be none (-EPERM, -ENOSYS: io_uring is forbidden): workers do without, and more calls are undecidable. */
+int journal_new(struct journal *ret);
+void journal_done(struct journal *journal);

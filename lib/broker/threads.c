@@ -32,6 +32,7 @@
 #define BLOCKED_MSEC 5 /* between two looks at blocked calls */
 #define CANCEL_MSEC 1  /* between two signals to a thread that is to leave a system call */
 #define SHARED_POLLS 4
+#define SUSPECT_ROUNDS 500 /* of 0.2 ms */
 #define END_MSEC 500
 
 static void receiver_free(struct receiver *r) {
@@ -61,22 +62,18 @@ static void *thread_run(void *userdata) {
 /* The receiver of the calling thread, where it is one: its heirs are what it has become. */
 static _Thread_local const struct receiver *current;
 
-/* Called with the lock held. The new thread counts as waiting from now on. */
-static int spawn(struct worker *w) {
-        unsigned index = 0;
+/* Called with the lock held. The new thread counts as waiting from now on, unless it has a call already. */
+static int spawn_at(struct worker *w, unsigned index, bool inherits) {
         pthread_attr_t attr;
         pthread_t thread;
         int r;
 
-        while (index < w->max_threads && w->receivers[index])
-                index++;
-        if (index == w->max_threads)
-                return -EAGAIN;
         struct receiver *new = calloc(1, sizeof(*new));
         if (!new)
                 return -ENOMEM;
         new->worker = w;
         new->index = index;
+        new->inherits = inherits;
         new->pidfd = new->proc = new->own_fds = -1;
         pthread_mutex_init(&new->lock, NULL);
         if (current) {
@@ -91,11 +88,13 @@ static int spawn(struct worker *w) {
         pthread_attr_setstacksize(&attr, STACK_SIZE);
         w->receivers[index] = new;
         w->n_threads++;
-        atomic_fetch_add(&w->waiting, 1);
+        if (!inherits)
+                atomic_fetch_add(&w->waiting, 1);
         r = pthread_create(&thread, &attr, thread_run, new);
         pthread_attr_destroy(&attr);
         if (r != 0) {
-                atomic_fetch_sub(&w->waiting, 1);
+                if (!inherits)
+                        atomic_fetch_sub(&w->waiting, 1);
                 w->n_threads--;
                 w->receivers[index] = NULL;
                 receiver_free(new);
@@ -104,11 +103,53 @@ static int spawn(struct worker *w) {
         return 0;
 }
 
-int threads_start(struct worker *w) {
-        int r;
+static int spawn(struct worker *w) {
+        unsigned index = 0;
 
+        while (index < w->max_threads && w->receivers[index])
+                index++;
+        return index == w->max_threads ? -EAGAIN : spawn_at(w, index, false);
+}
+
+/* Until the call of this slot is answered, waits for somebody else, or has had its time. */
+static void wait_for_suspect(struct worker *w, unsigned index) {
+        struct timespec little = { .tv_nsec = 200000 };
+        bool done = false;
+
+        for (int i = 0; i < SUSPECT_ROUNDS && !done; i++) {
+                nanosleep(&little, NULL);
+                pthread_mutex_lock(&w->lock);
+                done = !w->receivers[index] || w->receivers[index]->block != BLOCK_NONE || w->shared->slots[index].state == SLOT_FREE;
+                pthread_mutex_unlock(&w->lock);
+        }
+}
+
+/* A thread for each call that a predecessor has left. Those that were there when one crashed come last, one after the other, so that nobody else is
+ * taken for the culprit. */
+static int inherit(struct worker *w, bool suspects) {
+        for (unsigned i = 0; i < SLOTS_MAX; i++) {
+                const struct slot *slot = &w->shared->slots[i];
+                if (slot->state == SLOT_FREE || (slot->strikes >= STRIKES_CRASH) != suspects)
+                        continue;
+                pthread_mutex_lock(&w->lock);
+                int r = w->receivers[i] ? 0 : spawn_at(w, i, true);
+                pthread_mutex_unlock(&w->lock);
+                if (r < 0)
+                        return r;
+                if (suspects)
+                        wait_for_suspect(w, i);
+        }
+        return 0;
+}
+
+int threads_start(struct worker *w) {
+        int r = 0;
+
+        if (w->options.successor && (r = inherit(w, false)) >= 0)
+                r = inherit(w, true);
         pthread_mutex_lock(&w->lock);
-        r = spawn(w);
+        if (r >= 0)
+                r = spawn(w);
         pthread_mutex_unlock(&w->lock);
         return r;
 }
@@ -202,6 +243,8 @@ int target_block_begin(struct call *call) {
                 audit_event(w, "no-thread", "a call that may block was refused: the bound on threads is reached");
                 return -EAGAIN;
         }
+        /* It may wait through the deaths of many workers, and is not what they die of. */
+        atomic_store(&call->slot->served, 0);
         pthread_mutex_lock(&r->lock);
         r->block = BLOCK_WAITING;
         r->cancel = 0;
@@ -225,6 +268,7 @@ int target_block_end(struct call *call) {
         r->block = BLOCK_NONE;
         pthread_mutex_unlock(&r->lock);
         atomic_fetch_sub(&r->worker->n_blocked, 1);
+        atomic_store(&call->slot->served, worker_now());
         if (cancel == 0 && !loop_valid(call))
                 cancel = -ESRCH;
         errno = saved;

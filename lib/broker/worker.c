@@ -97,6 +97,17 @@ static void size_threads(struct worker *w) {
         w->all_cpus_count = cpus > 0 ? cpus : 1;
 }
 
+static int map_journal(struct worker *w) {
+        const struct journal *journal = w->options.journal;
+        int r = 0;
+
+        for (unsigned i = 0; journal && r >= 0 && i < JOURNAL_LANES; i++) {
+                pthread_mutex_init(&w->lanes[i].lock, NULL);
+                r = ring_map(&w->lanes[i].ring, journal->lanes[i], &journal->layout);
+        }
+        return r;
+}
+
 static int prepare(struct worker *w) {
         int r;
 
@@ -115,6 +126,8 @@ static int prepare(struct worker *w) {
         if (r < 0)
                 return r;
         r = make_table(w);
+        if (r >= 0)
+                r = map_journal(w);
         if (r < 0)
                 return r;
         r = handle_cancel_signal();
@@ -130,7 +143,7 @@ static int prepare(struct worker *w) {
         /* One set of flags belongs to one listener. Kernels before 6.6 know none, and are slower. By value, not by pointer. */
         if (ioctl(w->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) < 0 && errno != EINVAL && errno != ENOTTY)
                 return -errno;
-        return 0;
+        return w->options.successor ? takeover_prepare(w) : 0;
 }
 
 int worker_run(const struct worker_options *options) {

@@ -20,9 +20,11 @@ struct worker_options {
         int init_pidfd;     /* of the sandbox's init, from which root, namespaces and procfs are taken; taken over */
         int log_fd;         /* one JSON object a line for each record; -1: none */
         enum audit_record record;
-        int low_port_socket;  /* SEQPACKET to the supervisor, which binds low ports (launch.h); -1: none */
-        unsigned receivers;   /* 0: a good number */
-        unsigned max_threads; /* 0: a good number */
+        const struct journal *journal; /* NULL: none */
+        bool successor;                /* of a worker that is quite dead: its calls, in `shared`, are to be finished first */
+        int low_port_socket;           /* SEQPACKET to the supervisor, which binds low ports (launch.h); -1: none */
+        unsigned receivers;            /* 0: a good number */
+        unsigned max_threads;          /* 0: a good number */
 };
 
 /* Runs until the sandbox is gone, then returns 0; negative errno when it could not start. The calling process must be single-threaded, in the

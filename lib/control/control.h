@@ -5,7 +5,7 @@
  * Manager1, on CONTROL_PATH:
  *   Adopt(s name, hhhhh fds, a{sv} more) → (ob)  takes over a sandbox that was launched handed over (launch.h), lets its command go, and
  *                                                returns when that runs; false: it could not be started, and Wait() says why
- *       fds    plan (a sealed memfd, plan_save.h), pidfd of init, control socket, listener, the intermediate user namespace
+ *       fds    plan (a sealed memfd, plan.h), pidfd of init, control socket, listener, the intermediate user namespace
  *       more   policy s, command as, foreground b, kill-on-broker-loss b, record u, wait-killable b, time t (µs, 0: no limit),
  *              log h, output s, cgroup s
  *   Version s

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "act.h"
 #include "metadata.h"
 
 #ifndef RWF_NOAPPEND
@@ -55,7 +56,7 @@ static struct verdict handle_fcntl(struct call *call) {
         r = target_act(call);
         if (r < 0)
                 return verdict_from(r);
-        r = fcntl(pin.fd, F_SETFL, CALL_INT(call, 2)) < 0 ? -errno : 0;
+        r = ACT(call, fcntl(pin.fd, F_SETFL, CALL_INT(call, 2)));
         target_act_done(call);
         return r < 0 ? verdict_from(r) : verdict_value(0);
 }
@@ -83,7 +84,8 @@ static struct verdict handle_ftruncate(struct call *call) {
         r = writable(&pin) ? size_check(call, &pin.st, size) : 0;
         if (r < 0)
                 return r == -EFBIG ? size_exceeded(call) : verdict_from(r);
-        return syscall(SYS_ftruncate, pin.fd, size) < 0 ? verdict_error(errno) : verdict_value(0);
+        r = ACT(call, syscall(SYS_ftruncate, pin.fd, size));
+        return r < 0 ? verdict_error(r) : verdict_value(0);
 }
 
 /* Does this kind of allocation make the file larger? The limit is on its size, not on the space it takes; tmpfs asks for both. */
@@ -110,7 +112,8 @@ static struct verdict handle_fallocate(struct call *call) {
                 r = size_check(call, &pin.st, end);
         if (r < 0)
                 return r == -EFBIG ? size_exceeded(call) : verdict_from(r);
-        return syscall(SYS_fallocate, pin.fd, mode, offset, length) < 0 ? verdict_error(errno) : verdict_value(0);
+        r = ACT(call, syscall(SYS_fallocate, pin.fd, mode, offset, length));
+        return r < 0 ? verdict_error(r) : verdict_value(0);
 }
 
 static struct verdict handle_pwritev2(struct call *call) {

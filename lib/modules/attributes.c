@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "act.h"
 #include "fd.h"
 #include "metadata.h"
 #include "sys.h"
@@ -67,6 +68,7 @@ struct verdict handle_file_setattr(struct call *call) {
         if (r < 0)
                 return verdict_from(r);
         /* Which flags there are the kernel knows, and says before it looks the path up: it has none to look up here. */
+        /* no act: there is no such descriptor */
         if (syscall(__NR_file_setattr, -1, "", &attr, sizeof(attr), 0) < 0 && (errno == EINVAL || errno == ENOSYS))
                 return verdict_error(errno);
         r = place_resolve_new(call, CALL_INT(call, 0), CALL_ARG(call, 1), flags, &pin);
@@ -79,7 +81,7 @@ struct verdict handle_file_setattr(struct call *call) {
                 r = target_act_ids(call);
         if (r < 0)
                 return verdict_from(r);
-        r = syscall(__NR_file_setattr, dirfd, link, &attr, sizeof(attr), 0) < 0 ? -errno : 0;
+        r = ACT(call, syscall(__NR_file_setattr, dirfd, link, &attr, sizeof(attr), 0));
         target_act_done(call);
         return r < 0 ? verdict_error(r) : verdict_value(0);
 }
@@ -162,7 +164,7 @@ static struct verdict change(struct call *call, uint32_t request, size_t size) {
         r = target_act_ids(call);
         if (r < 0)
                 return verdict_from(r);
-        r = ioctl(pin.fd, request, argument) < 0 ? -errno : 0;
+        r = ACT(call, ioctl(pin.fd, request, argument));
         target_act_done(call);
         return r < 0 ? verdict_error(r) : verdict_value(0);
 }

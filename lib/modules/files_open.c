@@ -11,6 +11,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "act.h"
 #include "fd.h"
 #include "files_open.h"
 #include "sys.h"
@@ -76,6 +77,7 @@ static int open_pinned(struct call *call, const struct opening *o, const struct 
         if (S_ISREG(pin->st.st_mode)) {
                 /* Who holds a lease on the file is waited for, but not here. */
                 _cleanup_close_ int at_once = pin_open(call, pin, flags | O_NONBLOCK);
+                /* no act: nobody else has it yet */
                 if (at_once >= 0 && !(flags & O_NONBLOCK) && fcntl(at_once, F_SETFL, flags) < 0)
                         return -errno;
                 if (at_once != -EWOULDBLOCK || (flags & O_NONBLOCK))
@@ -208,8 +210,7 @@ static int create_in_parent(struct call *call, const struct opening *o, const st
         if (r < 0)
                 return r;
         /* O_EXCL: the name is created here and now (a link is not followed), or the round begins anew with what somebody else has put there. */
-        int fd = openat(pin->parent, pin->name, o->flags | O_CREAT | O_EXCL | O_NOCTTY | O_CLOEXEC, o->mode);
-        r = fd < 0 ? -errno : fd;
+        r = act_openat(call, pin->parent, pin->name, o->flags | O_CREAT | O_EXCL | O_NOCTTY, o->mode);
         target_act_done(call);
         return r;
 }
@@ -301,6 +302,7 @@ static struct verdict do_open(struct call *call, const struct opening *o) {
         bool changes = o->flags & (O_CREAT | O_TRUNC | OPEN_TMPFILE);
         struct verdict verdict, none;
 
+        act_cloexec(call, o->flags & O_CLOEXEC);
         /* Before anything is made or truncated. What changes nothing needs no question: the injection fails then, and of errors this one is first. */
         if (changes && out_of_numbers(call, o, &none))
                 return none;

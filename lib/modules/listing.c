@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "act.h"
 #include "fd.h"
 #include "metadata.h"
 
@@ -132,6 +133,7 @@ static ssize_t list_some(struct listing *l, uint64_t address, size_t room) {
         start = at = lseek(l->dir.fd, 0, SEEK_CUR);
         if (start < 0)
                 return -errno;
+        act_move(l->call, start);
         n = target_act_ids(l->call);
         if (n < 0)
                 return n;
@@ -189,9 +191,15 @@ static struct verdict do_getdents(struct call *call, bool old) {
         memcpy(l.path, l.dir.path, l.prefix);
         if (l.prefix > 1)
                 l.path[l.prefix++] = '/';
+        /* From where the predecessor has found it. */
+        int64_t moved = act_moved(call);
+        if (moved >= 0 && lseek(l.dir.fd, moved, SEEK_SET) < 0)
+                return verdict_error(errno);
         do
                 n = list_some(&l, CALL_ARG(call, 1), room);
         while (n == -EAGAIN);
+        if (n >= 0)
+                act_answer(call, n, 0);
         return n < 0 ? verdict_from(n) : verdict_value(n);
 }
 

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "act.h"
 #include "metadata.h"
 
 /* ---- chmod ---- */
@@ -24,7 +25,7 @@ static struct verdict change_mode(struct call *call, const struct pin *pin, mode
         r = target_act_ids(call);
         if (r < 0)
                 return verdict_from(r);
-        r = syscall(SYS_fchmodat, dirfd, link, mode) < 0 ? -errno : 0;
+        r = ACT(call, syscall(SYS_fchmodat, dirfd, link, mode));
         target_act_done(call);
         return r < 0 ? verdict_error(r) : verdict_value(0);
 }
@@ -71,7 +72,7 @@ static struct verdict change_owner(struct call *call, const struct pin *pin, uid
         r = target_act_ids(call);
         if (r < 0)
                 return verdict_from(r);
-        r = fchownat(pin->fd, "", uid, gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
+        r = ACT(call, fchownat(pin->fd, "", uid, gid, AT_EMPTY_PATH));
         target_act_done(call);
         return r < 0 ? verdict_error(r) : verdict_value(0);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <utime.h>
 
+#include "act.h"
 #include "metadata.h"
 
 static bool valid(const struct timespec *time) {
@@ -25,7 +26,7 @@ static struct verdict change_times(struct call *call, const struct pin *pin, con
         r = target_act_ids(call);
         if (r < 0)
                 return verdict_from(r);
-        r = syscall(SYS_utimensat, pin->fd, "", times, AT_EMPTY_PATH) < 0 ? -errno : 0;
+        r = ACT(call, syscall(SYS_utimensat, pin->fd, "", times, AT_EMPTY_PATH));
         target_act_done(call);
         return r < 0 ? verdict_error(r) : verdict_value(0);
 }

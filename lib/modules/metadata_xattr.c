@@ -11,6 +11,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "act.h"
 #include "metadata.h"
 #include "str.h"
 #include "sys.h"
@@ -134,7 +135,7 @@ static struct verdict set(struct call *call, const struct meant *place, uint64_t
                 return verdict_from(r);
         r = check_security(call, &a);
         if (r >= 0)
-                r = setxattr(link, a.name, a.value, a.size, flags) < 0 ? -errno : 0;
+                r = ACT(call, setxattr(link, a.name, a.value, a.size, flags));
         target_act_done(call);
         return r < 0 ? verdict_error(own_fds_error(call, &a.pin, r)) : verdict_value(0);
 }
@@ -286,7 +287,7 @@ static struct verdict remove_attribute(struct call *call, const struct meant *pl
                 return verdict_from(r);
         r = check_security(call, &a);
         if (r >= 0)
-                r = removexattr(link, a.name) < 0 ? -errno : 0;
+                r = ACT(call, removexattr(link, a.name));
         target_act_done(call);
         return r < 0 ? verdict_error(own_fds_error(call, &a.pin, r)) : verdict_value(0);
 }

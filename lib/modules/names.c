@@ -84,6 +84,7 @@ int name_refuse_mounted(const struct pin *pin) {
         /* Removing it as what it isn't fails for sure, but not before all has been asked that comes before EBUSY. Nobody in the sandbox can give
          * the name to something else meanwhile, since it is busy. */
         snprintf(name, sizeof(name), "%.*s", (int) strcspn(pin->name, "/"), pin->name);
+        /* no act: of the wrong kind it removes nothing */
         if (unlinkat(pin->parent, name, directory ? 0 : AT_REMOVEDIR) < 0 && errno != (directory ? EISDIR : ENOTDIR))
                 return -errno;
         return -EBUSY;

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "act.h"
 #include "names.h"
 
 /* What is to be made. */
@@ -13,16 +14,13 @@ struct making {
         const char *text; /* S_IFLNK: where it leads */
 };
 
-static int make(const struct pin *pin, const struct making *m) {
-        int r;
-
+static int make(struct call *call, const struct pin *pin, const struct making *m) {
         switch (m->mode & S_IFMT) {
-        case S_IFDIR: r = mkdirat(pin->parent, pin->name, m->mode & ~S_IFMT); break;
-        case S_IFLNK: r = symlinkat(m->text, pin->parent, pin->name); break;
+        case S_IFDIR: return act_mkdirat(call, pin->parent, pin->name, m->mode & ~S_IFMT);
+        case S_IFLNK: return act_symlinkat(call, m->text, pin->parent, pin->name);
         /* A character device is the whiteout, with the number 0: see refuse_device. */
-        default: r = syscall(__NR_mknodat, pin->parent, pin->name, m->mode, 0);
+        default: return ACT(call, syscall(__NR_mknodat, pin->parent, pin->name, m->mode, 0));
         }
-        return r < 0 ? -errno : 0;
 }
 
 static struct verdict create(struct call *call, int dirfd, uint64_t path, const struct making *m) {
@@ -42,7 +40,7 @@ static struct verdict create(struct call *call, int dirfd, uint64_t path, const 
         r = target_act(call);
         if (r < 0)
                 return verdict_from(r);
-        r = make(&pin, m);
+        r = make(call, &pin, m);
         target_act_done(call);
         return r < 0 ? verdict_from(r) : verdict_value(0);
 }

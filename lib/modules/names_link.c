@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "act.h"
 #include "names.h"
 
 /*
@@ -47,7 +48,7 @@ static int link_pinned(struct call *call, const struct pin *old, const struct pi
         r = target_act_ids(call);
         if (r < 0)
                 return r;
-        r = linkat(dirfd, link, new->parent, new->name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+        r = act_linkat(call, dirfd, link, new->parent, new->name, AT_SYMLINK_FOLLOW);
         target_act_done(call);
         return r;
 }

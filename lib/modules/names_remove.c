@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "act.h"
 #include "names.h"
 
 /* What unlink() says of slashes, before it asks for permission. */
@@ -28,7 +29,7 @@ static int remove_name(struct call *call, const struct pin *pin, int flags) {
         if (mounted && directory == !!(flags & AT_REMOVEDIR) && (directory || !name_has_slash(pin)))
                 r = name_refuse_mounted(pin);
         else
-                r = unlinkat(pin->parent, pin->name, flags) < 0 ? -errno : 0;
+                r = act_unlinkat(call, pin->parent, pin->name, flags);
         target_act_done(call);
         return r;
 }

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "act.h"
 #include "names.h"
 
 struct renaming {
@@ -96,7 +97,7 @@ static int rename_pinned(struct call *call, const struct pin *old, const struct 
         if (old_mounted || new_mounted)
                 r = refuse_busy(old, new, flags, old_mounted);
         else
-                r = syscall(__NR_renameat2, old->parent, old->name, new->parent, new->name, flags) < 0 ? -errno : 0;
+                r = act_renameat(call, old->parent, old->name, new->parent, new->name, flags);
         target_act_done(call);
         return r;
 }

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "act.h"
 #include "fd.h"
 #include "network.h"
 
@@ -203,15 +204,27 @@ int address_enter(const struct address *a) {
 
 /* ---- connect ---- */
 
+static bool is_connected(const struct endpoint *e) {
+        struct sockaddr_storage peer;
+        socklen_t size = sizeof(peer);
+
+        return getpeername(e->fd, (struct sockaddr *) &peer, &size) >= 0;
+}
+
 static int connect_as_caller(struct call *call, const struct endpoint *e, const struct address *a) {
+        bool connected = is_connected(e);
         int r, result;
 
+        /* The predecessor's. */
+        if (connected && act_again(call, ACT_CONNECT))
+                return 0;
         r = address_enter(a);
         if (r < 0)
                 return r;
         r = target_act_ids(call);
         if (r < 0)
                 return r;
+        bool again = act_again(call, ACT_CONNECT);
         if (e->blocking) {
                 r = target_block_begin(call);
                 if (r < 0) {
@@ -219,7 +232,15 @@ static int connect_as_caller(struct call *call, const struct endpoint *e, const 
                         return r;
                 }
         }
-        result = connect(e->fd, &a->any, a->size) < 0 ? -errno : 0;
+        /* What is connected already fails, or is a datagram socket, whose peer can be set twice. */
+        if (connected || e->type == SOCK_DGRAM)
+                /* no act: see above */
+                result = connect(e->fd, &a->any, a->size) < 0 ? -errno : 0;
+        else
+                result = ACT_TRACED(call, ACT_CONNECT, connect(e->fd, &a->any, a->size));
+        /* Begun by the predecessor, and not waited for. */
+        if (result == -EALREADY && again)
+                result = act_end(call, -EINPROGRESS);
         if (e->blocking) {
                 r = target_block_end(call);
                 /* Connected after all, or refused: that is the answer, whatever was pending. Interrupted: as with the kernel's own restart,

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <unistd.h>
 
+#include "act.h"
 #include "fd.h"
 #include "names.h"
 #include "network.h"
@@ -24,12 +25,36 @@ static bool allowed(struct call *call, const struct endpoint *e, const struct so
         return match.allowed;
 }
 
-static int bind_as_caller(struct call *call, const struct endpoint *e, const struct address *a) {
-        int r = target_act(call);
+/* Has the socket a name, or a port? */
+static bool is_bound(const struct endpoint *e) {
+        struct sockaddr_storage name = {};
+        socklen_t size = sizeof(name);
 
+        if (getsockname(e->fd, (struct sockaddr *) &name, &size) < 0)
+                return false;
+        switch (name.ss_family) {
+        case AF_UNIX: return size > sizeof(sa_family_t);
+        case AF_INET:
+        case AF_INET6: return ((struct sockaddr_in *) &name)->sin_port != 0;
+        case AF_NETLINK: return ((struct sockaddr_nl *) &name)->nl_pid != 0;
+        default: return false;
+        }
+}
+
+static int bind_as_caller(struct call *call, const struct endpoint *e, const struct address *a) {
+        bool bound = is_bound(e);
+        int r;
+
+        /* By the predecessor. */
+        if (bound && act_again(call, ACT_BIND))
+                return 0;
+        r = target_act(call);
         if (r < 0)
                 return r;
-        r = bind(e->fd, &a->any, a->size) < 0 ? -errno : 0;
+        if (bound)
+                r = ACT(call, bind(e->fd, &a->any, a->size));
+        else
+                r = ACT_TRACED(call, ACT_BIND, bind(e->fd, &a->any, a->size));
         target_act_done(call);
         return r;
 }
@@ -46,6 +71,12 @@ static bool is_low_port_rule(const struct plan *plan, uint16_t port) {
 static uint16_t address_port(const struct address *a) {
         /* The port is at the same place in both families. */
         return a->size >= offsetof(struct sockaddr_in, sin_addr) ? ntohs(((const struct sockaddr_in *) &a->storage)->sin_port) : 0;
+}
+
+/* By the supervisor. */
+static int bind_low_port(struct call *call, const struct endpoint *e, const struct address *a) {
+        act_begin(call, ACT_BIND);
+        return act_end(call, worker_bind_low_port(call, e->fd, &a->storage, a->size));
 }
 
 static struct verdict bind_inet(struct call *call, const struct endpoint *e, struct address *a) {
@@ -66,7 +97,7 @@ static struct verdict bind_inet(struct call *call, const struct endpoint *e, str
         }
         r = bind_as_caller(call, e, a);
         if (r == -EACCES && call->plan->policy->network.mode == NETWORK_HOST && is_low_port_rule(call->plan, address_port(a)))
-                r = worker_bind_low_port(call, e->fd, &a->storage, a->size);
+                r = bind_low_port(call, e, a);
         return r < 0 ? verdict_from(r) : verdict_value(0);
 }
 

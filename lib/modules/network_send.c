@@ -3,13 +3,16 @@
  * on the caller's socket.
  */
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "act.h"
 #include "fd.h"
 #include "network.h"
 #include "sys.h"
@@ -19,6 +22,7 @@
 #define VECTOR_MAX 1024          /* UIO_MAXIOV */
 #define CHUNK (256 * 1024)       /* of a stream, at a time */
 #define ZEROCOPY_MAX (64 * 1024 * 1024)
+#define FULL_NSEC 1000000 /* between two looks at a receiver whose queue is full */
 
 struct user_msghdr {
         uint64_t name;
@@ -46,6 +50,9 @@ struct message {
         size_t data_size, data_room;
         bool mapped;
         int flags;
+        uint64_t sent;      /* bytes that have gone out */
+        unsigned before;    /* sendmmsg: messages that went out before this one */
+        uint64_t length_at; /* and where the bytes of this one are to be told */
 };
 
 static void message_free_data(struct message *m) {
@@ -236,7 +243,8 @@ static void raise_sigpipe(struct call *call) {
                 sys_pidfd_send_signal(pidfd, SIGPIPE);
 }
 
-static ssize_t send_once(const struct endpoint *e, struct message *m, bool with_control, bool wait) {
+static ssize_t send_once(struct call *call, const struct endpoint *e, struct message *m, bool with_control, bool wait) {
+        const struct slot_sent before = { .bytes = m->sent, .messages = m->before, .length_at = m->length_at };
         struct iovec iov = { m->data, m->data_size };
         struct msghdr h = {
                 .msg_name = m->address.size ? &m->address.storage : NULL,
@@ -246,9 +254,35 @@ static ssize_t send_once(const struct endpoint *e, struct message *m, bool with_
                 .msg_control = with_control && m->control_size ? m->control : NULL,
                 .msg_controllen = with_control ? m->control_size : 0,
         };
-        ssize_t n = sendmsg(e->fd, &h, (m->flags & ~MSG_DONTWAIT) | MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT));
 
-        return n < 0 ? -errno : n;
+        return act_sendmsg(call, e->fd, &h, (m->flags & ~MSG_DONTWAIT) | MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT), &before);
+}
+
+/* A send of the kernel's that waits can't be decided on, if the worker is killed meanwhile: whoever has a journal waits for room, and sends then. But
+ * a limit on the time is the kernel's. */
+static bool waits_for_room(struct call *call, const struct endpoint *e, const struct message *m) {
+        struct timeval limit = {};
+        socklen_t size = sizeof(limit);
+
+        return act_journaled(call) && !(m->flags & MSG_FASTOPEN) && getsockopt(e->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, &size) >= 0 &&
+               limit.tv_sec == 0 && limit.tv_usec == 0;
+}
+
+/* Ends with -EINTR when the call is cancelled. */
+static ssize_t send_with_room(struct call *call, const struct endpoint *e, struct message *m, bool with_control) {
+        struct timespec little = { .tv_nsec = FULL_NSEC };
+        struct pollfd p = { .fd = e->fd, .events = POLLOUT };
+
+        for (;;) {
+                ssize_t n = send_once(call, e, m, with_control, false);
+                if (n != -EAGAIN)
+                        return n;
+                int r = poll(&p, 1, 0);
+                /* Room here, and none there: a datagram to a name, of which nobody tells when its receiver has read. */
+                r = r > 0 ? nanosleep(&little, NULL) : r == 0 ? poll(&p, 1, -1) : r;
+                if (r < 0)
+                        return -errno;
+        }
 }
 
 /* One send, waiting or not. Returns what went out, or an error; `*ret_cancel` is why the wait was ended, if it was. */
@@ -257,18 +291,19 @@ static ssize_t send_step(struct call *call, const struct endpoint *e, struct mes
 
         *ret_cancel = 0;
         if (!wait)
-                return send_once(e, m, with_control, false);
+                return send_once(call, e, m, with_control, false);
+        bool by_room = waits_for_room(call, e, m);
         r = target_block_begin(call);
         if (r < 0)
                 return r;
-        ssize_t n = send_once(e, m, with_control, true);
+        ssize_t n = by_room ? send_with_room(call, e, m, with_control) : send_once(call, e, m, with_control, true);
         *ret_cancel = target_block_end(call);
         return n == -EINTR && *ret_cancel < 0 ? *ret_cancel : n;
 }
 
-/* Sends what is in m->data: at once where that works, else where the caller would wait, waiting. `*ret_sent` counts on; an error is returned
+/* Sends what is in m->data: at once where that works, else where the caller would wait, waiting. `m->sent` counts on; an error is returned
  * even if something was sent. */
-static int send_data(struct call *call, const struct endpoint *e, struct message *m, uint64_t *ret_sent) {
+static int send_data(struct call *call, const struct endpoint *e, struct message *m) {
         bool may_wait = e->blocking && !(m->flags & MSG_DONTWAIT);
         /* With TCP fast open, not waiting means something else: EINPROGRESS. */
         bool wait = may_wait && (m->flags & MSG_FASTOPEN);
@@ -280,7 +315,7 @@ static int send_data(struct call *call, const struct endpoint *e, struct message
                 int cancel;
                 m->data = start + at;
                 m->data_size = size - at;
-                ssize_t n = send_step(call, e, m, *ret_sent == 0, wait, &cancel);
+                ssize_t n = send_step(call, e, m, m->sent == 0, wait, &cancel);
                 if (n == -EAGAIN && may_wait && !wait) {
                         wait = true;
                         continue;
@@ -289,7 +324,7 @@ static int send_data(struct call *call, const struct endpoint *e, struct message
                 if (n < 0)
                         break;
                 at += n;
-                *ret_sent += n;
+                m->sent += n;
                 /* The connection is made, the rest follows on it. */
                 m->flags &= ~MSG_FASTOPEN;
                 if (r < 0 || at == size || e->type != SOCK_STREAM || !may_wait)
@@ -301,7 +336,7 @@ static int send_data(struct call *call, const struct endpoint *e, struct message
 }
 
 /* The data of a message that goes as a whole; what is larger than the socket's buffer would be EMSGSIZE in the kernel as well. */
-static int send_whole(struct call *call, const struct endpoint *e, struct message *m, uint64_t *ret_sent) {
+static int send_whole(struct call *call, const struct endpoint *e, struct message *m) {
         uint64_t size = m->left, limit = ZEROCOPY_MAX;
         size_t n;
         int r;
@@ -324,10 +359,10 @@ static int send_whole(struct call *call, const struct endpoint *e, struct messag
         if (n < size)
                 return -EFAULT;
         m->data_size = n;
-        return send_data(call, e, m, ret_sent);
+        return send_data(call, e, m);
 }
 
-static int send_stream(struct call *call, const struct endpoint *e, struct message *m, uint64_t *ret_sent) {
+static int send_stream(struct call *call, const struct endpoint *e, struct message *m) {
         int r;
 
         do {
@@ -336,7 +371,7 @@ static int send_stream(struct call *call, const struct endpoint *e, struct messa
                 if (r < 0)
                         return r;
                 m->data_size = n;
-                r = send_data(call, e, m, ret_sent);
+                r = send_data(call, e, m);
                 if (r < 0)
                         return r;
                 if (n < size)
@@ -345,11 +380,10 @@ static int send_stream(struct call *call, const struct endpoint *e, struct messa
         return 0;
 }
 
-/* Sends a message that was decided on. Returns the verdict, and in `*ret_sent` what went out. */
-static struct verdict send_decided(struct call *call, const struct endpoint *e, struct message *m, uint64_t *ret_sent) {
+/* Sends a message that was decided on. */
+static struct verdict send_decided(struct call *call, const struct endpoint *e, struct message *m) {
         int r;
 
-        *ret_sent = 0;
         r = address_enter(&m->address);
         if (r < 0)
                 return verdict_from(r);
@@ -358,19 +392,19 @@ static struct verdict send_decided(struct call *call, const struct endpoint *e, 
                 return verdict_from(r);
         /* What has to be one call in the kernel as well: one completion for each, one urgent byte, one connection. */
         if (e->type == SOCK_STREAM && !(m->flags & (MSG_ZEROCOPY | MSG_OOB | MSG_FASTOPEN)))
-                r = send_stream(call, e, m, ret_sent);
+                r = send_stream(call, e, m);
         else
-                r = send_whole(call, e, m, ret_sent);
+                r = send_whole(call, e, m);
         target_act_done(call);
         if (r == -ESRCH)
                 return verdict_gone();
         /* What was sent counts; the error, if it is one to stay, comes with the next call. */
-        if (r < 0 && *ret_sent == 0) {
+        if (r < 0 && m->sent == 0) {
                 if (r == -EPIPE && e->type == SOCK_STREAM && e->domain != AF_NETLINK && !(m->flags & MSG_NOSIGNAL))
                         raise_sigpipe(call);
                 return verdict_from(r);
         }
-        return verdict_value(*ret_sent);
+        return verdict_value(m->sent);
 }
 
 /* Decides on the message's address. Streams ignore it (TCP, but for fast open) or refuse it without looking at it (Unix). */
@@ -409,19 +443,19 @@ static int read_message(struct call *call, const struct endpoint *e, const struc
         return read_control(call, e, h, m);
 }
 
-static struct verdict send_message(struct call *call, const struct endpoint *e, const struct user_msghdr *h, int flags,
-                                   uint64_t *ret_sent) {
-        _cleanup_(message_done) struct message m = { .address = ADDRESS_INIT };
+/* One of sendmmsg's: `before` went out, and how much of this one does belongs at `length_at`. */
+static struct verdict send_message(struct call *call, const struct endpoint *e, const struct user_msghdr *h, int flags, unsigned before,
+                                   uint64_t length_at) {
+        _cleanup_(message_done) struct message m = { .address = ADDRESS_INIT, .before = before, .length_at = length_at };
         struct verdict verdict;
         int r;
 
-        *ret_sent = 0;
         r = read_message(call, e, h, flags, &m);
         if (r < 0)
                 return verdict_from(r);
         if (!decide(call, e, &m, &verdict))
                 return verdict;
-        return send_decided(call, e, &m, ret_sent);
+        return send_decided(call, e, &m);
 }
 
 /* ---- The calls ---- */
@@ -430,7 +464,6 @@ struct verdict handle_sendto(struct call *call) {
         _cleanup_(endpoint_done) struct endpoint e = ENDPOINT_INIT;
         _cleanup_(message_done) struct message m = { .address = ADDRESS_INIT };
         struct verdict verdict;
-        uint64_t sent;
         int r;
 
         if (CALL_ARG(call, 4) == 0 || CALL_INT(call, 5) == 0)
@@ -451,13 +484,12 @@ struct verdict handle_sendto(struct call *call) {
         m.iov[0] = (struct iovec) { (void *) (uintptr_t) CALL_ARG(call, 1), m.left };
         if (!decide(call, &e, &m, &verdict))
                 return verdict;
-        return send_decided(call, &e, &m, &sent);
+        return send_decided(call, &e, &m);
 }
 
 struct verdict handle_sendmsg(struct call *call) {
         _cleanup_(endpoint_done) struct endpoint e = ENDPOINT_INIT;
         struct user_msghdr h;
-        uint64_t sent;
         int r;
 
         r = endpoint_get(call, CALL_INT(call, 0), &e);
@@ -466,7 +498,7 @@ struct verdict handle_sendmsg(struct call *call) {
         r = target_read(call, CALL_ARG(call, 1), &h, sizeof(h));
         if (r < 0)
                 return verdict_from(r);
-        return send_message(call, &e, &h, CALL_INT(call, 2), &sent);
+        return send_message(call, &e, &h, CALL_INT(call, 2), 0, 0);
 }
 
 struct verdict handle_sendmmsg(struct call *call) {
@@ -483,17 +515,16 @@ struct verdict handle_sendmmsg(struct call *call) {
                 n = VECTOR_MAX;
         for (; done < n; done++, at += sizeof(struct user_mmsghdr)) {
                 struct user_msghdr h;
-                uint64_t sent;
 
                 r = target_read(call, at, &h, sizeof(h));
                 if (r < 0) {
                         verdict = verdict_from(r);
                         break;
                 }
-                verdict = send_message(call, &e, &h, CALL_INT(call, 3), &sent);
+                verdict = send_message(call, &e, &h, CALL_INT(call, 3), done, at + offsetof(struct user_mmsghdr, length));
                 if (verdict.kind != VERDICT_VALUE)
                         break;
-                uint32_t length = sent;
+                uint32_t length = verdict.value;
                 r = target_write(call, at + offsetof(struct user_mmsghdr, length), &length, sizeof(length));
                 if (r < 0) {
                         verdict = verdict_from(r);

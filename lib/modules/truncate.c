@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "act.h"
 #include "fd.h"
 #include "metadata.h"
 
@@ -45,7 +46,7 @@ static int truncate_as_caller(struct call *call, const struct pin *pin, int64_t 
         r = target_act_ids(call);
         if (r < 0)
                 return r;
-        r = truncate(link, size) < 0 ? -errno : 0;
+        r = ACT(call, truncate(link, size));
         target_act_done(call);
         return r;
 }

@@ -5,6 +5,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "act.h"
 #include "fd.h"
 #include "metadata.h"
 
@@ -14,6 +15,7 @@
 
 /* The kernel says before it looks at the path that a descriptor is none of inotify's; here it has a path that is never there. */
 static bool is_group(int fd) {
+        /* no act: the path is never there */
         return inotify_add_watch(fd, "", IN_ACCESS) >= 0 || errno == ENOENT;
 }
 
@@ -33,8 +35,7 @@ static int add_watch(struct call *call, int group, const struct pin *pin, uint32
         if (r < 0)
                 return r;
         /* The link is to be followed. */
-        r = inotify_add_watch(group, link, mask & ~IN_DONT_FOLLOW);
-        r = r < 0 ? -errno : r;
+        r = ACT(call, inotify_add_watch(group, link, mask & ~IN_DONT_FOLLOW));
         target_act_done(call);
         return r;
 }

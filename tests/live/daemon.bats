@@ -1,0 +1,319 @@
+# Sandboxes that sandboxd owns: started, listed, waited for, ended; by their owner alone; and who lives on when what is killed.
+
+load lib
+
+: "${SANDBOXD:=$(dirname "$(dirname "$SANDBOXCTL")")/daemon/sandboxd}"
+[ -x "$SANDBOXD" ] || SANDBOXD=$(dirname "$(dirname "$SANDBOXCTL")")/sbin/sandboxd
+
+# serve WHO: starts that user's daemon; $keeper is its first process.
+serve() {
+    local folder=$work/$1
+    folder "$1"
+    export SANDBOXD_SOCKET=$folder/control
+    identity "$1"
+    "${identity[@]}" "$SANDBOXD" --socket "$SANDBOXD_SOCKET" < /dev/null > "$work/daemon.log" 2>&1 3>&- &
+    keeper=$!
+    background+=("$keeper")
+    eventually test -S "$SANDBOXD_SOCKET"
+}
+
+daemon_of() {
+    pgrep -x sandboxd -P "$keeper"
+}
+
+# ctl WHO WORD…
+ctl() {
+    local who=$1
+    shift
+    as "$who" "$SANDBOXCTL" "$@"
+}
+
+# detach WHO TIER NAME [OPTION…] -- COMMAND…
+detach() {
+    local who=$1 tier=$2 name=$3
+    shift 3
+    XDG_STATE_HOME=$work/$who/state sandbox "$who" "$tier" shell --detach --name "$name" --chdir / "$@"
+}
+
+# field WHO NAME KEY
+field() {
+    ctl "$1" status --json "$2" | /usr/bin/python3 -c 'import json, sys; v = json.load(sys.stdin)[sys.argv[1]]; print("" if v is None else v)' "$3"
+}
+
+# is WHO NAME KEY VALUE: for `eventually`.
+is() {
+    [ "$(field "$1" "$2" "$3")" = "$4" ]
+}
+
+logged() {
+    [ "$(ctl "$1" logs "$2")" = "$3" ]
+}
+
+# counts WHO NAME: calls go on being answered.
+counts() {
+    local before after
+    before=$(ctl "$1" status "$2" | awk '$1 == "allowed" { print $2 }')
+    sleep 0.3
+    after=$(ctl "$1" status "$2" | awk '$1 == "allowed" { print $2 }')
+    [ "$after" -gt "$before" ]
+}
+
+nothing_left() {
+    [ "$(ctl "$1" ps --all --json | tr -d '[:space:]')" = "[]" ]
+}
+
+in_foreground() {
+    local code words
+    serve "$1"
+    for words in "0:true" "3:exit 3" "143:kill -TERM \$\$" "137:kill -KILL \$\$"; do
+        code=0
+        sandbox "$1" "$2" shell --daemon --chdir / -- sh -c "cat /etc/hosts > /dev/null; ${words#*:}" || code=$?
+        [ "$code" -eq "${words%%:*}" ]
+    done
+    run -127 sandbox "$1" "$2" shell --daemon --chdir / -- no-such-command
+    [[ $output == *"there is no such command"* ]]
+    run -125 sandbox "$1" "$2" shell --daemon --chdir /nowhere -- true
+    [[ $output == *"/nowhere"* ]]
+    [ "$(echo given | sandbox "$1" "$2" shell --daemon --chdir / -- cat)" = given ]
+    sandbox "$1" "$2" shell --daemon --chdir / --stats "$work/$1/stats" -- cat /etc/hosts > /dev/null
+    [ "$2" = view ] || [ "$(counter "$work/$1/stats" notified)" -gt 0 ]
+    # In the foreground nothing is left of them.
+    nothing_left "$1"
+}
+
+@test "exec --daemon gives what exec gives: user, view" { in_foreground user view; }
+@test "exec --daemon gives what exec gives: user, broker" { in_foreground user broker; }
+@test "exec --daemon gives what exec gives: root, view" { in_foreground root view; }
+@test "exec --daemon gives what exec gives: root, broker" { in_foreground root broker; }
+
+@test "a detached sandbox is listed, shown, logged, stopped, waited for" {
+    serve user
+    [ "$(detach user broker web -- sh -c 'echo begun; while :; do sleep 0.1; cat /etc/hosts > /dev/null; done')" = web ]
+    ctl user ps | grep -q '^web .*running'
+    [ "$(field user web state)" = running ]
+    [ "$(field user web policy)" = "$(policy broker shell)" ]
+    eventually logged user web begun
+    ctl user stop web
+    run -143 ctl user wait web
+    [ "$(ctl user ps --json | tr -d '[:space:]')" = "[]" ]
+    ctl user ps --all | grep -q '^web .*killed by signal 15'
+    [ "$(ctl user logs --follow web)" = begun ]
+    run -125 ctl user kill web
+    [[ $output == *"has ended already"* ]]
+    # Its name is free again.
+    detach user view web -- sh -c 'exit 7'
+    run -7 ctl user wait web
+}
+
+@test "stop kills what takes no notice of SIGTERM" {
+    serve user
+    detach user view deaf -- sh -c 'trap "" TERM; echo ready; while :; do sleep 0.1; done'
+    eventually grep -q ready "$work/user/state/sandboxd/deaf.log"
+    ctl user stop --time 300ms deaf
+    run -137 ctl user wait deaf
+}
+
+@test "a command that can't be executed: --detach says so and leaves nothing running" {
+    serve user
+    run -127 detach user broker bad -- no-such-command
+    [[ $output == *"there is no such command"* ]]
+    [ "$(ctl user ps --json | tr -d '[:space:]')" = "[]" ]
+}
+
+@test "a name is had once at a time" {
+    serve user
+    detach user view one -- sleep 60
+    run -125 detach user view one -- sleep 60
+    [[ $output == *"there is a sandbox of the name one already"* ]]
+    ctl user kill one
+}
+
+@test "no daemon: exec --daemon says how to start one, and runs nothing" {
+    folder user
+    export SANDBOXD_SOCKET=$work/none
+    run -125 sandbox user view shell --daemon --chdir / -- touch "$work/user/ran"
+    [[ $output == *"no sandboxd listens on $work/none"* ]]
+    [ ! -e "$work/user/ran" ]
+}
+
+@test "the client of a foreground sandbox is killed: the sandbox dies" {
+    local init
+    serve user
+    start_sandbox user broker shell --daemon --name mine --chdir / -- sleep 60
+    eventually is user mine state running
+    init=$(field user mine pid)
+    kill -9 "$started"
+    ended "$init" 50
+    eventually nothing_left user
+}
+
+@test "the time limit holds for a detached sandbox" {
+    serve user
+    detach user view timed --time 500ms -- sleep 60
+    run -137 ctl user wait timed
+    ctl user ps --all | grep -q '^timed .*time limit reached'
+}
+
+worker_replaced() {
+    local before
+    serve "$1"
+    detach "$1" broker goes-on -- sh -c 'while ! [ -e /tmp/end ]; do sleep 0.05; cat /etc/hosts > /tmp/now || exit 9; done'
+    before=$(field "$1" goes-on worker)
+    kill -9 "$before"
+    eventually is "$1" goes-on workers 2
+    [ "$(field "$1" goes-on worker)" -ne "$before" ]
+    eventually counts "$1" goes-on
+    is "$1" goes-on state running
+    ctl "$1" kill goes-on
+    run -137 ctl "$1" wait goes-on
+}
+
+@test "a killed worker is replaced: user" { worker_replaced user; }
+@test "a killed worker is replaced: root" { worker_replaced root; }
+
+@test "on-broker-loss: kill: a killed worker takes the sandbox along" {
+    serve user
+    policy_extra=$'on-broker-loss: kill\n'
+    detach user broker fragile -- sleep 60
+    kill -9 "$(field user fragile worker)"
+    run -125 ctl user wait fragile
+    ctl user ps --all | grep -q '^fragile .*broker failed'
+}
+
+daemon_back() {
+    local init before
+    serve "$1"
+    detach "$1" broker kept -- sh -c 'while :; do sleep 0.05; cat /etc/hosts > /dev/null || exit 9; done'
+    detach "$1" view over -- sh -c 'exit 4'
+    run -4 ctl "$1" wait over
+    init=$(field "$1" kept pid)
+    before=$(daemon_of)
+    if [ "$2" = killed ]; then
+        kill -9 "$before"
+    else
+        kill -HUP "$keeper"
+    fi
+    ended "$before" 50
+    eventually is "$1" kept state running
+    [ "$(daemon_of)" -ne "$before" ]
+    [ "$(field "$1" kept pid)" -eq "$init" ]
+    # Its calls are answered again.
+    eventually counts "$1" kept
+    # What had ended is known, too.
+    run -4 ctl "$1" wait over
+    ctl "$1" kill kept
+    run -137 ctl "$1" wait kept
+}
+
+@test "a killed daemon finds its sandboxes again: user" { daemon_back user killed; }
+@test "a killed daemon finds its sandboxes again: root" { daemon_back root killed; }
+@test "SIGHUP executes the daemon anew, and its sandboxes go on" { daemon_back user renewed; }
+
+@test "a foreground sandbox and its client outlive a killed daemon" {
+    serve user
+    start_sandbox user broker shell --daemon --name fore --chdir / -- sh -c 'sleep 1.5; exit 5'
+    eventually is user fore state running
+    kill -9 "$(daemon_of)"
+    ends 5
+}
+
+@test "SIGTERM to the daemon: all sandboxes are dead when it has ended" {
+    local inits=() i
+    serve user
+    for i in 1 2 3; do
+        detach user broker "s$i" -- sleep 60
+        inits+=("$(field user "s$i" pid)")
+    done
+    kill -TERM "$keeper"
+    ended "$keeper" 100
+    for i in "${inits[@]}"; do
+        ended "$i" 1
+    done
+}
+
+# other COMMAND…: as somebody who is neither root nor the user of the tests.
+other() {
+    env "HOME=$work/home/root" setpriv --reuid=65531 --regid=65531 --clear-groups --inh-caps=-all -- "$@"
+}
+
+@test "root's daemon serves everybody, who see and steer their own alone" {
+    local init
+    need_root
+    serve root
+    detach user broker theirs -- sleep 60
+    detach root view roots -- sleep 60
+    init=$(field user theirs pid)
+    [ "$(stat -c %u "/proc/$(field user theirs worker)")" -eq "$SANDBOXD_TEST_USER" ] || [ "$(awk '/^Uid/ { print $2 }' "/proc/$(field user theirs worker)/status")" -eq "$SANDBOXD_TEST_USER" ]
+    [ "$(ctl user ps --json | grep -c '"name"')" -eq 1 ]
+    [ "$(ctl root ps --json | grep -c '"name"')" -eq 2 ]
+    [ "$(other "$SANDBOXCTL" ps --all --json | tr -d '[:space:]')" = "[]" ]
+    for verb in status stop kill wait logs; do
+        run -125 other "$SANDBOXCTL" "$verb" theirs
+        [[ $output == *"there is no sandbox theirs of yours"* ]]
+        run -125 ctl user "$verb" roots
+        [[ $output == *"there is no sandbox roots of yours"* ]]
+    done
+    # By the bus itself, too.
+    run ! other busctl "--address=unix:path=$SANDBOXD_SOCKET" call org.sandboxd /org/sandboxd/sandbox/theirs org.sandboxd.Sandbox1 Kill
+    [ -d "/proc/$init" ]
+    ctl root kill theirs
+    run -137 ctl user wait theirs
+    ctl root kill roots
+}
+
+@test "a user's own daemon takes nobody else's sandboxes" {
+    need_root
+    serve user
+    run -125 detach root view intruder -- sleep 60
+    [[ $output == *"can't be taken over"* ]]
+    [ "$(ctl user ps --json | tr -d '[:space:]')" = "[]" ]
+}
+
+@test "the bus can be introspected, and says its version" {
+    need_command busctl
+    serve user
+    run -0 as user busctl "--address=unix:path=$SANDBOXD_SOCKET" introspect org.sandboxd /org/sandboxd
+    [[ $output == *org.sandboxd.Manager1* && $output == *Adopt* && $output == *GetManagedObjects* ]]
+}
+
+@test "what is no adoption is refused, and the daemon goes on" {
+    need_command busctl
+    serve user
+    detach user view stays -- sleep 60
+    /usr/bin/python3 - "$SANDBOXD_SOCKET" <<'PYTHON'
+import os, socket, sys
+for noise in (b"\0", b"\0AUTH EXTERNAL 30\r\nBEGIN\r\n" + b"l\1\0\1" + b"\xff" * 200, os.urandom(4096), b"A" * 70000):
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(sys.argv[1])
+    try:
+        s.sendall(noise)
+    except OSError:
+        pass
+    s.close()
+PYTHON
+    is user stays state running
+    ctl user kill stays
+}
+
+@test "wrong words are refused with what to do" {
+    serve user
+    run -125 ctl user ps extra
+    [[ $output == *"ps wants no name"* ]]
+    run -125 ctl user status
+    [[ $output == *"the name of one sandbox"* ]]
+    run -125 ctl user stop --time soon x
+    [[ $output == *"--time soon: expected a time"* ]]
+    run -125 ctl user kill --signal NOPE x
+    [[ $output == *"there is no such signal"* ]]
+    run -125 ctl user logs Not/A/Name
+    [[ $output == *"can't be a sandbox"* ]]
+    run -125 ctl user status none
+    [[ $output == *"there is no sandbox none of yours"* ]]
+    run -125 sandbox user view shell --detach --dry-run --chdir / -- true
+    [[ $output == *"--overlay keep=DIR"* ]]
+    run -2 as user "$SANDBOXD" --nonsense
+    run -2 as user "$SANDBOXD" word
+    [[ $output == *"it takes options only"* ]]
+    run -1 as user "$SANDBOXD" --socket "$SANDBOXD_SOCKET"
+    [[ $output == *"another sandboxd listens on $SANDBOXD_SOCKET already"* ]]
+}

@@ -1,0 +1,54 @@
+# A worker is killed at any instant, again and again: its successor finishes what it was at, once.
+
+load lib
+
+kills() {
+    if [ -n "${SANDBOXD_TEST_FULL:-}" ]; then
+        echo 2000
+    else
+        echo "$1"
+    fi
+}
+
+# survives WHO KILLS WORK…: what the program says has no line with a wrong call in it; EIO comes less than once in a hundred kills.
+survives() {
+    local who=$1 n undecided done
+    n=$(kills "$2")
+    shift 2
+    folder "$who"
+    [ "$(cat /proc/sys/kernel/io_uring_disabled 2> /dev/null || echo 0)" = 0 ] || skip "io_uring is forbidden here"
+    mkdir open names compete list
+    touch compete/source
+    truncate -s 4M board
+    cp "$SANDBOXD_BUILD/tests/live/survivor" .
+    give "$who" .
+    SANDBOXD_POLICIES=$SANDBOXD_SOURCE/policies as "$who" "$SANDBOXD_BUILD/tests/live/survive" --kills "$n" \
+        "$(policy broker shell)" "$SANDBOXD_BUILD/tests/live/survivor" "$PWD/survivor" "$@" > "$work/said" 2> "$work/errors" < /dev/null || {
+        echo "exit code $?"
+        cat "$work/said" "$work/errors"
+        return 1
+    }
+    as "$who" "$SANDBOXD_BUILD/tests/live/survivor" --judge >> "$work/said"
+    cat "$work/said" "$work/errors"
+    done=$(sed -n 's/^kills \([0-9]*\) .*/\1/p' "$work/errors")
+    undecided=$(sed -n 's/.* undecided \([0-9]*\) .*/\1/p' "$work/errors")
+    [ "$done" -eq "$n" ]
+    [ "$((undecided * 100))" -le "$done" ]
+    # Something was in flight when it was killed.
+    [ "$(sed -n 's/.* inherited \([0-9]*\) .*/\1/p' "$work/errors")" -gt 0 ]
+}
+
+setup_test() {
+    policy_extra=$'network: { mode: none, connect: [any] }\n'
+}
+
+@test "opens have the right content, and no descriptor is leaked: user" { survives user 60 opens; }
+@test "names are made, moved, linked and removed once: user" { survives user 60 names; }
+@test "names are made, moved, linked and removed once: root" { survives root 60 names; }
+@test "of the sandbox and an outsider exactly one gets each name: user" { survives user 60 compete; }
+@test "datagrams are sent once: user" { survives user 60 datagrams; }
+@test "sockets are connected once: user" { survives user 60 connections; }
+@test "FIFOs bring their ends together: user" { survives user 60 fifos; }
+@test "listings have each name once: user" { survives user 60 listings; }
+@test "programs are executed: user" { survives user 60 programs; }
+@test "all of it at once: user" { survives user 200; }
