@@ -48,7 +48,7 @@ options_of_manual() {
 @test "the pages are well formed, and no line of theirs is lost" {
     need_command scdoc man
     local page
-    for page in sandboxctl.1 sandboxd.policy.5; do
+    for page in sandboxctl.1 sandboxd.8 sandboxd.policy.5; do
         scdoc < "$SANDBOXD_SOURCE/man/$page.scd" > "$page"
         MANWIDTH=100 man --warnings -l "$page" > text 2> warnings
         cat warnings

@@ -1,0 +1,204 @@
+# What is installed for systemd: units, tmpfiles, the catalog; and sandboxd as a service of a real systemd.
+
+load lib
+load systemd
+
+setup_file() {
+    boot_systemd
+}
+
+teardown_file() {
+    end_systemd
+}
+
+# Only some of the tests need a systemd that runs.
+setup_test() {
+    :
+}
+
+# installed: installs the project below $work/root; $system, $user are the folders of the units there, $catalog is the catalog.
+installed() {
+    need_command meson systemd-analyze
+    root=$work/root
+    DESTDIR=$root meson install --no-rebuild --quiet -C "$SANDBOXD_BUILD"
+    system=$(dirname "$(find "$root" -path '*/systemd/system/sandboxd.service')")
+    user=$(dirname "$(find "$root" -path '*/systemd/user/sandboxd.service')")
+    catalog=$(find "$root" -path '*/systemd/catalog/sandboxd.catalog')
+}
+
+@test "systemd finds nothing wrong with the units" {
+    installed
+    # Those that they stand on are not the project's.
+    cp /lib/systemd/system/*.target "$system"
+    systemd-analyze verify --man=no --recursive-errors=yes --root="$root" sandboxd.service sandboxd.socket > said 2>&1 || { cat said; return 1; }
+    cat said
+    [ ! -s said ]
+    cp /usr/lib/systemd/user/*.target "$user"
+    # --root isn't heeded for a user's.
+    sed -i "s,^ExecStart=,&$root," "$user/sandboxd.service"
+    SYSTEMD_UNIT_PATH=$user XDG_RUNTIME_DIR=$work systemd-analyze --user verify --man=no --recursive-errors=yes \
+        "$user/sandboxd.service" "$user/sandboxd.socket" > said 2>&1 || { cat said; return 1; }
+    cat said
+    [ ! -s said ]
+    # It would have found something.
+    echo 'ProtectSystem=strictly' >> "$system/sandboxd.service"
+    sed -i '/^\[Install\]/,/^Also/d' "$system/sandboxd.service"
+    systemd-analyze verify --man=no --root="$root" sandboxd.service > said 2>&1 || :
+    grep -q strictly said
+}
+
+@test "the service is exposed by 5.0 at most, and each line that could be set and isn't has its reason" {
+    installed
+    systemd-analyze security --offline=true --root="$root" sandboxd.service | tail -1 | tee said
+    [[ "$(cat said)" =~ :\ ([0-9]+)\.([0-9])\  ]]
+    [ "$((BASH_REMATCH[1] * 10 + BASH_REMATCH[2]))" -le 50 ]
+    [ "$((BASH_REMATCH[1] * 10 + BASH_REMATCH[2]))" -gt 0 ]
+    systemd-analyze security --offline=true --root="$root" --json=short sandboxd.service > lines
+    /usr/bin/python3 - lines "$system/sandboxd.service" << 'EOF'
+import json, re, sys
+lines = json.load(open(sys.argv[1]))
+comments = " ".join(line for line in open(sys.argv[2]) if line.startswith("#"))
+unset = [line["name"] for line in lines if line["set"] is False]
+assert len(unset) > 10, unset
+missing = []
+for name in unset:
+    key, _, value = name.partition("=")
+    words = re.findall(r"@[a-z-]+", value)
+    if key == "CapabilityBoundingSet":
+        words = re.findall("KILL|SETUID|SETGID", value.replace("SET(UID|GID|PCAP)", "SETUID"))
+    elif key in ("RestrictNamespaces", "RestrictAddressFamilies"):
+        # Set as far as it can be, below a comment.
+        if re.search(rf"^{key}=.*\b{value.lstrip('~')}\b", open(sys.argv[2]).read(), re.M):
+            continue
+    if not words:
+        words = [key.split("/")[0] + "="]
+    missing += [name for word in words if word not in comments]
+assert not missing, missing
+EOF
+}
+
+@test "each message id has its explanation in the catalog and is in sandboxd(8)" {
+    local id
+    installed
+    grep -oE '"[0-9a-f]{32}"' "$SANDBOXD_SOURCE/daemon/sandboxd.h" | tr -d '"' | sort > ids
+    [ "$(wc -l < ids)" -ge 6 ]
+    sed -n 's/^-- //p' "$catalog" | sort | diff ids -
+    grep -oE '[0-9a-f]{32}' "$SANDBOXD_SOURCE/man/sandboxd.8.scd" | sort | diff ids -
+    need_command journalctl
+    mkdir -p "$root/usr/lib/systemd/catalog" "$root/var/lib/systemd/catalog"
+    [ "$catalog" -ef "$root/usr/lib/systemd/catalog/sandboxd.catalog" ] || cp "$catalog" "$root/usr/lib/systemd/catalog/"
+    journalctl --update-catalog --root="$root"
+    journalctl --list-catalog --root="$root" > listed
+    while read -r id; do
+        grep -q "^$id sandboxd: " listed
+    done < ids
+}
+
+@test "each option of sandboxd is in sandboxd(8), and each there is an option" {
+    "$SANDBOXD_BUILD/daemon/sandboxd" --help | grep -oE '^ +--[a-z-]+' | tr -d ' ' | sort > help
+    [ "$(wc -l < help)" -ge 3 ]
+    sed -n '/^# OPTIONS/,/^# SIGNALS/p' "$SANDBOXD_SOURCE/man/sandboxd.8.scd" | grep -oE '^\*--[a-z-]+\*' | tr -d '*' | sort | diff help -
+}
+
+@test "each method, property and error of the control interface is in sandboxd(8)" {
+    local word
+    cat "$SANDBOXD_SOURCE"/daemon/{manager,object}.c | grep -oE 'SD_BUS_(METHOD|SIGNAL|PROPERTY)\("[A-Za-z]+"' | grep -v Hello | cut -d'"' -f2 > words
+    [ "$(wc -l < words)" -ge 20 ]
+    while read -r word; do
+        sed -n '/^# D-BUS/,/^# RECORDS/p' "$SANDBOXD_SOURCE/man/sandboxd.8.scd" | grep -qF "*$word*" || {
+            echo "not in the manual: $word"
+            return 1
+        }
+    done < words
+}
+
+# ---- In a systemd that runs ----
+
+serves() {
+    need_systemd
+    install_project
+    enter_systemd systemctl stop sandboxd.service
+    enter_systemd systemctl start sandboxd.socket
+}
+
+# counter_of NAME: what its program has counted up to, each step a file that the broker makes.
+detach_counter() {
+    put_inside /root/count.yaml << 'EOF'
+version: 1
+extends: [shell]
+files: { enforce: broker, write: [/srv/count] }
+EOF
+    # shellcheck disable=SC2016
+    inside_systemd sh -ec 'rm -rf /srv/count; mkdir -p /srv/count; cd /srv/count; exec sandboxctl exec --detach --name "$0" --policy /root/count.yaml -- \
+        sh -c "i=0; while i=\$((i + 1)); do mkdir \$i || exit 1; sleep 0.05; done"' "$1"
+}
+
+counted() {
+    enter_systemd sh -c 'ls /srv/count | sort -n | tail -1'
+}
+
+# goes_on: it counts on, and has left nothing out.
+goes_on() {
+    local before i
+    before=$(counted)
+    for ((i = 0; i < 100; i++)); do
+        [ "$(counted)" -le "$((before + 2))" ] || return 0
+        sleep 0.1
+    done
+    echo "it stays at $before"
+    journal sandboxd
+    return 1
+}
+
+@test "the socket starts the service, and a sandbox survives its restart and its SIGKILL, and dies when it is stopped" {
+    local pid init
+    serves
+    [ "$(unit_property sandboxd ActiveState)" = inactive ]
+    [ "$(inside_systemd sh -c 'cd /srv && sandboxctl exec --daemon --quiet --policy shell -- echo in')" = in ]
+    [ "$(unit_property sandboxd ActiveState)" = active ]
+    [ "$(detach_counter counter)" = counter ]
+    goes_on
+    init=$(enter_systemd sandboxctl status counter | awk '$1 == "pid" { print $2 }')
+    pid=$(unit_pid sandboxd)
+    enter_systemd systemctl restart sandboxd
+    [ "$(unit_pid sandboxd)" != "$pid" ]
+    goes_on
+    pid=$(unit_pid sandboxd)
+    enter_systemd kill -KILL "$pid"
+    eventually unit_is_another "$pid"
+    goes_on
+    [ "$(enter_systemd sh -c 'ls /srv/count | wc -l')" -eq "$(counted)" ]
+    enter_systemd systemctl stop sandboxd
+    # Dead by now, not soon.
+    run enter_systemd pgrep -f 'mkdir [$]i'
+    [ "$status" -eq 1 ]
+    [ "$(unit_property sandboxd Result)" = success ]
+    [ "$(unit_property sandboxd NFileDescriptorStore)" = 0 ]
+    [[ "$(journal sandboxd)" != *"can't be used"* ]]
+}
+
+unit_is_another() {
+    [ "$(unit_pid sandboxd)" -gt 0 ] && [ "$(unit_pid sandboxd)" != "$1" ]
+}
+
+@test "a user's own service does the same" {
+    serves
+    enter_systemd id -u worker > /dev/null 2>&1 || inside_systemd useradd --create-home --uid 4712 worker
+    start_unit user@4712
+    run inside_systemd setpriv --reuid=4712 --regid=4712 --init-groups env HOME=/home/worker XDG_RUNTIME_DIR=/run/user/4712 sh -ec '
+        cd
+        systemctl --user start sandboxd.socket
+        sandboxctl exec --detach --name mine --policy shell -- sh -c "while :; do sleep 0.1; done"
+        systemctl --user is-active sandboxd.service
+        test -n "$(sandboxctl ps | grep mine)"
+        systemctl --user restart sandboxd.service
+        sandboxctl ps | grep -q "mine.*running"
+        systemctl --user kill --signal=KILL sandboxd.service
+        sleep 1
+        sandboxctl ps | grep -q "mine.*running"
+        systemctl --user stop sandboxd.service
+        ! pgrep -u 4712 -f "sleep 0.1; done"'
+    echo "$output"
+    enter_systemd systemctl stop user@4712
+    [ "$status" -eq 0 ]
+}
