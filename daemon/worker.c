@@ -76,10 +76,11 @@ static int place_fds(const struct sandbox *s, int *exe) {
 
 static _noreturn_ void run_worker(const struct sandbox *s, bool successor) {
         char numbers[5][16];
-        const char *unsafe = getenv("SANDBOXD_UNSAFE");
-        _cleanup_free_ char *unsafe_word = NULL;
+        const char *unsafe = getenv("SANDBOXD_UNSAFE"), *stream = getenv("JOURNAL_STREAM");
+        _cleanup_free_ char *unsafe_word = NULL, *stream_word = NULL;
         char *argv[WORDS + 1] = { (char *) "sandboxd-worker", (char *) "--worker", s->name };
-        char *environment[2] = {};
+        char *environment[3] = {};
+        size_t n_environment = 0;
         int exe = s->daemon->exe;
         sigset_t none;
 
@@ -93,7 +94,10 @@ static _noreturn_ void run_worker(const struct sandbox *s, bool successor) {
         argv[WORD_CGROUP] = (char *) s->cgroup;
         /* Of no meaning but in a build for tests. */
         if (unsafe && asprintf(&unsafe_word, "SANDBOXD_UNSAFE=%s", unsafe) >= 0)
-                environment[0] = unsafe_word;
+                environment[n_environment++] = unsafe_word;
+        /* Its records go where ours do. */
+        if (stream && asprintf(&stream_word, "JOURNAL_STREAM=%s", stream) >= 0)
+                environment[n_environment++] = stream_word;
         sigemptyset(&none);
         (void) sigprocmask(SIG_SETMASK, &none, NULL);
         (void) signal(SIGPIPE, SIG_DFL);

@@ -151,14 +151,13 @@ goes_on() {
 }
 
 @test "the socket starts the service, and a sandbox survives its restart and its SIGKILL, and dies when it is stopped" {
-    local pid init
+    local pid
     serves
     [ "$(unit_property sandboxd ActiveState)" = inactive ]
     [ "$(inside_systemd sh -c 'cd /srv && sandboxctl exec --daemon --quiet --policy shell -- echo in')" = in ]
     [ "$(unit_property sandboxd ActiveState)" = active ]
     [ "$(detach_counter counter)" = counter ]
     goes_on
-    init=$(enter_systemd sandboxctl status counter | awk '$1 == "pid" { print $2 }')
     pid=$(unit_pid sandboxd)
     enter_systemd systemctl restart sandboxd
     [ "$(unit_pid sandboxd)" != "$pid" ]
@@ -186,7 +185,8 @@ unit_is_another() {
     enter_systemd id -u worker > /dev/null 2>&1 || inside_systemd useradd --create-home --uid 4712 worker
     start_unit user@4712
     run inside_systemd setpriv --reuid=4712 --regid=4712 --init-groups env HOME=/home/worker XDG_RUNTIME_DIR=/run/user/4712 sh -ec '
-        cd
+        mkdir -p ~/folder
+        cd ~/folder
         systemctl --user start sandboxd.socket
         sandboxctl exec --detach --name mine --policy shell -- sh -c "while :; do sleep 0.1; done"
         systemctl --user is-active sandboxd.service
