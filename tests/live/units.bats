@@ -191,13 +191,15 @@ unit_is_another() {
         sandboxctl exec --detach --name mine --policy shell -- sh -c "while :; do sleep 0.1; done"
         systemctl --user is-active sandboxd.service
         test -n "$(sandboxctl ps | grep mine)"
+        pid=$(sandboxctl status mine | sed -n "s/^pid *\([0-9]*\),.*/\1/p")
+        test -d "/proc/$pid"
         systemctl --user restart sandboxd.service
         sandboxctl ps | grep -q "mine.*running"
         systemctl --user kill --signal=KILL sandboxd.service
         sleep 1
         sandboxctl ps | grep -q "mine.*running"
         systemctl --user stop sandboxd.service
-        ! pgrep -u 4712 -f "sleep 0.1; done"'
+        test ! -d "/proc/$pid"'
     echo "$output"
     enter_systemd systemctl stop user@4712
     [ "$status" -eq 0 ]
