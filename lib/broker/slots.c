@@ -38,7 +38,7 @@
 #include "ring.h"
 
 #define SHARED_VERSION 2
-#define JUST_BEGUN_NSEC 20000000
+#define JUST_BEGUN_NSEC 200000000
 
 int shared_new(struct shared **ret, int *ret_fd) {
         _cleanup_close_ int fd = memfd_create("sandboxd-slots", MFD_CLOEXEC | MFD_ALLOW_SEALING);
