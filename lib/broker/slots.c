@@ -30,6 +30,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -78,6 +79,8 @@ void slots_strike(struct shared *shared, int status) {
 
 int journal_new(struct journal *ret) {
         *ret = (struct journal) {};
+        if (getrandom(&ret->id, sizeof(ret->id), 0) != sizeof(ret->id))
+                return -EIO;
         for (size_t i = 0; i < JOURNAL_LANES; i++)
                 ret->lanes[i] = -1;
         for (size_t i = 0; i < JOURNAL_LANES; i++) {

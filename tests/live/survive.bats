@@ -34,15 +34,15 @@ run_killed() {
 
 # survives WHO KILLS WORK…: EIO comes less than once in a hundred kills.
 survives() {
-    local who=$1 n undecided poisoned done
+    local who=$1 n undecided poisoned killed
     n=$(kills "$2")
     shift 2
     run_killed "$who" "$n" "" "$@"
-    done=$(sed -n 's/^kills \([0-9]*\) .*/\1/p' "$work/errors")
+    killed=$(sed -n 's/^kills \([0-9]*\) .*/\1/p' "$work/errors")
     undecided=$(sed -n 's/.* undecided \([0-9]*\) .*/\1/p' "$work/errors")
-    [ "$done" -eq "$n" ]
+    [ "$killed" -eq "$n" ]
     poisoned=$(sed -n 's/.* poisoned \([0-9]*\) .*/\1/p' "$work/errors")
-    [ "$(((undecided + poisoned) * 100))" -le "$done" ]
+    [ "$(((undecided + poisoned) * 100))" -le "$killed" ]
     # Something was in flight when it was killed.
     [ "$(sed -n 's/.* inherited \([0-9]*\) .*/\1/p' "$work/errors")" -gt 0 ]
 }
