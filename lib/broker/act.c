@@ -90,6 +90,7 @@ static int32_t lane_do(struct call *call, struct lane *lane, enum slot_act act, 
         struct worker *w = call->worker;
 
         call->slot->lane = lane_index(w, lane);
+        call->slot->journal = w->options.journal->id;
         call->slot->number = entry->user_data = atomic_fetch_add(&w->shared->numbers, 1) + 1;
         act_begin(call, act);
         return ring_do(&lane->ring, entry, call_receiver(call)->block != BLOCK_NONE);

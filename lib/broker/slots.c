@@ -30,6 +30,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,7 +39,7 @@
 #include "ring.h"
 
 #define SHARED_VERSION 2
-#define JUST_BEGUN_NSEC 20000000
+#define JUST_BEGUN_NSEC 200000000
 
 int shared_new(struct shared **ret, int *ret_fd) {
         _cleanup_close_ int fd = memfd_create("sandboxd-slots", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -78,6 +79,8 @@ void slots_strike(struct shared *shared, int status) {
 
 int journal_new(struct journal *ret) {
         *ret = (struct journal) {};
+        if (getrandom(&ret->id, sizeof(ret->id), 0) != sizeof(ret->id))
+                return -EIO;
         for (size_t i = 0; i < JOURNAL_LANES; i++)
                 ret->lanes[i] = -1;
         for (size_t i = 0; i < JOURNAL_LANES; i++) {

@@ -52,6 +52,7 @@ struct slot {
         uint32_t act;     /* of enum slot_act */
         uint32_t lane;
         uint64_t number;
+        uint64_t journal; /* which one that is */
         struct slot_sent sent;
         uint32_t affinity_set; /* the caller's affinity was narrowed: `affinity` is to be put back first */
         uint64_t affinity[16]; /* a cpu_set_t */
@@ -96,12 +97,14 @@ void slots_strike(struct shared *shared, int status);
 
 /*
  * The journal: what outlives a worker besides this memory. It is made by the supervisor, who keeps it open; each worker gets a copy. The fds are
- * CLOEXEC, the supervisor's. They can't be sent over a socket (no io_uring can), so that a supervisor that is executed anew has to keep them.
+ * CLOEXEC, the supervisor's. They can't be sent over a socket (no io_uring can), so that a supervisor that is executed anew has to keep them; a new journal
+ * knows nothing of what was done by the old one, and that is undecidable then.
  */
 #define JOURNAL_QUICK 4 /* for what doesn't wait for other programs */
 #define JOURNAL_LANES 8 /* and for what does */
 
 struct journal {
+        uint64_t id;
         int lanes[JOURNAL_LANES]; /* see ring.h */
         struct io_uring_params layout;
 };

@@ -27,7 +27,7 @@ static bool in_flight(const struct worker *w, const struct slot *slot) {
 static void look_up_intent(struct worker *w, struct slot *slot, unsigned index) {
         int32_t result = -ECANCELED;
 
-        if (!w->options.journal || slot->lane >= JOURNAL_LANES)
+        if (!w->options.journal || slot->journal != w->options.journal->id || slot->lane >= JOURNAL_LANES)
                 return;
         (void) ring_find(&w->lanes[slot->lane].ring, slot->number, &result);
         if (slot->act == ACT_RING_SEND) {
@@ -179,6 +179,11 @@ void takeover_serve(struct receiver *r) {
         case SLOT_PARKED:
                 if (finish_injection(call, &verdict))
                         break;
+                if (slot->act != ACT_NONE) {
+                        /* It was made, and is lost with its journal. */
+                        verdict = give_up(call, &counters->undecided, "undecided");
+                        break;
+                }
                 atomic_store(&slot->state, SLOT_ACTIVE);
                 /* fallthrough */
         default: verdict = slot->strikes < STRIKES_MAX ? loop_decide(r) : give_up(call, &counters->poisoned, "poisoned");
