@@ -420,10 +420,8 @@ static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *us
 
 static void start_worker(struct sandbox *s) {
         s->replacing = false;
-        if (!s->journaled) {
+        if (!s->journaled)
                 s->journaled = journal_new(&s->journal) >= 0;
-                slots_forget_journal(s->shared);
-        }
         s->worker_source = sd_event_source_disable_unref(s->worker_source);
         int r = worker_start(s);
         if (r >= 0)

@@ -34,7 +34,7 @@ enum {
         GIVEN_SLOTS,
         GIVEN_LOG,
         GIVEN_ROOT,
-        GIVEN_LAYOUT,
+        GIVEN_JOURNAL,
         GIVEN_LANES,
         GIVEN_END = GIVEN_LANES + JOURNAL_LANES
 };
@@ -58,7 +58,7 @@ static int place_fds(const struct sandbox *s, int *exe) {
 
         for (size_t i = 0; i < ELEMENTSOF(given); i++)
                 fds[n++] = s->fds[given[i]];
-        fds[n++] = s->journaled ? fd_memfd("sandboxd-layout", &s->journal.layout, sizeof(s->journal.layout)) : -1;
+        fds[n++] = s->journaled ? fd_memfd("sandboxd-journal", &s->journal, sizeof(s->journal)) : -1;
         for (size_t i = 0; i < JOURNAL_LANES; i++)
                 fds[n++] = s->journaled ? s->journal.lanes[i] : -1;
         *exe = fcntl(*exe, F_DUPFD_CLOEXEC, 100);
@@ -137,11 +137,11 @@ static int enter(void) {
 }
 
 static int read_journal(struct journal *ret) {
-        ssize_t n = pread(GIVEN_LAYOUT, &ret->layout, sizeof(ret->layout), 0);
+        ssize_t n = pread(GIVEN_JOURNAL, ret, sizeof(*ret), 0);
 
         for (int i = 0; i < JOURNAL_LANES; i++)
                 ret->lanes[i] = GIVEN_LANES + i;
-        return n < 0 ? -errno : n != sizeof(ret->layout) ? -EBADMSG : 0;
+        return n < 0 ? -errno : n != sizeof(*ret) ? -EBADMSG : 0;
 }
 
 static int read_plan(struct policy **ret_policy, struct plan **ret_plan, struct policy_report *report) {

@@ -98,15 +98,3 @@ void journal_done(struct journal *journal) {
         for (size_t i = 0; i < JOURNAL_LANES; i++)
                 journal->lanes[i] = fd_close(journal->lanes[i]);
 }
-
-void slots_forget_journal(struct shared *shared) {
-        for (size_t i = 0; i < SLOTS_MAX; i++) {
-                struct slot *slot = &shared->slots[i];
-                bool in_table = slot->state == SLOT_PARKED && slot->park >= 0 && slot->result < 0;
-                bool in_lane = slot->state == SLOT_INTENT && (slot->act == ACT_RING || slot->act == ACT_RING_OPEN || slot->act == ACT_RING_SEND);
-                if (!in_table && !in_lane)
-                        continue;
-                slot->act = ACT_UNKNOWN;
-                atomic_store(&slot->state, SLOT_INTENT);
-        }
-}

@@ -112,5 +112,3 @@ struct journal {
 /* Negative errno where there can be none (-EPERM, -ENOSYS: io_uring is forbidden): workers do without, and more calls are undecidable. */
 int journal_new(struct journal *ret);
 void journal_done(struct journal *journal);
-/* What the slots say of a journal that is gone with its supervisor is undecidable. To be called before a worker with another journal starts. */
-void slots_forget_journal(struct shared *shared);

@@ -18,6 +18,7 @@ run_killed() {
     [ "$(cat /proc/sys/kernel/io_uring_disabled 2> /dev/null || echo 0)" = 0 ] || skip "io_uring is forbidden here"
     mkdir open names compete list
     touch compete/source
+    mkfifo fifo
     truncate -s 4M board
     cp "$SANDBOXD_BUILD/tests/live/survivor" .
     give "$who" .

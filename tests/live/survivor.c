@@ -367,7 +367,7 @@ static void fifo_writer(int turn) {
 static void fifos(void) {
         int turn[2], status;
 
-        if (!check("mkfifo", mkfifo("fifo", 0600), 0) || pipe2(turn, O_CLOEXEC) < 0)
+        if (pipe2(turn, O_CLOEXEC) < 0)
                 return;
         pid_t writer = fork();
         if (writer == 0) {
