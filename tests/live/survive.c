@@ -180,7 +180,8 @@ int main(int argc, char **argv) {
                 die("release", r);
         srand(time(NULL));
         while (!over(0) && done < kills) {
-                if (done % 8)
+                /* What has just been taken over is to be hit again, where it is for crashes. */
+                if (crash ? done % 4 == 0 : done % 8 != 0)
                         await_calls();
                 long usec = low + random() % (high - low);
                 nanosleep(&(struct timespec) { .tv_sec = usec / 1000000, .tv_nsec = usec % 1000000 * 1000 }, NULL);
