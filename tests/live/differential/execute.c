@@ -265,15 +265,17 @@ static void record_witness(struct record *r) {
         }
 }
 
+static bool is_inotify(int fd) {
+        return fd == 23 || fd == 24;
+}
+
 static void record_all_events(struct record *r, const struct call *call) {
         char events[8192] __attribute__((aligned(8)));
-        struct stat st;
         int fd = (int) call->args[0].value;
 
         /* Only of an inotify descriptor, and only what is there. */
-        if (fd != 23 && fd != 24)
+        if (!is_inotify(fd))
                 return;
-        (void) st;
         long n = SYS(SYS_read, fd, events, sizeof(events));
         if (n < 0)
                 text_add(r->text, " -%s", errno_name((int) -n));
@@ -326,6 +328,13 @@ static void record_success(struct record *r, const struct call *call, const stru
         case DO_EXEC: record_witness(r); return;
         case DO_BIND: record_socket(r, call, (int) p->result); return;
         case DO_EVENTS: record_all_events(r, call); return;
+        case SYS_read:
+                /* The kernel counts its cookies for all of the machine. */
+                if (is_inotify((int) call->args[0].value) && p->registers[1]) {
+                        record_events(r, (const char *) p->registers[1], p->result);
+                        return;
+                }
+                break;
         case SYS_getdents:
         case SYS_getdents64: remember_positions((int) call->args[0].value, (const char *) p->registers[1], p->result); break;
         }
@@ -389,7 +398,10 @@ void call_record(struct record *r, const struct call *call, const struct prepare
         text_add(r->text, "%u", call->index);
         if (p->signals)
                 text_add(r->text, " (%u SIGXFSZ)", p->signals);
-        if (p->result < 0) {
+        /* The root is another file system where mounts make it. */
+        if (call->operation->nr == SYS_lseek && record_foreign(r, (int) call->args[0].value))
+                text_add(r->text, " = some");
+        else if (p->result < 0) {
                 text_add(r->text, " = -%s", refused(r, call, p->result) ? "refused" : errno_name((int) -p->result));
                 for (unsigned i = 0; i < ARGS_MAX; i++)
                         if (call->args[i].kind >= STAT_OUT && !memory_untouched(&call->args[i], p->registers[i]))

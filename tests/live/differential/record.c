@@ -271,6 +271,13 @@ bool record_foreign(const struct record *r, int fd) {
                 return false;
         if (fs.f_type == 0x9fa0 || fs.f_type == 0x1cd1 || fs.f_type == 0x62656572) /* procfs, devpts, sysfs */
                 return true;
+        /* On the same file system, perhaps, but nothing of the tree: the program itself, say. */
+        char link[64], path[PATH_MAX];
+        snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+        long n = fd < 0 ? 0 : SYS(SYS_readlink, link, path, sizeof(path));
+        size_t length = strlen(r->work);
+        if (n > 0 && path[0] == '/' && ((size_t) n < length || memcmp(path, r->work, length) != 0))
+                return true;
         return (fd == AT_FDCWD ? SYS(SYS_stat, ".", &st) : SYS(SYS_fstat, fd, &st)) >= 0 && st.st_dev != r->device &&
                (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode) || S_ISCHR(st.st_mode)) && (fs.f_type != 0x01021994 || !S_ISREG(st.st_mode));
 }
