@@ -16,8 +16,8 @@ struct exec_options {
         const char *log, *stats;
         bool quiet, why;
         bool daemon, detach; /* sandboxd owns the sandbox; … which goes on without us */
-        bool overlay; /* what could be changed gets a layer */
-        char *keep;   /* … which stays in this folder */
+        bool overlay;        /* what could be changed gets a layer */
+        char *keep;          /* … which stays in this folder */
         bool dry_run;
         const char *changes; /* --changes: where the changes of a dry run go */
         struct policy_flag *flags;

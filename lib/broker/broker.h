@@ -249,6 +249,7 @@ struct worker {
         pthread_rwlock_t names; /* see resolve.h */
         bool unsafe_names;      /* FOR TESTS: sys_unsafe() */
         bool unsafe_match;      /* FOR TESTS: sys_unsafe() */
+        bool unsafe_crash;      /* FOR TESTS: sys_unsafe(): truncate crashes whoever is to answer it */
 
         /* threads.c */
         pthread_mutex_t lock;

@@ -70,6 +70,8 @@ struct verdict loop_decide(struct receiver *r) {
                 audit_event(r->worker, "no-root", strerrorname_np(-e));
                 return verdict_error(EIO);
         }
+        if (r->worker->unsafe_crash && strcmp(call->claim->name, "truncate") == 0)
+                abort();
         return validate(r, call->claim->handle(call));
 }
 

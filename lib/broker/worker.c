@@ -137,6 +137,7 @@ static int prepare(struct worker *w) {
         w->unsafe_proceed = sys_unsafe("proceed");
         w->unsafe_names = sys_unsafe("names");
         w->unsafe_match = sys_unsafe("match");
+        w->unsafe_crash = sys_unsafe("crash");
         w->trace_restricted = read_flag(w, "sys/kernel/yama/ptrace_scope");
         raise_file_limit();
         size_threads(w);

@@ -2,6 +2,8 @@
 
 load lib
 
+: "${SANDBOXCTL_UNSAFE:=$SANDBOXD_SOURCE/build-unsafe/ctl/sandboxctl}"
+
 # serve WHO: starts that user's daemon; $keeper is its first process.
 serve() {
     local folder=$work/$1
@@ -167,6 +169,25 @@ worker_replaced() {
 
 @test "a killed worker is replaced: user" { worker_replaced user; }
 @test "a killed worker is replaced: root" { worker_replaced root; }
+
+@test "a call at which two workers have crashed is answered with EIO, and the sandbox goes on" {
+    [ -x "$SANDBOXCTL_UNSAFE" ] || skip "there is no build with switches: ./dev test makes it"
+    local SANDBOXCTL=$SANDBOXCTL_UNSAFE SANDBOXD=${SANDBOXCTL_UNSAFE%/*/*}/daemon/sandboxd
+    [ -x "$SANDBOXD" ] || SANDBOXD=${SANDBOXCTL_UNSAFE%/*/*}/sbin/sandboxd
+    SANDBOXD_UNSAFE=crash serve user
+    cat > try.py <<'PYTHON'
+import errno, os
+open("/tmp/f", "w").write("text")
+try:
+    os.truncate("/tmp/f", 0)
+except OSError as e:
+    print(errno.errorcode[e.errno], open("/tmp/f").read())
+PYTHON
+    policy_extra=$'on-broker-loss: wait\n'
+    [ "$(sandbox user broker python,shell --daemon --name poisoned --read "$PWD/try.py" --chdir / -- /usr/bin/python3 "$PWD/try.py" < /dev/null)" = "EIO text" ]
+    cat "$work/daemon.log"
+    [ "$(grep -c 'poisoned: its worker was killed (signal 6)' "$work/daemon.log")" -eq 2 ]
+}
 
 @test "on-broker-loss: kill: a killed worker takes the sandbox along" {
     serve user

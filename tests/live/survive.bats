@@ -10,10 +10,10 @@ kills() {
     fi
 }
 
-# run_killed WHO KILLS OPTION WORK: the harness ends well, and what was wrong is nothing.
+# run_killed WHO KILLS WORK: the harness ends well, and what was wrong is nothing.
 run_killed() {
-    local who=$1 n=$2 option=$3
-    shift 3
+    local who=$1 n=$2
+    shift 2
     folder "$who"
     [ "$(cat /proc/sys/kernel/io_uring_disabled 2> /dev/null || echo 0)" = 0 ] || skip "io_uring is forbidden here"
     mkdir open names compete list
@@ -22,8 +22,7 @@ run_killed() {
     truncate -s 4M board
     cp "$SANDBOXD_BUILD/tests/live/survivor" .
     give "$who" .
-    # shellcheck disable=SC2086
-    SANDBOXD_POLICIES=$SANDBOXD_SOURCE/policies as "$who" "$SANDBOXD_BUILD/tests/live/survive" --kills "$n" $option \
+    SANDBOXD_POLICIES=$SANDBOXD_SOURCE/policies as "$who" "$SANDBOXD_BUILD/tests/live/survive" --kills "$n" \
         "$(policy broker shell)" "$SANDBOXD_BUILD/tests/live/survivor" "$PWD/survivor" "$@" > "$work/said" 2> "$work/errors" < /dev/null || {
         echo "exit code $?"
         cat "$work/said" "$work/errors"
@@ -38,7 +37,7 @@ survives() {
     local who=$1 n undecided poisoned killed
     n=$(kills "$2")
     shift 2
-    run_killed "$who" "$n" "" "$@"
+    run_killed "$who" "$n" "$@"
     killed=$(sed -n 's/^kills \([0-9]*\) .*/\1/p' "$work/errors")
     undecided=$(sed -n 's/.* undecided \([0-9]*\) .*/\1/p' "$work/errors")
     [ "$killed" -eq "$n" ]
@@ -62,11 +61,3 @@ setup_test() {
 @test "listings have each name once: user" { survives user 60 listings; }
 @test "programs are executed: user" { survives user 60 programs; }
 @test "all of it at once: user" { survives user 200; }
-
-@test "a call at which two workers have crashed ends in EIO, and no other: user" {
-    run_killed user 100 --crash opens
-    poisoned=$(sed -n 's/.* poisoned \([0-9]*\) .*/\1/p' "$work/errors")
-    [ "$poisoned" -gt 0 ]
-    # The look whether to stop is a call as well, and not counted by the program.
-    [ "$(sed -n 's/^opens: calls [0-9]* eio \([0-9]*\) wrong 0$/\1/p' "$work/said")" -le "$poisoned" ]
-}

@@ -1,9 +1,9 @@
 /*
  * A supervisor that kills its worker all the time: runs a command in a sandbox, as the daemon does, and sends SIGKILL to whoever answers its calls.
  *
- *   survive [--kills N] [--low USEC] [--high USEC] [--no-journal] [--crash] POLICY OUTSIDER CMD…
+ *   survive [--kills N] [--low USEC] [--high USEC] [--no-journal] POLICY OUTSIDER CMD…
  *
- * --crash: whoever is killed is taken for crashed. After the last kill a file called `stop` is made in the current directory; OUTSIDER is run outside meanwhile, with --outside. The exit status is the
+ * After the last kill a file called `stop` is made in the current directory; OUTSIDER is run outside meanwhile, with --outside. The exit status is the
  * command's; standard error gets one line of counters.
  */
 #include <errno.h>
@@ -34,7 +34,7 @@ static size_t n_claims;
 static struct launched launched = LAUNCHED_INIT;
 static struct shared *shared;
 static struct journal journal;
-static bool journaled = true, crash;
+static bool journaled = true;
 
 static _noreturn_ void die(const char *what, int r) {
         fprintf(stderr, "survive: %s: %s\n", what, strerror(-r));
@@ -155,8 +155,6 @@ int main(int argc, char **argv) {
         for (; at < argc && argv[at][0] == '-'; at++)
                 if (strcmp(argv[at], "--no-journal") == 0)
                         journaled = false;
-                else if (strcmp(argv[at], "--crash") == 0)
-                        crash = true;
                 else if (strcmp(argv[at], "--kills") == 0)
                         kills = number(argv[++at]);
                 else if (strcmp(argv[at], "--low") == 0)
@@ -180,8 +178,7 @@ int main(int argc, char **argv) {
                 die("release", r);
         srand(time(NULL));
         while (!over(0) && done < kills) {
-                /* What has just been taken over is to be hit again, where it is for crashes. */
-                if (crash ? done % 4 == 0 : done % 8 != 0)
+                if (done % 8)
                         await_calls();
                 long usec = low + random() % (high - low);
                 nanosleep(&(struct timespec) { .tv_sec = usec / 1000000, .tv_nsec = usec % 1000000 * 1000 }, NULL);
@@ -192,7 +189,7 @@ int main(int argc, char **argv) {
                         break;
                 }
                 done++;
-                slots_strike(shared, crash ? SIGSEGV : status);
+                slots_strike(shared, status);
                 worker = fork_worker(true);
         }
         fd_close(open("stop", O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
