@@ -3,8 +3,8 @@
  *
  *   survive [--kills N] [--low USEC] [--high USEC] [--no-journal] POLICY OUTSIDER CMD…
  *
- * After the last kill a file called `stop` is made in the current directory; OUTSIDER is run outside meanwhile, with --outside. The exit status is the
- * command's; standard error gets one line of counters.
+ * After the last kill a file called `stop` is made in the current directory; OUTSIDER is run outside meanwhile, with --outside. The exit status
+ * is the command's; standard error gets one line of counters.
  */
 #include <errno.h>
 #include <fcntl.h>
