@@ -72,12 +72,21 @@ static int method_kill(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 }
 
 static int append_counters(sd_bus_message *m, const struct sandbox *s) {
-        if (!s->shared)
-                return sd_bus_message_append(m, "a{st}", 0);
-        const struct counters *c = &s->shared->counters;
-        return sd_bus_message_append(m, "a{st}", 8, "notified", (uint64_t) c->notified, "allowed", (uint64_t) c->allowed, "denied",
-                                     (uint64_t) c->denied, "injected", (uint64_t) c->injected, "failed", (uint64_t) c->failed, "gone",
-                                     (uint64_t) c->gone, "blocked", (uint64_t) c->blocked, "refused", (uint64_t) c->refused);
+        static const struct counters none;
+        const struct counters *c = s->shared ? &s->shared->counters : &none;
+        const struct {
+                const char *name;
+                uint64_t value;
+        } list[] = {
+                { "notified", c->notified },   { "allowed", c->allowed },     { "denied", c->denied },     { "injected", c->injected },
+                { "failed", c->failed },       { "gone", c->gone },           { "blocked", c->blocked },   { "refused", c->refused },
+                { "inherited", c->inherited }, { "undecided", c->undecided }, { "poisoned", c->poisoned },
+        };
+        int r = sd_bus_message_open_container(m, 'a', "{st}");
+
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(list); i++)
+                r = sd_bus_message_append(m, "{st}", list[i].name, list[i].value);
+        return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
 static int reply_ending(sd_bus_message *m, const struct sandbox *s) {
