@@ -101,8 +101,8 @@ static int listen_on(struct daemon *d, const char *path) {
                 return fd;
         /* It outlives us as well, so that nobody is turned away while we are started anew. */
         if (getenv("NOTIFY_SOCKET"))
-                (void) sd_pid_notify_with_fds(0, 0, "FDSTORE=1\nFDNAME=socket\nFDPOLL=0", &fd, 1);
-        return peer_listen(d, fd);
+                (void) sd_pid_notify_with_fds(0, 0, "FDSTORE=1\nFDNAME=" OWN_SOCKET "\nFDPOLL=0", &fd, 1);
+        return peer_listen(d, fd, true);
 }
 
 /* ---- the end ---- */
@@ -221,6 +221,9 @@ static int run(const char *path) {
         r = sd_event_loop(d.event);
         if (r < 0)
                 log_record(LOG_ERR, MESSAGE_DAEMON, NULL, "it can't go on: %s", strerror(-r));
+        /* Once nobody is left to be found again. */
+        if (d.stopping && d.socket[0])
+                (void) unlink(d.socket);
         peers_close(&d);
         sandboxes_leave(&d);
         sd_event_unref(d.event);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/syslog.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "control.h"
@@ -156,7 +157,9 @@ static int on_connection(sd_event_source *source, int socket, uint32_t revents, 
         return 0;
 }
 
-int peer_listen(struct daemon *d, int socket) {
+int peer_listen(struct daemon *d, int socket, bool ours) {
+        struct sockaddr_un address = {};
+        socklen_t size = sizeof(address);
         sd_event_source *source;
         int flags = fcntl(socket, F_GETFL);
 
@@ -165,6 +168,8 @@ int peer_listen(struct daemon *d, int socket) {
         int r = sd_event_add_io(d->event, &source, socket, EPOLLIN, on_connection, d);
         if (r < 0)
                 return r;
+        if (ours && getsockname(socket, (struct sockaddr *) &address, &size) >= 0)
+                snprintf(d->socket, sizeof(d->socket), "%.*s", (int) sizeof(address.sun_path), address.sun_path);
         /* A connection's own calls come first: whoever floods us with new ones stops nobody. */
         (void) sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IDLE);
         return sd_event_source_set_floating(source, true);

@@ -104,10 +104,11 @@ struct daemon {
         size_t n_sandboxes;
         struct peer **peers;
         size_t n_peers;
-        int spare;     /* a descriptor for the moment in which there is no other */
-        int exe;       /* our own program: workers are started from it */
-        bool stopping; /* everything is to be killed, and then we end */
-        bool leaving;  /* we end, and what is stored goes on */
+        char socket[108]; /* the path of the one that we have made, and remove; else empty */
+        int spare;        /* a descriptor for the moment in which there is no other */
+        int exe;          /* our own program: workers are started from it */
+        bool stopping;    /* everything is to be killed, and then we end */
+        bool leaving;     /* we end, and what is stored goes on */
 };
 
 /* ---- log.c ---- */
@@ -130,7 +131,8 @@ struct peer {
         pid_t pid;
 };
 
-int peer_listen(struct daemon *d, int socket); /* taken over */
+int peer_listen(struct daemon *d, int socket, bool ours); /* taken over; ours: it is removed when we end for good */
+#define OWN_SOCKET "socket"                               /* the name by which that one is stored */
 void peers_close(struct daemon *d);
 static inline bool peer_may(const struct peer *p, const struct sandbox *s) {
         return p->owner.uid == 0 || p->owner.uid == s->owner.uid;

@@ -117,7 +117,7 @@ int store_take(struct daemon *d) {
         for (int i = 0; i < n; i++) {
                 int fd = SD_LISTEN_FDS_START + i;
                 if (sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) > 0) {
-                        if (peer_listen(d, fd) >= 0)
+                        if (peer_listen(d, fd, str_equal(names[i], OWN_SOCKET)) >= 0)
                                 sockets++;
                 } else
                         sort_in(&found, &n_found, names[i], fd);

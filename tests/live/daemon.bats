@@ -244,6 +244,7 @@ daemon_back() {
     done
     kill -TERM "$keeper"
     ended "$keeper" 100
+    [ ! -e "$SANDBOXD_SOCKET" ]
     for i in "${inits[@]}"; do
         ended "$i" 1
     done
