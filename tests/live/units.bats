@@ -166,11 +166,12 @@ goes_on() {
     enter_systemd kill -KILL "$pid"
     eventually unit_is_another "$pid"
     goes_on
-    [ "$(enter_systemd sh -c 'ls /srv/count | wc -l')" -eq "$(counted)" ]
     enter_systemd systemctl stop sandboxd
     # Dead by now, not soon.
     run enter_systemd pgrep -f 'mkdir [$]i'
     [ "$status" -eq 1 ]
+    # It has left nothing out.
+    [ "$(enter_systemd sh -c 'ls /srv/count | wc -l')" -eq "$(counted)" ]
     [ "$(unit_property sandboxd Result)" = success ]
     [ "$(unit_property sandboxd NFileDescriptorStore)" = 0 ]
     [[ "$(journal sandboxd)" != *"can't be used"* ]]
