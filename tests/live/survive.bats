@@ -60,4 +60,7 @@ setup_test() {
 @test "FIFOs bring their ends together: user" { survives user 60 fifos; }
 @test "listings have each name once: user" { survives user 60 listings; }
 @test "programs are executed: user" { survives user 60 programs; }
-@test "all of it at once: user" { survives user 200; }
+@test "all of it at once: user" {
+    need_full
+    survives user 200
+}
