@@ -205,6 +205,13 @@ static void print_table(const struct sandbox_list *list, bool all) {
         }
 }
 
+/* sandboxes_read of a connection that is made for it. */
+static int connect_and_read(struct remote *r, const char *name, struct sandbox_list *ret) {
+        int e = remote_connect(r);
+
+        return e < 0 ? e : sandboxes_read(r->bus, name, ret);
+}
+
 int verb_ps(int argc, char **argv) {
         struct remote r = REMOTE_INIT;
         struct sandbox_list list;
@@ -213,9 +220,7 @@ int verb_ps(int argc, char **argv) {
 
         if (e != 0)
                 return e < 0 ? EXIT_OURS : 0;
-        e = remote_connect(&r);
-        if (e >= 0)
-                e = sandboxes_read(r.bus, NULL, &list);
+        e = connect_and_read(&r, NULL, &list);
         if (e >= 0) {
                 if (words.json) {
                         struct json_object *array = json_object_new_array();
@@ -264,9 +269,7 @@ int verb_status(int argc, char **argv) {
 
         if (e != 0)
                 return e < 0 ? EXIT_OURS : 0;
-        e = remote_connect(&r);
-        if (e >= 0)
-                e = sandboxes_read(r.bus, words.names[0], &list);
+        e = connect_and_read(&r, words.names[0], &list);
         if (e >= 0) {
                 if (words.json)
                         print_json(sandbox_json(&list.list[0]));
@@ -293,8 +296,7 @@ static int call(struct remote *r, const char *name, const char *method, uint64_t
                 e = sd_bus_message_append(m, "i", signal);
         if (e >= 0)
                 e = sd_bus_call(r->bus, m, timeout, &error, NULL);
-        if (e < 0 &&
-            (sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_OBJECT) || sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_METHOD)))
+        if (e < 0 && remote_is_unknown(&error))
                 message_fail("there is no sandbox %s of yours; sandboxctl ps lists them", name);
         else if (sd_bus_error_has_name(&error, CONTROL_HAS_ENDED))
                 e = -ESRCH;
@@ -465,9 +467,7 @@ int verb_logs(int argc, char **argv) {
 
         if (e != 0)
                 return e < 0 ? EXIT_OURS : 0;
-        e = remote_connect(&r);
-        if (e >= 0)
-                e = sandboxes_read(r.bus, words.names[0], &list);
+        e = connect_and_read(&r, words.names[0], &list);
         if (e >= 0) {
                 e = show_output(&r, &list.list[0], words.follow);
                 sandboxes_done(&list);

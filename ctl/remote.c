@@ -16,6 +16,11 @@
 #define RECONNECT_SECONDS 10
 #define RECONNECT_NSEC 20000000
 
+bool remote_is_unknown(const sd_bus_error *bus_error) {
+        return sd_bus_error_has_name(bus_error, SD_BUS_ERROR_UNKNOWN_OBJECT) ||
+               sd_bus_error_has_name(bus_error, SD_BUS_ERROR_UNKNOWN_METHOD);
+}
+
 int remote_failed(int error, const sd_bus_error *bus_error, const char *what) {
         if (bus_error && sd_bus_error_is_set(bus_error) && bus_error->message) {
                 _cleanup_free_ char *text = str_escape(bus_error->message);

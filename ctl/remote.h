@@ -38,5 +38,7 @@ int remote_adopt(struct remote *r, const struct remote_request *request, const s
 int remote_reconnect(struct remote *r);
 void remote_done(struct remote *r);
 
+/* Whether that is because the daemon has no such sandbox for us. */
+bool remote_is_unknown(const sd_bus_error *bus_error);
 /* Says, in words for people, why a call of the bus failed, and returns negative errno. */
 int remote_failed(int error, const sd_bus_error *bus_error, const char *what);

@@ -180,8 +180,7 @@ int sandboxes_read(sd_bus *bus, const char *name, struct sandbox_list *ret) {
 
         *ret = (struct sandbox_list) {};
         int r = name ? read_one(bus, name, &error, ret) : read_all(bus, &error, ret);
-        if (r < 0 && name &&
-            (sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_OBJECT) || sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_METHOD))) {
+        if (r < 0 && name && remote_is_unknown(&error)) {
                 _cleanup_free_ char *text = str_escape(name);
                 message_fail("there is no sandbox %s of yours; sandboxctl ps --all lists them", text);
                 r = -ENOENT;

@@ -306,8 +306,7 @@ static void signal_init_as_owner(struct sandbox *s) {
         pid_t pid = fork();
 
         if (pid == 0) {
-                if (geteuid() != 0 ||
-                    (setresgid(s->owner.gid, s->owner.gid, s->owner.gid) >= 0 && setresuid(s->owner.uid, s->owner.uid, s->owner.uid) >= 0))
+                if (geteuid() != 0 || owner_become(&s->owner) >= 0)
                         (void) sys_pidfd_send_signal(s->fds[FD_INIT], SIGKILL);
                 _exit(0);
         }
@@ -576,20 +575,6 @@ static int on_orphan_time(sd_event_source *source, uint64_t usec, void *userdata
         return 0;
 }
 
-static int restore_shared(struct sandbox *s) {
-        struct stat st;
-
-        if (fstat(s->fds[FD_SLOTS], &st) < 0)
-                return -errno;
-        if (st.st_size != sizeof(struct shared))
-                return -EBADMSG;
-        void *p = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED, s->fds[FD_SLOTS], 0);
-        if (p == MAP_FAILED)
-                return -errno;
-        s->shared = p;
-        return 0;
-}
-
 static int restore(struct sandbox *s) {
         struct launch_command release = { .type = LAUNCH_RELEASE };
         int r = s->fds[FD_STATE] < 0 ? -EBADMSG : map_state(s);
@@ -602,7 +587,7 @@ static int restore(struct sandbox *s) {
                 if (s->fds[i] < 0 && i != FD_LOG && i != FD_ROOT && i != FD_WORKER)
                         return -EBADMSG;
         s->init = pidfd_pid(s->fds[FD_INIT]);
-        if ((r = restore_shared(s)) < 0 || (r = registry_add(s)) < 0 || (r = watch(s)) < 0)
+        if ((r = shared_map(s->fds[FD_SLOTS], &s->shared)) < 0 || (r = registry_add(s)) < 0 || (r = watch(s)) < 0)
                 return r;
         if (s->stored->foreground &&
             (r = sd_event_add_time_relative(s->daemon->event, &s->orphan_timer, CLOCK_MONOTONIC, ORPHAN_USEC, 0, on_orphan_time, s)) < 0)

@@ -177,6 +177,8 @@ static inline bool sandbox_running(const struct sandbox *s) {
 
 /* Exit statuses of a worker that is not to be replaced: the sandbox is gone; it can't be served. */
 enum { WORKER_DONE = 0, WORKER_CANT = 3 };
+/* In a child: takes the owner's ids and groups; root's rights are gone then. */
+int owner_become(const struct owner *owner);
 /* Starts one; its pid and pidfd go to the sandbox. */
 int worker_start(struct sandbox *s);
 /* What runs in the new process: argv[1] is "--worker". */

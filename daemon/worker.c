@@ -9,9 +9,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syslog.h>
 #include <unistd.h>
 
@@ -43,7 +41,7 @@ enum { WORD_NAME = 2, WORD_RECORD, WORD_WAIT_KILLABLE, WORD_LOG, WORD_JOURNAL, W
 
 /* ---- in the daemon's child ---- */
 
-static int become(const struct owner *owner) {
+int owner_become(const struct owner *owner) {
         if (geteuid() == 0 && setgroups(owner->n_groups, owner->groups) < 0)
                 return -errno;
         if (setresgid(owner->gid, owner->gid, owner->gid) < 0 || setresuid(owner->uid, owner->uid, owner->uid) < 0)
@@ -101,7 +99,7 @@ static _noreturn_ void run_worker(const struct sandbox *s, bool successor) {
         sigemptyset(&none);
         (void) sigprocmask(SIG_SETMASK, &none, NULL);
         (void) signal(SIGPIPE, SIG_DFL);
-        if (place_fds(s, &exe) < 0 || become(&s->owner) < 0)
+        if (place_fds(s, &exe) < 0 || owner_become(&s->owner) < 0)
                 _exit(WORKER_CANT);
         syscall(SYS_execveat, exe, "", argv, environment, AT_EMPTY_PATH);
         _exit(WORKER_CANT);
@@ -155,20 +153,6 @@ static int read_plan(struct policy **ret_policy, struct plan **ret_plan, struct 
         return r < 0 ? r : plan_load_saved(text, size, ret_policy, ret_plan, report);
 }
 
-static int map_slots(struct shared **ret) {
-        struct stat st;
-
-        if (fstat(GIVEN_SLOTS, &st) < 0)
-                return -errno;
-        if (st.st_size < (off_t) sizeof(struct shared))
-                return -EBADMSG;
-        void *p = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED, GIVEN_SLOTS, 0);
-        if (p == MAP_FAILED)
-                return -errno;
-        *ret = p;
-        return 0;
-}
-
 /* Nobody else is there to do it once the launcher has gone. Init is the last to leave the group. */
 static void remove_cgroup(const char *path, int init_pidfd) {
         struct pollfd p = { .fd = init_pidfd, .events = POLLIN };
@@ -202,7 +186,7 @@ int worker_main(int argc, char **argv) {
         if (r < 0)
                 cant(argv[WORD_NAME], "its policy can't be compiled", r);
         filter_done(&filter);
-        r = map_slots(&options.shared);
+        r = shared_map(GIVEN_SLOTS, &options.shared);
         if (r >= 0 && atoi(argv[WORD_JOURNAL])) {
                 r = read_journal(&journal);
                 options.journal = &journal;

@@ -15,12 +15,7 @@
 
 /* A side effect by a system call of the handler's own, an expression of -1 and errno or a result. Where the worker is killed in it, the call is answered
  * with EIO, since nobody knows whether it has happened. */
-#define ACT(call, expression) \
-        ({ \
-                act_begin((call), ACT_UNKNOWN); \
-                int64_t act_result_ = (expression); \
-                act_end((call), act_result_ < 0 ? -errno : act_result_); \
-        })
+#define ACT(call, expression) ACT_TRACED(call, ACT_UNKNOWN, expression)
 /* One that leaves its trace, by which act_again() decides when the call is decided anew. */
 #define ACT_TRACED(call, kind, expression) \
         ({ \

@@ -31,6 +31,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -48,13 +49,28 @@ int shared_new(struct shared **ret, int *ret_fd) {
                 return -errno;
         if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW) < 0)
                 return -errno;
-        struct shared *shared = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        if (shared == MAP_FAILED)
-                return -errno;
+        struct shared *shared;
+        int r = shared_map(fd, &shared);
+        if (r < 0)
+                return r;
         shared->version = SHARED_VERSION;
         shared->n_slots = SLOTS_MAX;
         *ret = shared;
         *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
+int shared_map(int fd, struct shared **ret) {
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (st.st_size != sizeof(struct shared))
+                return -EBADMSG;
+        void *p = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (p == MAP_FAILED)
+                return -errno;
+        *ret = p;
         return 0;
 }
 
