@@ -232,9 +232,9 @@ static int follow(struct walk *w, int link, const struct stat *st, const char *n
 
 static int step_stay(struct walk *w) {
         /* The kernel asks for the right to search even for `.`. */
-        _cleanup_close_ int fd = openat(w->at, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_close_ int fd = proc_look_up(w->r, w->at, w->path, ".");
 
-        return fd < 0 ? -errno : 0;
+        return fd < 0 ? fd : 0;
 }
 
 static int step_up(struct walk *w) {
@@ -252,9 +252,9 @@ static int step_up(struct walk *w) {
                         return e < 0 ? e : w->flags & RESOLVE_IN_BENEATH ? -EXDEV : 0;
                 }
         }
-        int fd = openat(w->at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        int fd = proc_look_up(w->r, w->at, w->path, "..");
         if (fd < 0)
-                return -errno;
+                return fd;
         e = move(w, fd);
         if (e < 0 || w->scope < 0)
                 return e;

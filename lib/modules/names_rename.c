@@ -103,15 +103,17 @@ static int rename_pinned(struct call *call, const struct pin *old, const struct 
 }
 
 /* As the kernel's order is: whether a name is too long shows only when it is looked up, after what the two directories and `.` or `..` as a
- * name give. False: nothing of the kind. */
+ * name give; in a directory that is gone it isn't looked up at all. False: nothing of the kind. */
 static bool find_long(struct call *call, const struct pin *old, const struct pin *new, unsigned flags, bool old_long, bool new_long,
                       struct verdict *ret_verdict) {
         if (!old_long && !new_long)
                 return false;
         if (old->special || new->special)
                 *ret_verdict = verdict_error(!old->special && (flags & RENAME_NOREPLACE) ? EEXIST : EBUSY);
-        else if (!old_long && name_is_absent(old))
+        else if ((!old_long || old->outside) && name_is_absent(old))
                 *ret_verdict = name_absent(call, old);
+        else if (!old_long && new->outside)
+                *ret_verdict = name_absent(call, new);
         else
                 *ret_verdict = verdict_error(ENAMETOOLONG);
         return true;
@@ -121,7 +123,7 @@ static bool find_long(struct call *call, const struct pin *old, const struct pin
 static bool resolve_one(struct call *call, int dirfd, uint64_t path, struct pin *pin, bool *ret_long, struct verdict *ret_verdict) {
         int r = name_resolve(call, dirfd, path, pin);
 
-        *ret_long = r == -ENAMETOOLONG && pin->parent >= 0;
+        *ret_long = pin->parent >= 0 && (r == -ENAMETOOLONG || (r >= 0 && !pin->special && !pin->name[0]));
         if (r >= 0 || *ret_long)
                 return true;
         *ret_verdict = files_failed(call, pin, r, false);

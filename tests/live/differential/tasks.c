@@ -26,12 +26,12 @@
 #define STACK (256U << 10)
 #define MILLISECOND 1000000L
 
-/* How long the opening of a FIFO is left alone before a signal interrupts it. Where somebody should come to the other end, long enough for a busy
+/* How long the opening of a FIFO is left alone before a signal interrupts it. Where somebody has come to the other end, long enough for a busy
  * machine: a call that the broker hasn't received yet is interrupted as well. And any other call, before that is called a hang. */
 #define PATIENCE (200 * MILLISECOND)
-#define PATIENCE_MEETING (20000 * MILLISECOND) /* the machine may be busy */
+#define PATIENCE_MEETING (20000 * MILLISECOND)
 #define INTERVAL (20 * MILLISECOND)
-#define HANG (20000 * MILLISECOND)
+#define HANG (60000 * MILLISECOND)
 
 enum { IDLE, BEGIN, SPAWN, MAKE, MAKE_ONLY, RECORD };
 
@@ -198,13 +198,13 @@ static int start_tasks(const struct sequence *s, struct text *text) {
         return r;
 }
 
-static int finish_background(const struct sequence *s, struct text *text, int *background) {
+static int finish_background(const struct sequence *s, struct text *text, int *background, bool met) {
         const struct call *call = &s->calls[*background];
         int r = 0;
 
         if (*background < 0)
                 return 0;
-        r = wait_idle(&shared->slots[call->task], PATIENCE_MEETING);
+        r = wait_idle(&shared->slots[call->task], met ? PATIENCE_MEETING : PATIENCE);
         if (r >= 0)
                 r = command(call->task, RECORD, *background, 0);
         if (r >= 0)
@@ -238,14 +238,14 @@ static int run_calls(const struct sequence *s, struct text *text) {
                 if (background < 0)
                         n = run_of(s, i);
                 else if (s->calls[background].task == call->task)
-                        r = finish_background(s, text, &background);
+                        r = finish_background(s, text, &background, false);
                 if (r >= 0)
                         r = command(call->task, MAKE, i, i + n);
                 take(text, slot);
                 if (r < 0)
                         text_add(text, "%u HANGS\n", s->calls[slot->what].index);
                 else
-                        r = finish_background(s, text, &background);
+                        r = finish_background(s, text, &background, slot->prepared.result >= 0);
         }
         return r;
 }
