@@ -438,8 +438,9 @@ static int run_exec(struct run *run) {
         struct launched launched;
         struct ended ended;
 
-        if (request_init(&run->request) < 0)
-                return message_fail("who you are could not be found out: %s", strerror(errno));
+        int r = request_init(&run->request);
+        if (r < 0)
+                return r == -EINVAL ? EXIT_OURS : message_fail("who you are could not be found out: %s", strerror(-r));
         run->request.cwd = run->cwd;
         if (run->options.name)
                 snprintf(run->name, sizeof(run->name), "%s", run->options.name);
@@ -451,7 +452,7 @@ static int run_exec(struct run *run) {
                 return EXIT_OURS;
         if (environment_make(run->plan, environ, run->options.environment, run->options.n_environment, &run->environment) < 0)
                 return EXIT_OURS;
-        int r = shared_new(&run->shared, &run->shared_fd);
+        r = shared_new(&run->shared, &run->shared_fd);
         if (r < 0)
                 return message_fail("no memory for the broker: %s", strerror(-r));
         if (run->options.daemon && (remote_connect(&run->remote) < 0 ||

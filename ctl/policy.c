@@ -95,8 +95,9 @@ static int load(const struct words *w, const char *word, struct policy **ret, st
         _cleanup_(request_done) struct policy_request request = {};
         _cleanup_free_ char *policy = policy_word(word), *cwd = getcwd(NULL, 0);
 
-        if (!policy || request_init(&request) < 0)
-                return -ENOMEM;
+        int r = policy ? request_init(&request) : -ENOMEM;
+        if (r < 0)
+                return r;
         request.policy = policy;
         request.cwd = cwd;
         request.flags = w->flags;
@@ -114,10 +115,11 @@ static int compile(const struct policy *policy, struct plan **ret, struct policy
         _cleanup_free_ struct claim *claims = NULL;
         size_t n_claims;
 
-        if (request_init(&request) < 0)
-                return -ENOMEM;
+        int r = request_init(&request);
+        if (r < 0)
+                return r;
         struct plan_request plan_request = { .home = request.home, .uid = request.uid, .gid = request.gid };
-        int r = plan_compile(policy, &plan_request, &plan, report);
+        r = plan_compile(policy, &plan_request, &plan, report);
         if (r >= 0)
                 r = modules_compile(plan, &filter, &claims, &n_claims, report);
         filter_done(&filter);
@@ -229,8 +231,11 @@ static int list(const struct words *w) {
 
         if (w->n_rest > 0 || w->n_flags > 0)
                 return message_fail("policy list takes no words but --json");
-        if (request_init(&request) < 0 || policy_names(request.folders, request.n_folders, &names, &files, &n) < 0)
-                return message_fail("%s", strerror(ENOMEM));
+        int e = request_init(&request);
+        if (e >= 0)
+                e = policy_names(request.folders, request.n_folders, &names, &files, &n);
+        if (e < 0)
+                return e == -EINVAL ? EXIT_OURS : message_fail("%s", strerror(-e));
         for (size_t i = 0; i < n; i++) {
                 _cleanup_(policy_freep) struct policy *policy = NULL;
                 struct policy_report report = {};
