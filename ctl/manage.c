@@ -130,9 +130,12 @@ static int parse(int argc, char **argv, const char *allowed, int min, int max, s
                 return -EINVAL;
         }
         for (int i = 0; i < ret->n_names; i++)
-                if (!control_name_valid(ret->names[i])) {
+                if (control_split(ret->names[i], NULL, NULL) < 0) {
                         _cleanup_free_ char *word = str_escape(ret->names[i]);
-                        message_fail("'%s' can't be a sandbox: names are 1 to 63 of a-z, 0-9, _ . -, the first a letter or digit", word);
+                        message_fail(
+                                "'%s' can't be a sandbox: names are 1 to 63 of a-z, 0-9, _ . -, the first a letter or digit; UID/NAME is "
+                                "somebody else's",
+                                word);
                         return -EINVAL;
                 }
         return 0;
@@ -188,19 +191,19 @@ static bool shown(const struct sandbox_info *info, bool all) {
 }
 
 static void print_table(const struct sandbox_list *list, bool all) {
-        char since[32], ending[128];
+        char since[32], ending[128], word[SANDBOX_WORD];
         int width = 4;
 
         for (size_t i = 0; i < list->n; i++)
-                if (shown(&list->list[i], all) && (int) strlen(list->list[i].name) > width)
-                        width = strlen(list->list[i].name);
+                if (shown(&list->list[i], all) && (int) strlen(sandbox_word(&list->list[i], word)) > width)
+                        width = strlen(word);
         printf("%-*s  %5s  %9s  %-20s  %s\n", width, "NAME", "UID", "SINCE", "STATE", "COMMAND");
         for (size_t i = 0; i < list->n; i++) {
                 const struct sandbox_info *info = &list->list[i];
                 if (!shown(info, all))
                         continue;
                 _cleanup_free_ char *command = command_text(info, COMMAND_SHOWN);
-                printf("%-*s  %5u  %9s  %-20s  %s\n", width, info->name, info->uid, age(info->started, since, sizeof(since)),
+                printf("%-*s  %5u  %9s  %-20s  %s\n", width, sandbox_word(info, word), info->uid, age(info->started, since, sizeof(since)),
                        sandbox_ending(info, ending, sizeof(ending)), command ?: "");
         }
 }
@@ -237,7 +240,7 @@ int verb_ps(int argc, char **argv) {
 }
 
 static void print_status(const struct sandbox_info *info) {
-        char since[32], when[64] = "", ending[128];
+        char since[32], when[64] = "", ending[128], word[SANDBOX_WORD];
         time_t started = info->started / 1000000;
         struct tm tm;
 
@@ -245,7 +248,7 @@ static void print_status(const struct sandbox_info *info) {
                 strftime(when, sizeof(when), "%F %T", &tm);
         _cleanup_free_ char *command = command_text(info, 0), *policy = str_escape(info->policy), *output = str_escape(info->output),
                             *text = str_escape(info->text);
-        printf("%-10s %s\n", "name", info->name);
+        printf("%-10s %s\n", "name", sandbox_word(info, word));
         printf("%-10s %s\n", "state", sandbox_ending(info, ending, sizeof(ending)));
         if (info->text[0])
                 printf("%-10s %s\n", "why", text ?: "");

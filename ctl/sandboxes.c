@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "control.h"
 #include "message.h"
@@ -147,7 +148,9 @@ static int read_objects(sd_bus_message *m, struct sandbox_list *ret) {
 }
 
 static int by_name(const void *a, const void *b) {
-        return strcmp(((const struct sandbox_info *) a)->name, ((const struct sandbox_info *) b)->name);
+        const struct sandbox_info *one = a, *other = b;
+
+        return one->uid != other->uid ? (one->uid < other->uid ? -1 : 1) : strcmp(one->name, other->name);
 }
 
 static int read_one(sd_bus *bus, const char *name, sd_bus_error *error, struct sandbox_list *ret) {
@@ -193,6 +196,14 @@ int sandboxes_read(sd_bus *bus, const char *name, struct sandbox_list *ret) {
 }
 
 /* ---- showing ---- */
+
+const char *sandbox_word(const struct sandbox_info *info, char buffer[SANDBOX_WORD]) {
+        if (info->uid == getuid())
+                snprintf(buffer, SANDBOX_WORD, "%s", info->name);
+        else
+                snprintf(buffer, SANDBOX_WORD, "%u/%s", info->uid, info->name);
+        return buffer;
+}
 
 const char *sandbox_ending(const struct sandbox_info *info, char *buffer, size_t size) {
         _cleanup_free_ char *stage = str_escape(info->stage);

@@ -18,7 +18,7 @@ struct sandbox_info {
 };
 
 struct sandbox_list {
-        struct sandbox_info *list; /* sorted by name */
+        struct sandbox_info *list; /* sorted by owner and name */
         size_t n;
 };
 
@@ -26,6 +26,9 @@ struct sandbox_list {
 int sandboxes_read(sd_bus *bus, const char *name, struct sandbox_list *ret);
 void sandboxes_done(struct sandbox_list *list);
 
+/* The words by which the caller names it: NAME, or UID/NAME of somebody else's; in a buffer. */
+#define SANDBOX_WORD 80
+const char *sandbox_word(const struct sandbox_info *info, char buffer[SANDBOX_WORD]);
 /* How it ended, in words ("exited 3", "killed by signal 9", …), in a buffer; "running". */
 const char *sandbox_ending(const struct sandbox_info *info, char *buffer, size_t size);
 /* All of it as an object. */

@@ -30,14 +30,17 @@ static void print_help(void) {
                "Root's serves everybody; a user's own serves that user alone.\n"
                "\n"
                "Options:\n"
-               "  --socket PATH  listen there (default: /run/sandboxd/control for root,\n"
-               "                 $XDG_RUNTIME_DIR/sandboxd/control for others)\n"
-               "  --help         show this\n"
-               "  --version      show the version\n"
+               "  --socket PATH   listen there (default: /run/sandboxd/control for root,\n"
+               "                  $XDG_RUNTIME_DIR/sandboxd/control for others)\n"
+               "  --config FILE   read the settings there (default: " SANDBOXD_SYSTEM_CONFIG " for\n"
+               "                  root, ~/.config/sandboxd/sandboxd.yaml for others)\n"
+               "  --check-config  only say what is wrong with the settings\n"
+               "  --help          show this\n"
+               "  --version       show the version\n"
                "\n"
                "Signals: TERM and INT kill all sandboxes and end it; HUP executes it anew, and they go on.\n"
                "\n"
-               "See sandboxd(8).\n");
+               "See sandboxd(8) and sandboxd.yaml(5).\n");
 }
 
 /* ---- the socket ---- */
@@ -167,6 +170,10 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si,
 
         if (si->ssi_signo != SIGHUP && !is_restart())
                 return stop(d);
+        if (si->ssi_signo == SIGHUP && !configure_check(d)) {
+                log_record(LOG_ERR, MESSAGE_SETTINGS, NULL, "it keeps the settings that it has, and is not executed anew");
+                return 0;
+        }
         d->leaving = true;
         return sd_event_exit(d->event, 0);
 }
@@ -202,8 +209,8 @@ static int prepare(struct daemon *d) {
         return r < 0 ? r : 0;
 }
 
-static int run(const char *path) {
-        struct daemon d = { .exe = -1, .spare = -1 };
+static int run(const char *path, const char *config) {
+        struct daemon d = { .exe = -1, .spare = -1, .config = config };
         int r = prepare(&d);
 
         if (r < 0) {
@@ -211,12 +218,15 @@ static int run(const char *path) {
                 return 1;
         }
         r = store_take(&d);
+        if (!d.settings)
+                return 1;
         if (r < 0)
                 log_record(LOG_ERR, MESSAGE_DAEMON, NULL, "what was stored can't be taken back: %s", strerror(-r));
         if (r == 0)
                 r = listen_on(&d, path);
         if (r < 0)
                 return 1;
+        store_settings(d.settings);
         (void) sd_notify(0, "READY=1");
         r = sd_event_loop(d.event);
         if (r < 0)
@@ -229,17 +239,18 @@ static int run(const char *path) {
         sd_event_unref(d.event);
         fd_close(d.exe);
         fd_close(d.spare);
+        settings_free(d.settings);
         return r != 0;
 }
 
 int main(int argc, char **argv) {
         static const struct option options[] = {
-                { "socket", required_argument, NULL, 's' },
-                { "help", no_argument, NULL, 'h' },
-                { "version", no_argument, NULL, 'V' },
-                {},
+                { "socket", required_argument, NULL, 's' }, { "config", required_argument, NULL, 'c' },
+                { "check-config", no_argument, NULL, 'C' }, { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, 'V' },      {},
         };
-        const char *path = NULL;
+        const char *path = NULL, *config = NULL;
+        bool check = false;
         int c;
 
         if (argc > 1 && str_equal(argv[1], "--worker"))
@@ -247,6 +258,8 @@ int main(int argc, char **argv) {
         while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
                 switch (c) {
                 case 's': path = optarg; break;
+                case 'c': config = optarg; break;
+                case 'C': check = true; break;
                 case 'h': print_help(); return 0;
                 case 'V': printf("sandboxd %s\n", SANDBOXD_VERSION); return 0;
                 default: return 2;
@@ -255,7 +268,9 @@ int main(int argc, char **argv) {
                 fprintf(stderr, "sandboxd: '%s' is not understood; it takes options only (sandboxd --help)\n", argv[optind]);
                 return 2;
         }
+        if (check)
+                return configure_show(config);
         if (!getenv("NOTIFY_SOCKET"))
                 keeper_run(argv);
-        return run(path);
+        return run(path, config);
 }

@@ -106,7 +106,7 @@ static int check(const struct peer *p, const struct adoption *a) {
 static int method_adopt(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         struct peer *p = userdata;
         struct adoption a = { .policy = "", .output = "", .cgroup = "" };
-        char *none[] = { NULL }, **command = NULL;
+        char *none[] = { NULL }, **command = NULL, why[QUOTA_WHY];
 
         for (int i = 0; i < FD_COUNT; i++)
                 a.fds[i] = -1;
@@ -123,7 +123,8 @@ static int method_adopt(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         else if (r == -EEXIST)
                 r = sd_bus_error_setf(error, CONTROL_NAME_TAKEN, "there is a sandbox of the name %s already", a.name);
         else if (r == -EDQUOT)
-                r = sd_bus_error_setf(error, CONTROL_QUOTA, "uid %u has as many sandboxes as it may have", p->owner.uid);
+                r = sd_bus_error_setf(error, CONTROL_QUOTA, "there are too many: %s",
+                                      quota_why(p->daemon, p->owner.uid, QUOTA_SANDBOXES, why));
         else
                 r = sd_bus_error_setf(error, CONTROL_FAILED, "the sandbox can't be taken over: %s", strerror(-r));
         for (int i = 0; i < FD_COUNT; i++)

@@ -10,13 +10,18 @@
 #define WAITING_MAX 256
 #define QUEUED_MAX 64
 
+static int sandbox_object(const struct sandbox *s, char **ret) {
+        return control_object_of(s->owner.uid, s->name, ret);
+}
+
 static int find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
         struct peer *p = userdata;
         _cleanup_free_ char *name = NULL;
+        uid_t uid;
 
-        if (control_object_name(path, &name) < 0)
+        if (control_object_names(path, &uid, &name) < 0)
                 return 0;
-        struct sandbox *s = sandbox_find(p->daemon, name);
+        struct sandbox *s = sandbox_find(p->daemon, uid, name);
         if (!s || !peer_may(p, s))
                 return 0;
         *ret = s;
@@ -31,7 +36,7 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
         if (!list)
                 return -ENOMEM;
         for (size_t i = 0; i < p->daemon->n_sandboxes; i++)
-                if (peer_may(p, p->daemon->sandboxes[i]) && control_object(p->daemon->sandboxes[i]->name, &list[n]) >= 0)
+                if (peer_may(p, p->daemon->sandboxes[i]) && sandbox_object(p->daemon->sandboxes[i], &list[n]) >= 0)
                         n++;
         *ret = list;
         return 1;
@@ -161,7 +166,7 @@ void object_adopted(struct sandbox *s, bool started) {
 
         if (!s->adopting)
                 return;
-        if (control_object(s->name, &path) >= 0)
+        if (sandbox_object(s, &path) >= 0)
                 (void) sd_bus_reply_method_return(s->adopting, "ob", path, started);
         s->adopting = sd_bus_message_unref(s->adopting);
 }
@@ -181,7 +186,7 @@ void object_stopped(struct sandbox *s, int signal) {
         /* A client that doesn't read is told nothing more. */
         if (!s->client || sd_bus_get_n_queued_write(s->client->bus, &queued) < 0 || queued > QUEUED_MAX)
                 return;
-        if (control_object(s->name, &path) >= 0)
+        if (sandbox_object(s, &path) >= 0)
                 (void) sd_bus_emit_signal(s->client->bus, path, CONTROL_SANDBOX, "Stopped", "i", signal);
 }
 

@@ -6,13 +6,12 @@
 #include <sys/socket.h>
 #include <sys/syslog.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control.h"
 #include "fd.h"
 #include "sandboxd.h"
-
-#define PEERS_PER_UID 2000
 
 static int read_owner(int fd, struct owner *ret, pid_t *ret_pid) {
         struct ucred credentials;
@@ -106,6 +105,17 @@ static int serve(struct peer *p, int fd) {
         return sd_bus_attach_event(p->bus, p->daemon->event, SD_EVENT_PRIORITY_NORMAL);
 }
 
+/* Once a second at most: whoever asks without end does not fill the log. */
+static void record_refused(struct daemon *d, uid_t uid) {
+        char why[QUOTA_WHY];
+        time_t now = time(NULL);
+
+        if (now == d->refused)
+                return;
+        d->refused = now;
+        log_record(LOG_WARNING, MESSAGE_REFUSED, NULL, "a connection was refused: %s", quota_why(d, uid, QUOTA_CONNECTIONS, why));
+}
+
 static int peer_new(struct daemon *d, int fd) {
         struct peer *p = calloc(1, sizeof(*p));
         size_t n = 0;
@@ -118,12 +128,16 @@ static int peer_new(struct daemon *d, int fd) {
         int r = read_owner(fd, &p->owner, &p->pid);
         for (size_t i = 0; i < d->n_peers; i++)
                 n += d->peers[i]->owner.uid == p->owner.uid;
-        struct peer **larger = r < 0 || n >= PEERS_PER_UID ? NULL : reallocarray(d->peers, d->n_peers + 1, sizeof(*larger));
+        if (r >= 0 && n >= quota_of(d, p->owner.uid, QUOTA_CONNECTIONS)) {
+                record_refused(d, p->owner.uid);
+                r = -EDQUOT;
+        }
+        struct peer **larger = r < 0 ? NULL : reallocarray(d->peers, d->n_peers + 1, sizeof(*larger));
         if (!larger) {
                 fd_close(fd);
                 free(p->owner.groups);
                 free(p);
-                return r < 0 ? r : -EMFILE;
+                return r < 0 ? r : -ENOMEM;
         }
         d->peers = larger;
         d->peers[d->n_peers++] = p;
@@ -152,7 +166,7 @@ static int on_connection(sd_event_source *source, int socket, uint32_t revents, 
                 turn_away(userdata, socket);
         if (r >= 0)
                 r = peer_new(userdata, fd);
-        if (r < 0)
+        if (r < 0 && r != -EDQUOT)
                 log_record(LOG_WARNING, MESSAGE_REFUSED, NULL, "a connection was refused: %s", strerror(-r));
         return 0;
 }

@@ -10,7 +10,6 @@
 #include <limits.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syslog.h>
 #include <sys/wait.h>
@@ -23,8 +22,6 @@
 #include "str.h"
 #include "sys.h"
 
-#define FDS_EACH (FD_COUNT + JOURNAL_LANES + 1) /* with its client's connection */
-#define FDS_RESERVED 500
 #define EVENTS_AT_ONCE 16
 #define ENDED_PER_UID 100
 #define KILL_USEC 2000000    /* after which init is killed by a signal */
@@ -34,12 +31,16 @@
 
 /* ---- the registry ---- */
 
-static size_t position(const struct daemon *d, const char *name) {
+static int compare(const struct sandbox *s, uid_t uid, const char *name) {
+        return s->owner.uid != uid ? (s->owner.uid < uid ? -1 : 1) : strcmp(s->name, name);
+}
+
+static size_t position(const struct daemon *d, uid_t uid, const char *name) {
         size_t low = 0, high = d->n_sandboxes;
 
         while (low < high) {
                 size_t middle = (low + high) / 2;
-                if (strcmp(d->sandboxes[middle]->name, name) < 0)
+                if (compare(d->sandboxes[middle], uid, name) < 0)
                         low = middle + 1;
                 else
                         high = middle;
@@ -47,10 +48,10 @@ static size_t position(const struct daemon *d, const char *name) {
         return low;
 }
 
-struct sandbox *sandbox_find(struct daemon *d, const char *name) {
-        size_t i = position(d, name);
+struct sandbox *sandbox_find(struct daemon *d, uid_t uid, const char *name) {
+        size_t i = position(d, uid, name);
 
-        return i < d->n_sandboxes && str_equal(d->sandboxes[i]->name, name) ? d->sandboxes[i] : NULL;
+        return i < d->n_sandboxes && compare(d->sandboxes[i], uid, name) == 0 ? d->sandboxes[i] : NULL;
 }
 
 static int registry_add(struct sandbox *s) {
@@ -60,7 +61,7 @@ static int registry_add(struct sandbox *s) {
         if (!larger)
                 return -ENOMEM;
         d->sandboxes = larger;
-        size_t i = position(d, s->name);
+        size_t i = position(d, s->owner.uid, s->name);
         memmove(larger + i + 1, larger + i, (d->n_sandboxes - i) * sizeof(*larger));
         larger[i] = s;
         d->n_sandboxes++;
@@ -69,7 +70,7 @@ static int registry_add(struct sandbox *s) {
 
 static void registry_remove(struct sandbox *s) {
         struct daemon *d = s->daemon;
-        size_t i = position(d, s->name);
+        size_t i = position(d, s->owner.uid, s->name);
 
         if (i == d->n_sandboxes || d->sandboxes[i] != s)
                 return;
@@ -91,28 +92,25 @@ static size_t count(const struct daemon *d, uid_t uid, bool running, struct sand
         return n;
 }
 
-/* Nobody but root may have more than half of what we can hold descriptors for; a daemon of one's own is all one's own. */
-static size_t quota(uid_t uid) {
-        struct rlimit files;
-
-        if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur <= FDS_RESERVED)
-                return 0;
-        size_t all = (files.rlim_cur - FDS_RESERVED) / FDS_EACH;
-        return uid == geteuid() ? all : all / 2;
-}
-
 /* ---- making and letting go ---- */
 
-static struct sandbox *sandbox_new(struct daemon *d, const char *name) {
+/* `key`: by which it is stored; NULL: a new one. Its owner is known by then, or comes with its state. */
+static struct sandbox *sandbox_new(struct daemon *d, uid_t uid, const char *name, const char *key) {
         struct sandbox *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return NULL;
-        *s = (struct sandbox) { .daemon = d, .name = strdup(name) };
+        *s = (struct sandbox) { .daemon = d, .name = strdup(name), .key = key ? strdup(key) : NULL };
         for (int i = 0; i < FD_COUNT; i++)
                 s->fds[i] = -1;
-        if (s->name)
+        if (!key && asprintf(&s->key, "%u/%s", uid, name) < 0)
+                s->key = NULL;
+        s->label = uid == geteuid() ? strdup(name) : s->key ? strdup(s->key) : NULL;
+        if (s->name && s->key && s->label)
                 return s;
+        free(s->name);
+        free(s->key);
+        free(s->label);
         free(s);
         return NULL;
 }
@@ -145,6 +143,8 @@ static void release(struct sandbox *s) {
         free(s->command);
         free(s->owner.groups);
         free(s->name);
+        free(s->key);
+        free(s->label);
         free(s);
 }
 
@@ -274,7 +274,7 @@ static void finish(struct sandbox *s) {
         if (s->stored->ending.outcome[0] == 0)
                 set_ending(s, &(struct ending) { .outcome = CONTROL_INIT_DIED });
         const struct ending *e = &s->stored->ending;
-        log_record(LOG_INFO, MESSAGE_ENDED, s->name, "it has ended: %s, %d calls, %u worker%s", e->outcome,
+        log_record(LOG_INFO, MESSAGE_ENDED, s->label, "it has ended: %s, %d calls, %u worker%s", e->outcome,
                    (int) s->shared->counters.notified, s->stored->workers, s->stored->workers == 1 ? "" : "s");
         close_fds(s);
         store_forget(s, false, true);
@@ -324,7 +324,7 @@ static void set_timer(struct sandbox *s, uint64_t usec, sd_event_time_handler_t 
         s->timer = sd_event_source_disable_unref(s->timer);
         int r = sd_event_add_time_relative(s->daemon->event, &s->timer, CLOCK_MONOTONIC, usec, 1000, handler, s);
         if (r < 0)
-                log_record(LOG_ERR, MESSAGE_DAEMON, s->name, "no timer: %s", strerror(-r));
+                log_record(LOG_ERR, MESSAGE_DAEMON, s->label, "no timer: %s", strerror(-r));
 }
 
 int sandbox_command(struct sandbox *s, const struct launch_command *command) {
@@ -410,7 +410,7 @@ static void give_up(struct sandbox *s, const char *why) {
         struct ending e = { .outcome = CONTROL_BROKER_DIED };
 
         snprintf(e.text, sizeof(e.text), "%s", why);
-        log_record(LOG_ERR, MESSAGE_WORKER_DIED, s->name, "it is killed: %s", why);
+        log_record(LOG_ERR, MESSAGE_WORKER_DIED, s->label, "it is killed: %s", why);
         set_ending(s, &e);
         sandbox_kill(s);
 }
@@ -470,7 +470,7 @@ static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *us
                 return 0;
         }
         if (WIFSIGNALED(status))
-                log_record(LOG_WARNING, MESSAGE_WORKER_DIED, s->name, "its worker was killed (signal %d)", WTERMSIG(status));
+                log_record(LOG_WARNING, MESSAGE_WORKER_DIED, s->label, "its worker was killed (signal %d)", WTERMSIG(status));
         if (s->stored->ending.outcome[0] || s->daemon->stopping)
                 return 0; /* it is dying */
         if (WIFEXITED(status))
@@ -542,16 +542,16 @@ static int adopt(struct sandbox *s, struct peer *client, struct adoption *a) {
 }
 
 int sandbox_adopt(struct daemon *d, struct peer *client, struct adoption *a, sd_bus_message *call) {
-        struct sandbox *old = sandbox_find(d, a->name);
+        struct sandbox *old = sandbox_find(d, client->owner.uid, a->name);
 
-        /* The name of one that has ended is free for who had it. */
-        if (old && (old->init_source || old->worker > 0 || old->client || old->owner.uid != client->owner.uid))
+        /* The name of one that has ended is free again. */
+        if (old && (old->init_source || old->worker > 0 || old->client))
                 return -EEXIST;
         if (old)
                 sandbox_free(old);
-        if (count(d, client->owner.uid, true, NULL) >= quota(client->owner.uid))
+        if (count(d, client->owner.uid, true, NULL) >= quota_of(d, client->owner.uid, QUOTA_SANDBOXES))
                 return -EDQUOT;
-        struct sandbox *s = sandbox_new(d, a->name);
+        struct sandbox *s = sandbox_new(d, client->owner.uid, a->name, NULL);
         if (!s)
                 return -ENOMEM;
         int r = adopt(s, client, a);
@@ -561,7 +561,7 @@ int sandbox_adopt(struct daemon *d, struct peer *client, struct adoption *a, sd_
                 return r;
         }
         s->client = a->foreground ? client : NULL;
-        log_record(LOG_INFO, MESSAGE_STARTED, s->name, "it has been started by uid %u, with the policy %s", s->owner.uid, s->policy);
+        log_record(LOG_INFO, MESSAGE_STARTED, s->label, "it has been started by uid %u, with the policy %s", s->owner.uid, s->policy);
         s->adopting = sd_bus_message_ref(call);
         return 0;
 }
@@ -575,12 +575,14 @@ static int on_orphan_time(sd_event_source *source, uint64_t usec, void *userdata
         return 0;
 }
 
-static int restore(struct sandbox *s) {
+static int restore(struct sandbox *s, uid_t uid) {
         struct launch_command release = { .type = LAUNCH_RELEASE };
         int r = s->fds[FD_STATE] < 0 ? -EBADMSG : map_state(s);
 
         if (r < 0)
                 return r;
+        if (s->owner.uid != uid || sandbox_find(s->daemon, uid, s->name))
+                return -EBADMSG;
         if (!sandbox_running(s) && s->fds[FD_CONTROL] < 0)
                 return registry_add(s);
         for (int i = 0; i < FD_COUNT; i++)
@@ -605,18 +607,36 @@ static int restore(struct sandbox *s) {
         return r;
 }
 
-int sandbox_restore(struct daemon *d, const char *name, int fds[FD_COUNT]) {
-        struct sandbox *s = sandbox_new(d, name);
+/* Whose it is where its key doesn't say it. */
+static int stored_uid(int fd, uid_t *ret) {
+        struct stored st;
+        ssize_t n = pread(fd, &st, sizeof(st), 0);
 
+        if (n != sizeof(st) || st.version != STORED_VERSION)
+                return n < 0 ? -errno : -EBADMSG;
+        *ret = st.uid;
+        return 0;
+}
+
+int sandbox_restore(struct daemon *d, const char *key, int fds[FD_COUNT]) {
+        const char *name;
+        uid_t uid;
+        int r = control_split(key, &uid, &name);
+
+        if (r == 0)
+                r = stored_uid(fds[FD_STATE], &uid);
+        if (r < 0)
+                return r;
+        struct sandbox *s = sandbox_new(d, uid, name, key);
         if (!s)
                 return -ENOMEM;
         for (int i = 0; i < FD_COUNT; i++)
                 s->fds[i] = TAKE_FD(fds[i]);
-        int r = restore(s);
+        r = restore(s, uid);
         if (r < 0) {
                 release(s);
                 return r;
         }
-        log_record(LOG_INFO, MESSAGE_RESTORED, name, "it is here again%s", sandbox_running(s) ? "" : ", and has ended");
+        log_record(LOG_INFO, MESSAGE_RESTORED, s->label, "it is here again%s", sandbox_running(s) ? "" : ", and has ended");
         return 0;
 }

@@ -11,6 +11,7 @@
  *   worker.c     starting a worker; the worker's own side
  *   store.c      what the service manager keeps for us, so that a killed daemon finds its sandboxes again
  *   keeper.c     our own parent process, which keeps it where there is no service manager
+ *   configure.c  the settings, and the quotas in them
  *   log.c        the daemon's records: the journal, else standard error
  */
 #pragma once
@@ -22,6 +23,7 @@
 
 #include "cleanup.h"
 #include "launch.h"
+#include "settings.h"
 #include "slots.h"
 
 struct daemon;
@@ -35,7 +37,7 @@ struct owner {
         size_t n_groups;
 };
 
-/* What is kept of a sandbox by name; each is stored as NAME.what. */
+/* What is kept of a sandbox by name; each is stored as UID/NAME.what (NAME.what by daemons before). */
 enum sandbox_fd {
         FD_STATE,   /* a memfd of ours: struct stored, and the texts behind it */
         FD_PLAN,    /* the client's, sealed: never parsed here */
@@ -76,7 +78,9 @@ struct stored {
 
 struct sandbox {
         struct daemon *daemon;
-        char *name;
+        char *name;            /* one sandbox of its owner's has it */
+        char *key;             /* by which it is stored */
+        char *label;           /* for records: the name, with the owner before it where that is somebody else than we */
         struct stored *stored; /* in shared memory, FD_STATE */
         size_t stored_size;
         struct owner owner;
@@ -100,10 +104,13 @@ struct sandbox {
 
 struct daemon {
         sd_event *event;
-        struct sandbox **sandboxes; /* sorted by name */
+        struct sandbox **sandboxes; /* sorted by owner and name */
         size_t n_sandboxes;
         struct peer **peers;
         size_t n_peers;
+        const char *config; /* --config; NULL: the usual file */
+        struct settings *settings;
+        time_t refused;   /* when a connection over quota was last recorded */
         char socket[108]; /* the path of the one that we have made, and remove; else empty */
         int spare;        /* a descriptor for the moment in which there is no other */
         int exe;          /* our own program: workers are started from it */
@@ -121,6 +128,21 @@ void log_record(int priority, const char *message_id, const char *sandbox, const
 #define MESSAGE_RESTORED "6b3e9f0a52f84d3f9d8d9f0c9a1b7e04"
 #define MESSAGE_REFUSED "6b3e9f0a52f84d3f9d8d9f0c9a1b7e05"
 #define MESSAGE_DAEMON "6b3e9f0a52f84d3f9d8d9f0c9a1b7e06"
+#define MESSAGE_SETTINGS "6b3e9f0a52f84d3f9d8d9f0c9a1b7e07"
+
+/* ---- configure.c ---- */
+
+/* Reads the settings; what is wrong with them is recorded. successor: there are sandboxes, and `kept` (-1: nothing is kept) is what the daemon
+ * before us had. */
+int configure(struct daemon *d, int kept, bool successor);
+/* Whether the file could be read again. */
+bool configure_check(const struct daemon *d);
+/* --check-config: returns an exit status. */
+int configure_show(const char *config);
+/* What bounds this user, and why, in a buffer. */
+uint64_t quota_of(const struct daemon *d, uid_t uid, enum quota_kind kind);
+#define QUOTA_WHY 512
+const char *quota_why(const struct daemon *d, uid_t uid, enum quota_kind kind, char buffer[QUOTA_WHY]);
 
 /* ---- peer.c ---- */
 
@@ -160,8 +182,8 @@ struct adoption {
 /* -EEXIST: the name is taken; -EDQUOT: the owner has too many. On success the command has been let go, and `call` is answered when it runs. */
 int sandbox_adopt(struct daemon *d, struct peer *client, struct adoption *adoption, sd_bus_message *call);
 /* From what was stored; `fds` are moved out. -EBADMSG: what is there is no whole sandbox. */
-int sandbox_restore(struct daemon *d, const char *name, int fds[FD_COUNT]);
-struct sandbox *sandbox_find(struct daemon *d, const char *name);
+int sandbox_restore(struct daemon *d, const char *key, int fds[FD_COUNT]);
+struct sandbox *sandbox_find(struct daemon *d, uid_t uid, const char *name);
 int sandbox_command(struct sandbox *s, const struct launch_command *command);
 void sandbox_kill(struct sandbox *s);
 /* Forgets an ended one. */
@@ -191,7 +213,11 @@ int store_sandbox(const struct sandbox *s);
 int store_worker(const struct sandbox *s);
 /* Takes back all but the state of an ended one; or all. */
 void store_forget(const struct sandbox *s, bool state, bool rest);
-/* Takes what the service manager has for us: listening sockets and sandboxes. Returns how many sockets there were. */
+/* Keeps the settings for who comes after us; or forgets those that were kept. */
+void store_settings(const struct settings *settings);
+#define OWN_SETTINGS "settings"
+/* Takes what the service manager has for us: listening sockets, settings and sandboxes; between the last two the settings are read (configure()). Returns
+ * how many sockets there were. -EINVAL: the settings are wrong. */
 int store_take(struct daemon *d);
 
 /* ---- keeper.c ---- */

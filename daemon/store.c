@@ -1,6 +1,6 @@
 /*
- * The service manager's FD store. What is stored of a sandbox is named NAME.what; names of sandboxes may hold dots, the part behind the last
- * one never does. Order is lost there, names are not.
+ * The service manager's FD store. What is stored of a sandbox is named KEY.what, with UID/NAME for the key (one that a daemon of before knew by its
+ * name alone keeps that key); names of sandboxes may hold dots, the part behind the last one never does. Order is lost there, names are not.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -39,7 +39,7 @@ int store_sandbox(const struct sandbox *s) {
         if (!getenv("NOTIFY_SOCKET"))
                 return 0;
         for (int i = 0; i < FD_COUNT; i++) {
-                int r = s->fds[i] >= 0 ? push(s->name, sandbox_fd_names[i], s->fds[i]) : 0;
+                int r = s->fds[i] >= 0 ? push(s->key, sandbox_fd_names[i], s->fds[i]) : 0;
                 if (r < 0)
                         return r;
         }
@@ -50,8 +50,8 @@ int store_sandbox(const struct sandbox *s) {
 int store_worker(const struct sandbox *s) {
         if (!getenv("NOTIFY_SOCKET"))
                 return 0;
-        drop(s->name, sandbox_fd_names[FD_WORKER]);
-        return push(s->name, sandbox_fd_names[FD_WORKER], s->fds[FD_WORKER]);
+        drop(s->key, sandbox_fd_names[FD_WORKER]);
+        return push(s->key, sandbox_fd_names[FD_WORKER], s->fds[FD_WORKER]);
 }
 
 void store_forget(const struct sandbox *s, bool state, bool rest) {
@@ -59,13 +59,24 @@ void store_forget(const struct sandbox *s, bool state, bool rest) {
                 return;
         for (int i = 0; i < FD_COUNT; i++)
                 if (i == FD_STATE ? state : rest)
-                        drop(s->name, sandbox_fd_names[i]);
+                        drop(s->key, sandbox_fd_names[i]);
+}
+
+void store_settings(const struct settings *settings) {
+        if (!getenv("NOTIFY_SOCKET"))
+                return;
+        (void) sd_notify(0, "FDSTOREREMOVE=1\nFDNAME=" OWN_SETTINGS);
+        if (!settings->text)
+                return;
+        _cleanup_close_ int fd = fd_memfd("sandboxd-settings", settings->text, settings->size);
+        if (fd >= 0)
+                (void) sd_pid_notify_with_fds(0, 0, "FDSTORE=1\nFDNAME=" OWN_SETTINGS "\nFDPOLL=0", &fd, 1);
 }
 
 /* ---- taking ---- */
 
 struct found {
-        char *name;
+        char *name; /* its key */
         int fds[FD_COUNT];
 };
 
@@ -99,7 +110,7 @@ static void sort_in(struct found **list, size_t *n, const char *text, int fd) {
         const char *dot = strrchr(text, '.');
         _cleanup_free_ char *name = dot ? strndup(text, dot - text) : NULL;
         int what = dot ? find_what(dot + 1) : -1;
-        struct found *f = name && what >= 0 && control_name_valid(name) ? find_or_add(list, n, name) : NULL;
+        struct found *f = name && what >= 0 && control_split(name, NULL, NULL) >= 0 ? find_or_add(list, n, name) : NULL;
 
         if (!f || f->fds[what] >= 0) {
                 fd_close(fd);
@@ -113,19 +124,24 @@ int store_take(struct daemon *d) {
         struct found *found = NULL;
         size_t n_found = 0;
         int n = sd_listen_fds_with_names(1, &names), sockets = 0;
+        _cleanup_close_ int settings = -1;
 
         for (int i = 0; i < n; i++) {
                 int fd = SD_LISTEN_FDS_START + i;
                 if (sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) > 0) {
                         if (peer_listen(d, fd, str_equal(names[i], OWN_SOCKET)) >= 0)
                                 sockets++;
+                } else if (str_equal(names[i], OWN_SETTINGS)) {
+                        fd_close(settings);
+                        settings = fd;
                 } else
                         sort_in(&found, &n_found, names[i], fd);
                 free(names[i]);
         }
         free(names);
+        int configured = configure(d, settings, settings >= 0 || n_found > 0);
         for (size_t i = 0; i < n_found; i++) {
-                int r = sandbox_restore(d, found[i].name, found[i].fds);
+                int r = configured < 0 ? configured : sandbox_restore(d, found[i].name, found[i].fds);
                 if (r < 0)
                         log_record(LOG_ERR, MESSAGE_RESTORED, found[i].name, "what was stored of it can't be used, it dies: %s",
                                    strerror(-r));
@@ -137,5 +153,5 @@ int store_take(struct daemon *d) {
                 free(found[i].name);
         }
         free(found);
-        return n < 0 ? n : sockets;
+        return configured < 0 ? configured : n < 0 ? n : sockets;
 }

@@ -6,10 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syslog.h>
 #include <unistd.h>
 
@@ -37,7 +39,7 @@ enum {
         GIVEN_END = GIVEN_LANES + JOURNAL_LANES
 };
 
-enum { WORD_NAME = 2, WORD_RECORD, WORD_WAIT_KILLABLE, WORD_LOG, WORD_JOURNAL, WORD_SUCCESSOR, WORD_CGROUP, WORDS };
+enum { WORD_NAME = 2, WORD_RECORD, WORD_WAIT_KILLABLE, WORD_LOG, WORD_JOURNAL, WORD_SUCCESSOR, WORD_THREADS, WORD_CGROUP, WORDS };
 
 /* ---- in the daemon's child ---- */
 
@@ -72,8 +74,34 @@ static int place_fds(const struct sandbox *s, int *exe) {
         return 0;
 }
 
+/* What a client sends is read by the worker, and may be made to be large; what programs ask of it later, too. Shared memory doesn't count, the stacks of
+ * its threads do. Nobody but the host's root can raise it again. */
+static int bound_memory(const struct sandbox *s) {
+#ifndef __SANITIZE_ADDRESS__
+        uint64_t bytes = quota_of(s->daemon, s->owner.uid, QUOTA_MEMORY);
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_DATA, &limit) < 0)
+                return -errno;
+        if (limit.rlim_max > bytes)
+                limit.rlim_max = bytes;
+        limit.rlim_cur = limit.rlim_max;
+        return setrlimit(RLIMIT_DATA, &limit) < 0 ? -errno : 0;
+#else
+        return 0;
+#endif
+}
+
+/* As many as calls may be in flight, where three quarters of its memory have room for them. */
+static uint64_t threads(const struct sandbox *s) {
+        uint64_t calls = quota_of(s->daemon, s->owner.uid, QUOTA_CALLS);
+        uint64_t room = quota_of(s->daemon, s->owner.uid, QUOTA_MEMORY) / 4 * 3 / WORKER_THREAD_MEMORY;
+
+        return calls < room ? calls : room;
+}
+
 static _noreturn_ void run_worker(const struct sandbox *s, bool successor) {
-        char numbers[5][16];
+        char numbers[6][16];
         const char *unsafe = getenv("SANDBOXD_UNSAFE"), *stream = getenv("JOURNAL_STREAM");
         _cleanup_free_ char *unsafe_word = NULL, *stream_word = NULL;
         char *argv[WORDS + 1] = { (char *) "sandboxd-worker", (char *) "--worker", s->name };
@@ -87,6 +115,7 @@ static _noreturn_ void run_worker(const struct sandbox *s, bool successor) {
         snprintf(numbers[2], sizeof(numbers[2]), "%d", s->fds[FD_LOG] >= 0);
         snprintf(numbers[3], sizeof(numbers[3]), "%d", s->journaled);
         snprintf(numbers[4], sizeof(numbers[4]), "%d", successor);
+        snprintf(numbers[5], sizeof(numbers[5]), "%" PRIu64, threads(s));
         for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
                 argv[WORD_RECORD + i] = numbers[i];
         argv[WORD_CGROUP] = (char *) s->cgroup;
@@ -99,7 +128,7 @@ static _noreturn_ void run_worker(const struct sandbox *s, bool successor) {
         sigemptyset(&none);
         (void) sigprocmask(SIG_SETMASK, &none, NULL);
         (void) signal(SIGPIPE, SIG_DFL);
-        if (place_fds(s, &exe) < 0 || owner_become(&s->owner) < 0)
+        if (place_fds(s, &exe) < 0 || bound_memory(s) < 0 || owner_become(&s->owner) < 0)
                 _exit(WORKER_CANT);
         syscall(SYS_execveat, exe, "", argv, environment, AT_EMPTY_PATH);
         _exit(WORKER_CANT);
@@ -201,6 +230,7 @@ int worker_main(int argc, char **argv) {
         options.record = atoi(argv[WORD_RECORD]);
         options.wait_killable = atoi(argv[WORD_WAIT_KILLABLE]);
         options.successor = atoi(argv[WORD_SUCCESSOR]);
+        options.max_threads = atoi(argv[WORD_THREADS]);
         options.root_fd = plan->root ? GIVEN_ROOT : 0;
         options.log_fd = atoi(argv[WORD_LOG]) ? GIVEN_LOG : -1;
         r = worker_run(&options);

@@ -144,7 +144,12 @@ static int prepare(struct worker *w) {
         /* One set of flags belongs to one listener. Kernels before 6.6 know none, and are slower. By value, not by pointer. */
         if (ioctl(w->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) < 0 && errno != EINVAL && errno != ENOTTY)
                 return -errno;
-        return w->options.successor ? takeover_prepare(w) : 0;
+        r = w->options.successor ? takeover_prepare(w) : 0;
+        /* More are in flight than we may have threads for: each gets one all the same. */
+        for (unsigned i = w->shared->n_slots; i > w->max_threads; i--)
+                if (w->shared->slots[i - 1].state != SLOT_FREE)
+                        w->max_threads = i;
+        return r;
 }
 
 int worker_run(const struct worker_options *options) {

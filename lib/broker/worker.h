@@ -9,6 +9,9 @@
 #include "call.h"
 #include "slots.h"
 
+/* What one of its threads takes: the stack, and the paths of a call. */
+#define WORKER_THREAD_MEMORY (320U << 10)
+
 struct worker_options {
         const char *name; /* of the sandbox, for records */
         const struct plan *plan;

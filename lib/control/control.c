@@ -1,6 +1,7 @@
 #include "control.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -75,12 +76,60 @@ bool control_name_valid(const char *name) {
         return name[n] == 0 && n >= 1 && n <= 63 && name[0] != '_' && name[0] != '.' && name[0] != '-';
 }
 
-int control_object(const char *name, char **ret) {
-        return sd_bus_path_encode(CONTROL_PREFIX, name, ret);
+/* A uid as it is written here: without a sign, spaces or leading zeros, so that one sandbox has one name. */
+static int read_uid(const char *text, size_t length, uid_t *ret) {
+        uint64_t n = 0;
+
+        if (length < 1 || length > 10 || (text[0] == '0' && length > 1))
+                return -EINVAL;
+        for (size_t i = 0; i < length; i++) {
+                if (text[i] < '0' || text[i] > '9')
+                        return -EINVAL;
+                n = n * 10 + (text[i] - '0');
+        }
+        if (n >= UINT32_MAX)
+                return -EINVAL;
+        *ret = n;
+        return 0;
 }
 
-int control_object_name(const char *object, char **ret) {
-        int r = sd_bus_path_decode(object, CONTROL_PREFIX, ret);
+int control_split(const char *text, uid_t *ret_uid, const char **ret_name) {
+        const char *slash = strchr(text, '/'), *name = slash ? slash + 1 : text;
+        uid_t uid = 0;
 
-        return r == 0 ? -ENOENT : r;
+        if ((slash && read_uid(text, slash - text, &uid) < 0) || !control_name_valid(name))
+                return -EINVAL;
+        if (slash && ret_uid)
+                *ret_uid = uid;
+        if (ret_name)
+                *ret_name = name;
+        return slash != NULL;
+}
+
+int control_object(const char *text, char **ret) {
+        uid_t uid = getuid();
+        const char *name;
+        int r = control_split(text, &uid, &name);
+
+        return r < 0 ? r : control_object_of(uid, name, ret);
+}
+
+int control_object_of(uid_t uid, const char *name, char **ret) {
+        char number[16];
+
+        /* A label that begins with a digit would be escaped. */
+        snprintf(number, sizeof(number), "u%u", uid);
+        return sd_bus_path_encode_many(ret, CONTROL_PREFIX "/%/%", number, name);
+}
+
+int control_object_names(const char *object, uid_t *ret_uid, char **ret_name) {
+        _cleanup_free_ char *number = NULL, *name = NULL;
+        int r = sd_bus_path_decode_many(object, CONTROL_PREFIX "/%/%", &number, &name);
+
+        if (r < 0)
+                return r;
+        if (r == 0 || number[0] != 'u' || read_uid(number + 1, strlen(number + 1), ret_uid) < 0)
+                return -ENOENT;
+        *ret_name = TAKE_PTR(name);
+        return 0;
 }

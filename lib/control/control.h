@@ -10,7 +10,7 @@
  *              log h, root h, output s, cgroup s
  *   Version s
  *
- * Sandbox1, on one object each below CONTROL_PREFIX; those of other users are not there. org.freedesktop.DBus.ObjectManager lists them.
+ * Sandbox1, on one object each, CONTROL_PREFIX/uUID/NAME; those of other users are not there (for root they are). org.freedesktop.DBus.ObjectManager lists them.
  *   Signal(i signal)    to the command's process group
  *   Continue()          the same for a job that was stopped: its terminal is its own again
  *   Kill()              kills everybody inside
@@ -63,6 +63,11 @@ int control_connect(sd_bus **ret, char ret_path[CONTROL_SOCKET_SIZE]);
 
 /* Names of sandboxes: [a-z0-9][a-z0-9_.-]{0,62} */
 bool control_name_valid(const char *name);
-/* A sandbox's object path, the caller frees it; and the name (the caller frees it) of one, -ENOENT where it is none. */
-int control_object(const char *name, char **ret);
-int control_object_name(const char *object, char **ret);
+/* The words for a sandbox: NAME of one's own, UID/NAME of somebody's. 1: it has a uid; 0: it has none, and `*ret_uid` is left alone; -EINVAL. The name
+ * points into the text; both may be NULL. */
+int control_split(const char *text, uid_t *ret_uid, const char **ret_name);
+/* The object path of the sandbox that these words mean for the caller; the caller frees it. -EINVAL */
+int control_object(const char *text, char **ret);
+int control_object_of(uid_t uid, const char *name, char **ret);
+/* The uid and the name (the caller frees it) of an object; -ENOENT where it is none. */
+int control_object_names(const char *object, uid_t *ret_uid, char **ret_name);

@@ -1,65 +1,9 @@
 # Sandboxes that sandboxd owns: started, listed, waited for, ended; by their owner alone; and who lives on when what is killed.
 
 load lib
+load daemons
 
 : "${SANDBOXCTL_UNSAFE:=$SANDBOXD_SOURCE/build-unsafe/ctl/sandboxctl}"
-
-# serve WHO: starts that user's daemon; $keeper is its first process.
-serve() {
-    local folder=$work/$1
-    folder "$1"
-    export SANDBOXD_SOCKET=$folder/control
-    identity "$1"
-    "${identity[@]}" "$SANDBOXD" --socket "$SANDBOXD_SOCKET" < /dev/null > "$work/daemon.log" 2>&1 3>&- &
-    keeper=$!
-    background+=("$keeper")
-    eventually test -S "$SANDBOXD_SOCKET"
-}
-
-daemon_of() {
-    pgrep -x sandboxd -P "$keeper"
-}
-
-# ctl WHO WORD…
-ctl() {
-    local who=$1
-    shift
-    as "$who" "$SANDBOXCTL" "$@"
-}
-
-# detach WHO TIER NAME [OPTION…] -- COMMAND…
-detach() {
-    local who=$1 tier=$2 name=$3
-    shift 3
-    XDG_STATE_HOME=$work/$who/state sandbox "$who" "$tier" shell --detach --name "$name" --chdir / "$@"
-}
-
-# field WHO NAME KEY
-field() {
-    ctl "$1" status --json "$2" | /usr/bin/python3 -c 'import json, sys; v = json.load(sys.stdin)[sys.argv[1]]; print("" if v is None else v)' "$3"
-}
-
-# is WHO NAME KEY VALUE: for `eventually`.
-is() {
-    [ "$(field "$1" "$2" "$3")" = "$4" ]
-}
-
-logged() {
-    [ "$(ctl "$1" logs "$2")" = "$3" ]
-}
-
-# counts WHO NAME: calls go on being answered.
-counts() {
-    local before after
-    before=$(ctl "$1" status "$2" | awk '$1 == "allowed" { print $2 }')
-    sleep 0.3
-    after=$(ctl "$1" status "$2" | awk '$1 == "allowed" { print $2 }')
-    [ "$after" -gt "$before" ]
-}
-
-nothing_left() {
-    [ "$(ctl "$1" ps --all --json | tr -d '[:space:]')" = "[]" ]
-}
 
 in_foreground() {
     local code words
@@ -250,11 +194,6 @@ daemon_back() {
     done
 }
 
-# other COMMAND…: as somebody who is neither root nor the user of the tests.
-other() {
-    env "HOME=$work/home/root" setpriv --reuid=65531 --regid=65531 --clear-groups --inh-caps=-all -- "$@"
-}
-
 @test "root's daemon serves everybody, who see and steer their own alone" {
     local init
     need_root
@@ -273,9 +212,15 @@ other() {
         [[ $output == *"there is no sandbox roots of yours"* ]]
     done
     # By the bus itself, too.
-    run ! other busctl "--address=unix:path=$SANDBOXD_SOCKET" call org.sandboxd /org/sandboxd/sandbox/theirs org.sandboxd.Sandbox1 Kill
+    run ! other busctl "--address=unix:path=$SANDBOXD_SOCKET" call org.sandboxd "/org/sandboxd/sandbox/u$SANDBOXD_TEST_USER/theirs" org.sandboxd.Sandbox1 Kill
     [ -d "/proc/$init" ]
+    run -125 ctl root kill theirs
+    ctl root ps | grep -q "^$SANDBOXD_TEST_USER/theirs .* $SANDBOXD_TEST_USER "
+    # A name is taken for its owner alone.
+    detach root view theirs -- sleep 60
     ctl root kill theirs
+    is user theirs state running
+    ctl root kill "$SANDBOXD_TEST_USER/theirs"
     run -137 ctl user wait theirs
     ctl root kill roots
 }
@@ -293,6 +238,10 @@ other() {
     serve user
     run -0 as user busctl "--address=unix:path=$SANDBOXD_SOCKET" introspect org.sandboxd /org/sandboxd
     [[ $output == *org.sandboxd.Manager1* && $output == *Adopt* && $output == *GetManagedObjects* ]]
+    detach user view seen -- sleep 60
+    run -0 as user busctl "--address=unix:path=$SANDBOXD_SOCKET" --list tree org.sandboxd
+    [[ $output == */org/sandboxd/sandbox/u*/seen* ]]
+    ctl user kill seen
 }
 
 @test "what is no adoption is refused, and the daemon goes on" {

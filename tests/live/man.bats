@@ -45,15 +45,40 @@ options_of_manual() {
     done < keys
 }
 
+@test "each key of the settings is in sandboxd.yaml(5), in the schema and in the example" {
+    local key
+    grep -hoE '\{ "[a-z][a-z-]*", [a-z_]+( |,|\})' "$SANDBOXD_SOURCE/lib/policy/settings.c" | cut -d'"' -f2 | sort -u > keys
+    [ "$(wc -l < keys)" -ge 11 ]
+    while read -r key; do
+        grep -qE "^(## |\*)$key(\*|\$)" "$SANDBOXD_SOURCE/man/sandboxd.yaml.5.scd" || { echo "not in the manual: $key"; return 1; }
+        grep -q "\"$key\":" "$SANDBOXD_SOURCE/policies/settings.schema.json" || { echo "not in the schema: $key"; return 1; }
+        grep -qE "^[# ]*$key:" "$SANDBOXD_SOURCE/examples/sandboxd.yaml" || { echo "not in the example: $key"; return 1; }
+    done < keys
+    # The example holds, as it is and with all of its examples switched on.
+    as root "$SANDBOXD" --config "$SANDBOXD_SOURCE/examples/sandboxd.yaml" --check-config
+    sed -E 's/^# ?(policies:|oci:|  [a-z])/\1/' "$SANDBOXD_SOURCE/examples/sandboxd.yaml" > whole.yaml
+    [ "$(grep -cE '^(policies|oci|  selectable|  floor|  default):' whole.yaml)" -eq 5 ]
+    chmod 644 whole.yaml
+    as root "$SANDBOXD" --config whole.yaml --check-config
+}
+
+# The options of sandboxd itself.
+@test "each option of sandboxd is in sandboxd(8), and each there is an option" {
+    "$SANDBOXD" --help | options_of_help > help
+    sed -n '/^# OPTIONS/,/^# SIGNALS/p' "$SANDBOXD_SOURCE/man/sandboxd.8.scd" | grep -oE '^\*--[a-z][a-z-]*\*' | tr -d '*' | sort -u > manual
+    [ "$(wc -l < help)" -ge 4 ]
+    diff help manual
+}
+
 @test "the pages are well formed, and no line of theirs is lost" {
     need_command scdoc man
     local page
-    for page in sandboxctl.1 sandboxd.8 sandboxd.policy.5; do
+    for page in sandboxctl.1 sandboxd.8 sandboxd.policy.5 sandboxd.yaml.5; do
         scdoc < "$SANDBOXD_SOURCE/man/$page.scd" > "$page"
         MANWIDTH=100 man --warnings -l "$page" > text 2> warnings
         cat warnings
         [ ! -s warnings ]
-        [ "$(wc -l < text)" -gt 100 ]
+        [ "$(wc -l < text)" -gt 60 ]
     done
 }
 
