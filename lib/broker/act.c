@@ -96,15 +96,26 @@ static int32_t lane_do(struct call *call, struct lane *lane, enum slot_act act, 
         return ring_do(&lane->ring, entry, call_receiver(call)->block != BLOCK_NONE);
 }
 
+/* A descriptor of a file in a lane's table; with the lane's lock held. */
+static int lane_unpark(struct worker *w, struct lane *lane, unsigned index) {
+        return ring_unpark(&lane->ring, index, atomic_fetch_add(&w->shared->numbers, 1) + 1);
+}
+
 /* Once the slot says what came of it. */
 static void lane_give_back(struct lane *lane) {
         ring_forget(&lane->ring);
         pthread_mutex_unlock(&lane->lock);
 }
 
-static int act_by_lane(struct call *call, struct lane *lane, struct io_uring_sqe entry) {
-        int r = act_end(call, lane_do(call, lane, ACT_RING, &entry));
+/* There is no lane to be had, or the kernel has no thread for it: by a plain system call, then. */
+#define NO_LANE (-ECANCELED)
 
+static int act_by_lane(struct call *call, struct io_uring_sqe entry) {
+        struct lane *lane = lane_take_unblocked(call);
+
+        if (!lane)
+                return NO_LANE;
+        int r = act_end(call, lane_do(call, lane, ACT_RING, &entry));
         lane_give_back(lane);
         return r;
 }
@@ -112,60 +123,48 @@ static int act_by_lane(struct call *call, struct lane *lane, struct io_uring_sqe
 /* ---- names ---- */
 
 int act_mkdirat(struct call *call, int dirfd, const char *name, mode_t mode) {
-        struct lane *lane = lane_take_unblocked(call);
+        int r = act_by_lane(
+                call, (struct io_uring_sqe) { .opcode = IORING_OP_MKDIRAT, .fd = dirfd, .addr = (uintptr_t) name, .len = mode });
 
-        if (!lane)
-                return ACT(call, mkdirat(dirfd, name, mode));
-        return act_by_lane(call, lane,
-                           (struct io_uring_sqe) { .opcode = IORING_OP_MKDIRAT, .fd = dirfd, .addr = (uintptr_t) name, .len = mode });
+        return r == NO_LANE ? ACT(call, mkdirat(dirfd, name, mode)) : r;
 }
 
 int act_symlinkat(struct call *call, const char *text, int dirfd, const char *name) {
-        struct lane *lane = lane_take_unblocked(call);
-
-        if (!lane)
-                return ACT(call, symlinkat(text, dirfd, name));
-        return act_by_lane(
-                call, lane,
+        int r = act_by_lane(
+                call,
                 (struct io_uring_sqe) { .opcode = IORING_OP_SYMLINKAT, .fd = dirfd, .addr = (uintptr_t) text, .addr2 = (uintptr_t) name });
+
+        return r == NO_LANE ? ACT(call, symlinkat(text, dirfd, name)) : r;
 }
 
 int act_unlinkat(struct call *call, int dirfd, const char *name, int flags) {
-        struct lane *lane = lane_take_unblocked(call);
-
-        if (!lane)
-                return ACT(call, unlinkat(dirfd, name, flags));
-        return act_by_lane(
-                call, lane,
+        int r = act_by_lane(
+                call,
                 (struct io_uring_sqe) { .opcode = IORING_OP_UNLINKAT, .fd = dirfd, .addr = (uintptr_t) name, .unlink_flags = flags });
+
+        return r == NO_LANE ? ACT(call, unlinkat(dirfd, name, flags)) : r;
 }
 
 int act_renameat(struct call *call, int old_dirfd, const char *old_name, int new_dirfd, const char *new_name, unsigned flags) {
-        struct lane *lane = lane_take_unblocked(call);
+        int r = act_by_lane(call, (struct io_uring_sqe) { .opcode = IORING_OP_RENAMEAT,
+                                                          .fd = old_dirfd,
+                                                          .addr = (uintptr_t) old_name,
+                                                          .len = new_dirfd,
+                                                          .addr2 = (uintptr_t) new_name,
+                                                          .rename_flags = flags });
 
-        if (!lane)
-                return ACT(call, syscall(SYS_renameat2, old_dirfd, old_name, new_dirfd, new_name, flags));
-        return act_by_lane(call, lane,
-                           (struct io_uring_sqe) { .opcode = IORING_OP_RENAMEAT,
-                                                   .fd = old_dirfd,
-                                                   .addr = (uintptr_t) old_name,
-                                                   .len = new_dirfd,
-                                                   .addr2 = (uintptr_t) new_name,
-                                                   .rename_flags = flags });
+        return r == NO_LANE ? ACT(call, syscall(SYS_renameat2, old_dirfd, old_name, new_dirfd, new_name, flags)) : r;
 }
 
 int act_linkat(struct call *call, int old_dirfd, const char *old_name, int new_dirfd, const char *new_name, int flags) {
-        struct lane *lane = lane_take_unblocked(call);
+        int r = act_by_lane(call, (struct io_uring_sqe) { .opcode = IORING_OP_LINKAT,
+                                                          .fd = old_dirfd,
+                                                          .addr = (uintptr_t) old_name,
+                                                          .len = new_dirfd,
+                                                          .addr2 = (uintptr_t) new_name,
+                                                          .hardlink_flags = flags });
 
-        if (!lane)
-                return ACT(call, linkat(old_dirfd, old_name, new_dirfd, new_name, flags));
-        return act_by_lane(call, lane,
-                           (struct io_uring_sqe) { .opcode = IORING_OP_LINKAT,
-                                                   .fd = old_dirfd,
-                                                   .addr = (uintptr_t) old_name,
-                                                   .len = new_dirfd,
-                                                   .addr2 = (uintptr_t) new_name,
-                                                   .hardlink_flags = flags });
+        return r == NO_LANE ? ACT(call, linkat(old_dirfd, old_name, new_dirfd, new_name, flags)) : r;
 }
 
 /* ---- parking ---- */
@@ -199,7 +198,7 @@ int act_parked_fd(struct call *call) {
         struct lane *lane = &call->worker->lanes[call->slot->park / SLOTS_MAX];
 
         pthread_mutex_lock(&lane->lock);
-        int fd = ring_unpark(&lane->ring, call->slot->park % SLOTS_MAX);
+        int fd = lane_unpark(call->worker, lane, call->slot->park % SLOTS_MAX);
         pthread_mutex_unlock(&lane->lock);
         return fd;
 }
@@ -233,7 +232,7 @@ static int open_by_lane(struct call *call, struct lane *lane, int dirfd, const c
         }
         say_parked(slot, lane_index(r->worker, lane), r->index);
         ring_forget(&lane->ring);
-        fd = ring_unpark(&lane->ring, r->index);
+        fd = lane_unpark(r->worker, lane, r->index);
         if (fd < 0)
                 act_answer(call, 0, EIO);
         pthread_mutex_unlock(&lane->lock);
@@ -242,11 +241,12 @@ static int open_by_lane(struct call *call, struct lane *lane, int dirfd, const c
 
 int act_openat(struct call *call, int dirfd, const char *name, int flags, mode_t mode) {
         struct lane *lane = lane_take_unblocked(call);
+        int fd = lane ? open_by_lane(call, lane, dirfd, name, flags, mode, false) : NO_LANE;
 
-        if (lane)
-                return open_by_lane(call, lane, dirfd, name, flags, mode, false);
+        if (fd != NO_LANE)
+                return fd;
         act_begin(call, ACT_UNKNOWN);
-        int fd = openat(dirfd, name, flags | O_CLOEXEC, mode);
+        fd = openat(dirfd, name, flags | O_CLOEXEC, mode);
         if (fd < 0)
                 return act_end(call, -errno);
         /* It stays INTENT until the file is parked. */
@@ -255,10 +255,11 @@ int act_openat(struct call *call, int dirfd, const char *name, int flags, mode_t
 
 int act_open_waiting(struct call *call, int dirfd, const char *name, int flags) {
         struct lane *lane = lane_take_of(call, JOURNAL_QUICK, JOURNAL_LANES - JOURNAL_QUICK);
+        int fd = lane ? open_by_lane(call, lane, dirfd, name, flags, 0, true) : NO_LANE;
 
-        if (lane)
-                return open_by_lane(call, lane, dirfd, name, flags, 0, true);
-        int fd = openat(dirfd, name, flags | O_CLOEXEC);
+        if (fd != NO_LANE)
+                return fd;
+        fd = openat(dirfd, name, flags | O_CLOEXEC);
         return fd < 0 ? -errno : fd;
 }
 
@@ -268,24 +269,24 @@ void act_cloexec(struct call *call, bool cloexec) {
 
 /* ---- messages ---- */
 
+/* Until the state says so the successor does the same again, from the same `bytes`. */
 void act_sent(struct slot *slot, int64_t result) {
         struct slot_sent *sent = &slot->sent;
+        uint64_t bytes = sent->bytes + (result >= 0 ? result : 0);
+        bool some = result >= 0 || bytes > 0;
 
-        if (result >= 0)
-                sent->bytes += result;
-        bool some = result >= 0 || sent->bytes > 0;
         slot->error = 0;
         if (sent->length_at) {
-                sent->length = sent->bytes;
+                sent->length = bytes;
                 slot->result = sent->messages + (some ? 1 : 0);
-                if (!some)
-                        sent->length_at = 0; /* the one before has been written */
         } else
-                slot->result = sent->bytes;
-        bool any = some || sent->messages > 0;
-        if (!any)
-                slot->act = ACT_NONE;
-        set_state(slot, any ? SLOT_DONE : SLOT_ACTIVE);
+                slot->result = bytes;
+        if (some || sent->messages > 0) {
+                set_state(slot, SLOT_DONE);
+                return;
+        }
+        set_state(slot, SLOT_ACTIVE);
+        slot->act = ACT_NONE;
 }
 
 ssize_t act_sendmsg(struct call *call, int fd, const struct msghdr *message, int flags, const struct slot_sent *before) {

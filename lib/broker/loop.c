@@ -175,6 +175,7 @@ static int receive(struct receiver *r) {
         slot->park = -1;
         slot->act = ACT_NONE;
         slot->strikes = 0;
+        slot->affinity_set = 0;
         slot->sent = (struct slot_sent) {};
         uint64_t before = worker_now();
         r->busy = before - r->received;

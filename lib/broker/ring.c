@@ -80,13 +80,17 @@ int ring_map(struct ring *ring, int fd, const struct io_uring_params *layout) {
         return 0;
 }
 
-static bool completed(const struct ring *ring, int32_t *ret) {
-        unsigned head = *ring->cq_head;
-
-        if (head == __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE))
-                return false;
-        *ret = ring->cqes[head & ring->cq_mask].res;
-        return true;
+/* What else is there is of an entry that a worker before us has handed over, and that was given up after its death. */
+static bool completed(struct ring *ring, uint64_t number, int32_t *ret) {
+        for (unsigned head = *ring->cq_head; head != __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE);) {
+                const struct io_uring_cqe *cqe = &ring->cqes[head & ring->cq_mask];
+                if (cqe->user_data == number) {
+                        *ret = cqe->res;
+                        return true;
+                }
+                __atomic_store_n(ring->cq_head, ++head, __ATOMIC_RELEASE);
+        }
+        return false;
 }
 
 /* Until the entry is complete, one way or the other. */
@@ -103,7 +107,7 @@ int32_t ring_do(struct ring *ring, const struct io_uring_sqe *entry, bool cancel
 
         ring->sqes[tail & ring->sq_mask] = *entry;
         __atomic_store_n(ring->sq_tail, tail + 1, __ATOMIC_RELEASE);
-        while (!completed(ring, &result)) {
+        while (!completed(ring, entry->user_data, &result)) {
                 long n = syscall(__NR_io_uring_enter, ring->fd, submit, 1, IORING_ENTER_GETEVENTS, NULL, 0);
                 bool interrupted = n < 0 && errno == EINTR;
                 if (interrupted && cancel)
@@ -114,13 +118,12 @@ int32_t ring_do(struct ring *ring, const struct io_uring_sqe *entry, bool cancel
                 }
                 if (__atomic_load_n(ring->sq_head, __ATOMIC_ACQUIRE) != *ring->sq_tail) {
                         /* Not even begun, for want of memory and the like. */
-                        int e = -errno;
                         __atomic_store_n(ring->sq_tail, tail, __ATOMIC_RELEASE);
-                        return e;
+                        return -ECANCELED;
                 }
                 submit = 0;
         }
-        return result == -ECANCELED ? -EINTR : result;
+        return cancel && result == -ECANCELED ? -EINTR : result;
 }
 
 void ring_forget(struct ring *ring) {
@@ -148,8 +151,11 @@ int ring_park(struct ring *ring, unsigned index, int fd) {
         return r < 0 ? r : 0;
 }
 
-int ring_unpark(struct ring *ring, unsigned index) {
-        int fd = ring_do(ring, &(struct io_uring_sqe) { .opcode = OP_FIXED_FD_INSTALL, .flags = IOSQE_FIXED_FILE, .fd = index }, false);
+int ring_unpark(struct ring *ring, unsigned index, uint64_t number) {
+        const struct io_uring_sqe entry = {
+                .opcode = OP_FIXED_FD_INSTALL, .flags = IOSQE_FIXED_FILE, .fd = index, .user_data = number
+        };
+        int fd = ring_do(ring, &entry, false);
 
         ring_forget(ring);
         return fd;

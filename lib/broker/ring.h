@@ -22,8 +22,8 @@ struct ring {
 /* Maps a ring that somebody has made. The mapping is for the process's life. */
 int ring_map(struct ring *ring, int fd, const struct io_uring_params *layout);
 
-/* Does what the entry says and returns its result, negative errno as the system call. The completion stays until ring_forget(). With `cancel` a signal
- * has it end, with -EINTR, where it waits. */
+/* Does what the entry says, whose number (`user_data`) nobody else has had, and returns its result, negative errno as the system call. The completion
+ * stays until ring_forget(). With `cancel` a signal has it end, with -EINTR, where it waits; -ECANCELED else: the kernel couldn't begin it. */
 int32_t ring_do(struct ring *ring, const struct io_uring_sqe *entry, bool cancel);
 void ring_forget(struct ring *ring);
 
@@ -34,5 +34,5 @@ void ring_reset(struct ring *ring);
 
 /* Puts a file in the table, or (-1) takes it out. */
 int ring_park(struct ring *ring, unsigned index, int fd);
-/* A descriptor of a parked file. */
-int ring_unpark(struct ring *ring, unsigned index);
+/* A descriptor of a parked file; `number` as that of an entry. */
+int ring_unpark(struct ring *ring, unsigned index, uint64_t number);

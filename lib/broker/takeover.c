@@ -36,6 +36,7 @@ static void look_up_intent(struct worker *w, struct slot *slot, unsigned index) 
         }
         if (result < 0) {
                 atomic_store(&slot->state, SLOT_ACTIVE);
+                slot->act = ACT_NONE;
                 return;
         }
         slot->error = 0;
@@ -123,12 +124,19 @@ static int find_in_caller(struct call *call, int fd) {
         return loop_valid(call) ? found : -ESRCH;
 }
 
+/* The caller has it already. Ours is let go before the reply, as in inject(). */
+static struct verdict answer_injected(struct call *call, int number) {
+        call->slot->result = number;
+        act_unpark(call->worker, call->slot);
+        return verdict_value(number);
+}
+
 /* False: there is no source, so that nothing was injected. */
 static bool finish_injection(struct call *call, struct verdict *ret) {
         const struct slot *slot = call->slot;
 
         if (slot->result >= 0) {
-                *ret = verdict_value(slot->result);
+                *ret = answer_injected(call, slot->result);
                 return true;
         }
         _cleanup_close_ int fd = call->worker->options.journal && slot->park >= 0 ? act_parked_fd(call) : -EBADF;
@@ -136,7 +144,7 @@ static bool finish_injection(struct call *call, struct verdict *ret) {
                 return false;
         int n = find_in_caller(call, fd);
         if (n >= 0)
-                *ret = verdict_value(n);
+                *ret = answer_injected(call, n);
         else if (n == -ENOENT)
                 *ret = verdict_fd(TAKE_FD(fd), slot->cloexec);
         else
@@ -153,7 +161,8 @@ static struct verdict give_up(struct call *call, _Atomic uint64_t *counter, cons
 static struct verdict finish_done(struct call *call) {
         const struct slot *slot = call->slot;
 
-        if (slot->sent.length_at) {
+        /* Only this message's: that of the one before has been written. */
+        if (slot->sent.length_at && slot->result > slot->sent.messages) {
                 int r = target_write(call, slot->sent.length_at, &slot->sent.length, sizeof(slot->sent.length));
                 if (r == -ESRCH)
                         return verdict_gone();

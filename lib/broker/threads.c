@@ -130,14 +130,14 @@ static void wait_for_suspect(struct worker *w, unsigned index) {
 static int inherit(struct worker *w, bool suspects) {
         for (unsigned i = 0; i < SLOTS_MAX; i++) {
                 const struct slot *slot = &w->shared->slots[i];
-                if (slot->state == SLOT_FREE || (slot->strikes >= STRIKES_CRASH) != suspects)
-                        continue;
                 pthread_mutex_lock(&w->lock);
-                int r = w->receivers[i] ? 0 : spawn_at(w, i, true);
+                /* The threads that are there already receive new calls meanwhile, and some end. */
+                bool left = !w->receivers[i] && slot->state != SLOT_FREE && (slot->strikes >= STRIKES_CRASH) == suspects;
+                int r = left ? spawn_at(w, i, true) : 0;
                 pthread_mutex_unlock(&w->lock);
                 if (r < 0)
                         return r;
-                if (suspects)
+                if (left && suspects)
                         wait_for_suspect(w, i);
         }
         return 0;
