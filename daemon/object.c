@@ -115,7 +115,7 @@ static int reply_ending(sd_bus_message *m, const struct sandbox *s) {
 
 /* Only when all is over: its init is gone, its worker has counted. */
 static bool over(const struct sandbox *s) {
-        return !sandbox_running(s) && !s->init_source && s->worker == 0;
+        return !sandbox_running(s) && !sandbox_alive(s);
 }
 
 static int method_wait(sd_bus_message *m, void *userdata, sd_bus_error *error) {

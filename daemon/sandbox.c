@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -119,6 +120,7 @@ static void close_fds(struct sandbox *s) {
         s->control_source = sd_event_source_disable_unref(s->control_source);
         s->init_source = sd_event_source_disable_unref(s->init_source);
         s->worker_source = sd_event_source_disable_unref(s->worker_source);
+        s->helper_source = sd_event_source_disable_unref(s->helper_source);
         s->timer = sd_event_source_disable_unref(s->timer);
         s->orphan_timer = sd_event_source_disable_unref(s->orphan_timer);
         s->limit_timer = sd_event_source_disable_unref(s->limit_timer);
@@ -129,8 +131,6 @@ static void close_fds(struct sandbox *s) {
 
 static void release(struct sandbox *s) {
         registry_remove(s);
-        if (s->journaled)
-                journal_done(&s->journal);
         close_fds(s);
         fd_close(s->fds[FD_STATE]);
         sd_bus_message_unref(s->adopting);
@@ -148,14 +148,19 @@ static void release(struct sandbox *s) {
         free(s);
 }
 
+static void end_child(pid_t pid) {
+        (void) kill(pid, SIGKILL);
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+                ;
+}
+
 void sandbox_free(struct sandbox *s) {
         store_forget(s, true, true);
-        /* Only one that never got to run still has one. */
-        if (s->worker > 0 && s->ours) {
-                (void) kill(s->worker, SIGKILL);
-                while (waitpid(s->worker, NULL, 0) < 0 && errno == EINTR)
-                        ;
-        }
+        /* Only one that never got to run still has them. */
+        if (s->worker > 0 && s->ours)
+                end_child(s->worker);
+        if (s->helper > 0 && s->helper_ours)
+                end_child(s->helper);
         release(s);
 }
 
@@ -289,7 +294,7 @@ static void finish(struct sandbox *s) {
 }
 
 static void finish_if_gone(struct sandbox *s) {
-        if (!s->init_source && s->worker == 0 && !s->replacing) {
+        if (!sandbox_alive(s) && !s->replacing) {
                 struct daemon *d = s->daemon;
                 finish(s);
                 if (!d->stopping)
@@ -344,7 +349,7 @@ void sandbox_client_gone(struct sandbox *s) {
         s->client = NULL;
         if (!s->stored->foreground)
                 return;
-        if (s->init_source || s->worker > 0)
+        if (sandbox_alive(s))
                 sandbox_kill(s);
         else
                 sandbox_free(s);
@@ -419,8 +424,6 @@ static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *us
 
 static void start_worker(struct sandbox *s) {
         s->replacing = false;
-        if (!s->journaled)
-                s->journaled = journal_new(&s->journal) >= 0;
         s->worker_source = sd_event_source_disable_unref(s->worker_source);
         int r = worker_start(s);
         if (r >= 0)
@@ -482,6 +485,47 @@ static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *us
         return 0;
 }
 
+/* ---- the helper ---- */
+
+static int on_helper(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+
+static int watch_helper(struct sandbox *s) {
+        s->helper_source = sd_event_source_disable_unref(s->helper_source);
+        return sd_event_add_io(s->daemon->event, &s->helper_source, s->fds[FD_HELPER], EPOLLIN, on_helper, s);
+}
+
+static int start_helper(struct sandbox *s) {
+        int r = helper_start(s);
+
+        return r < 0 ? r : watch_helper(s);
+}
+
+/* It ends with init. One that was killed had the journal and took callers along that it traced: a new one makes a new journal, and the worker is
+ * replaced by one that has it. */
+static int on_helper(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        struct sandbox *s = userdata;
+        int status = 0; /* of the one of the daemon before us nobody tells */
+
+        s->helper_source = sd_event_source_disable_unref(s->helper_source);
+        if (s->helper_ours)
+                while (waitpid(s->helper, &status, 0) < 0 && errno == EINTR)
+                        ;
+        s->helper = 0;
+        struct pollfd init = { .fd = s->fds[FD_INIT], .events = POLLIN };
+        if (!s->init_source || poll(&init, 1, 0) > 0 || s->stored->ending.outcome[0] || s->daemon->stopping) {
+                finish_if_gone(s);
+                return 0;
+        }
+        log_record(LOG_WARNING, MESSAGE_WORKER_DIED, s->label, "its helper has died, and with it what its programs were just executing");
+        if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+                give_up(s, "its helper has failed; the record before this one says why");
+        else if (start_helper(s) < 0 || store_helper(s) < 0)
+                give_up(s, "no helper can be started");
+        else if (s->fds[FD_WORKER] >= 0)
+                (void) sys_pidfd_send_signal(s->fds[FD_WORKER], SIGKILL);
+        return 0;
+}
+
 /* ---- adopting, restoring ---- */
 
 static int on_limit(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -528,7 +572,8 @@ static int adopt(struct sandbox *s, struct peer *client, struct adoption *a) {
         s->init = pidfd_pid(s->fds[FD_INIT]);
         if (s->init == 0)
                 return -EBADF;
-        if ((r = make_state(s, &client->owner, a)) < 0 || (r = shared_new(&s->shared, &s->fds[FD_SLOTS])) < 0 || (r = registry_add(s)) < 0)
+        if ((r = make_state(s, &client->owner, a)) < 0 || (r = shared_new(&s->shared, &s->fds[FD_SLOTS])) < 0 ||
+            (r = registry_add(s)) < 0 || (r = start_helper(s)) < 0)
                 return r;
         if (!a->kill_on_broker_loss && (r = store_sandbox(s)) < 0)
                 return r;
@@ -545,7 +590,7 @@ int sandbox_adopt(struct daemon *d, struct peer *client, struct adoption *a, sd_
         struct sandbox *old = sandbox_find(d, client->owner.uid, a->name);
 
         /* The name of one that has ended is free again. */
-        if (old && (old->init_source || old->worker > 0 || old->client))
+        if (old && (sandbox_alive(old) || old->client))
                 return -EEXIST;
         if (old)
                 sandbox_free(old);
@@ -586,7 +631,7 @@ static int restore(struct sandbox *s, uid_t uid) {
         if (!sandbox_running(s) && s->fds[FD_CONTROL] < 0)
                 return registry_add(s);
         for (int i = 0; i < FD_COUNT; i++)
-                if (s->fds[i] < 0 && i != FD_LOG && i != FD_ROOT && i != FD_WORKER)
+                if (s->fds[i] < 0 && i != FD_LOG && i != FD_ROOT && i != FD_WORKER && i != FD_HELPER && i != FD_REQUESTS)
                         return -EBADMSG;
         s->init = pidfd_pid(s->fds[FD_INIT]);
         if ((r = shared_map(s->fds[FD_SLOTS], &s->shared)) < 0 || (r = registry_add(s)) < 0 || (r = watch(s)) < 0)
@@ -594,7 +639,14 @@ static int restore(struct sandbox *s, uid_t uid) {
         if (s->stored->foreground &&
             (r = sd_event_add_time_relative(s->daemon->event, &s->orphan_timer, CLOCK_MONOTONIC, ORPHAN_USEC, 0, on_orphan_time, s)) < 0)
                 return r;
-        /* Its worker has outlived the old daemon, or is going to be found dead. */
+        /* Its worker and helper have outlived the old daemon, or are going to be found dead. */
+        if (s->fds[FD_HELPER] >= 0 && s->fds[FD_REQUESTS] >= 0) {
+                s->helper = pidfd_pid(s->fds[FD_HELPER]) ?: INT_MAX;
+                r = watch_helper(s);
+        } else if ((r = start_helper(s)) >= 0)
+                r = store_helper(s);
+        if (r < 0)
+                return r;
         if (s->fds[FD_WORKER] >= 0) {
                 s->worker = pidfd_pid(s->fds[FD_WORKER]) ?: INT_MAX;
                 r = sd_event_add_io(s->daemon->event, &s->worker_source, s->fds[FD_WORKER], EPOLLIN, on_worker, s);

@@ -9,6 +9,7 @@
  *   object.c     the bus objects of sandboxes
  *   sandbox.c    a sandbox from its adoption to its end
  *   worker.c     starting a worker; the worker's own side
+ *   helper.c     the same for the helper (lib/broker/helper.h)
  *   store.c      what the service manager keeps for us, so that a killed daemon finds its sandboxes again
  *   keeper.c     our own parent process, which keeps it where there is no service manager
  *   configure.c  the settings, and the quotas in them
@@ -44,11 +45,13 @@ enum sandbox_fd {
         FD_INIT,    /* pidfd of init */
         FD_CONTROL, /* SEQPACKET to init (launch.h); while a copy is open the sandbox lives */
         FD_LISTENER,
-        FD_USER,   /* the intermediate user namespace */
-        FD_SLOTS,  /* struct shared */
-        FD_ROOT,   /* O_PATH of the directory that the files are taken from, with --rootfs; -1: the host's root */
-        FD_LOG,    /* the client's --log; -1: none */
-        FD_WORKER, /* pidfd of the worker, which outlives us; its successor waits until it is dead */
+        FD_USER,     /* the intermediate user namespace */
+        FD_SLOTS,    /* struct shared */
+        FD_ROOT,     /* O_PATH of the directory that the files are taken from, with --rootfs; -1: the host's root */
+        FD_LOG,      /* the client's --log; -1: none */
+        FD_WORKER,   /* pidfd of the worker, which outlives us; its successor waits until it is dead */
+        FD_HELPER,   /* pidfd of the helper, from which each worker takes the journal; it outlives us as well */
+        FD_REQUESTS, /* SEQPACKET to the helper */
         FD_COUNT,
 };
 extern const char *const sandbox_fd_names[FD_COUNT];
@@ -88,14 +91,12 @@ struct sandbox {
         char **command;                       /* owned list of texts in `stored`, ends with NULL */
         int fds[FD_COUNT];
         struct shared *shared;
-        struct journal journal; /* for the workers that we start */
-        bool journaled;         /* there is one, and the worker of the moment has it */
-        pid_t init, worker;     /* worker: 0 where none runs */
-        bool ours;              /* the worker is our child; else it was started by the daemon before us */
-        bool replacing;         /* a worker is to be started when the time has come */
-        unsigned failures;      /* workers that died since the last answered call */
-        uint64_t answered;      /* calls at that time */
-        sd_event_source *control_source, *init_source, *worker_source, *timer, *orphan_timer, *limit_timer;
+        pid_t init, worker, helper; /* worker, helper: 0 where none runs */
+        bool ours, helper_ours;     /* it is our child; else it was started by the daemon before us */
+        bool replacing;             /* a worker is to be started when the time has come */
+        unsigned failures;          /* workers that died since the last answered call */
+        uint64_t answered;          /* calls at that time */
+        sd_event_source *control_source, *init_source, *worker_source, *helper_source, *timer, *orphan_timer, *limit_timer;
         struct peer *client;      /* of a foreground one: it dies with it; NULL: detached, or to come back */
         sd_bus_message *adopting; /* the Adopt() call, until the command runs */
         sd_bus_message **waiting; /* Wait() calls to be answered */
@@ -194,6 +195,10 @@ void sandbox_client_gone(struct sandbox *s);
 static inline bool sandbox_running(const struct sandbox *s) {
         return s->stored->ending.outcome[0] == 0;
 }
+/* Whether anything of it is still there; that can be when it has ended already. */
+static inline bool sandbox_alive(const struct sandbox *s) {
+        return s->init_source || s->worker > 0 || s->helper > 0;
+}
 
 /* ---- worker.c ---- */
 
@@ -205,12 +210,26 @@ int owner_become(const struct owner *owner);
 int worker_start(struct sandbox *s);
 /* What runs in the new process: argv[1] is "--worker". */
 int worker_main(int argc, char **argv);
+/* What starting one has in common with starting a helper: forks (`*ret` is 0 in the child), and in the child has `fds`, and /dev/null for what is
+ * negative, as 3 and so on, becomes the owner and executes our program with these words. */
+int owned_fork(pid_t *ret, int *ret_pidfd);
+_noreturn_ void owned_run(const struct sandbox *s, const int *fds, size_t n_fds, char **argv);
+/* In the new process: goes into the intermediate user namespace. */
+int owned_enter(int user_namespace);
+
+/* ---- helper.c ---- */
+
+/* Starts one; its pid, pidfd and socket go to the sandbox. */
+int helper_start(struct sandbox *s);
+/* What runs in the new process: argv[1] is "--helper". */
+int helper_main(int argc, char **argv);
 
 /* ---- store.c ---- */
 
 /* Hands a sandbox's fds to the service manager, and waits until it has them. 0 where there is none. */
 int store_sandbox(const struct sandbox *s);
 int store_worker(const struct sandbox *s);
+int store_helper(const struct sandbox *s);
 /* Takes back all but the state of an ended one; or all. */
 void store_forget(const struct sandbox *s, bool state, bool rest);
 /* Keeps the settings for who comes after us; or forgets those that were kept. */

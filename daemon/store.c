@@ -16,8 +16,9 @@
 #define BARRIER_USEC 5000000
 
 const char *const sandbox_fd_names[FD_COUNT] = {
-        [FD_STATE] = "state", [FD_PLAN] = "plan",   [FD_INIT] = "init", [FD_CONTROL] = "control", [FD_LISTENER] = "listener",
-        [FD_USER] = "user",   [FD_SLOTS] = "slots", [FD_LOG] = "log",   [FD_ROOT] = "root",       [FD_WORKER] = "worker",
+        [FD_STATE] = "state",       [FD_PLAN] = "plan",     [FD_INIT] = "init",     [FD_CONTROL] = "control",
+        [FD_LISTENER] = "listener", [FD_USER] = "user",     [FD_SLOTS] = "slots",   [FD_LOG] = "log",
+        [FD_ROOT] = "root",         [FD_WORKER] = "worker", [FD_HELPER] = "helper", [FD_REQUESTS] = "requests",
 };
 
 static int push(const char *name, const char *what, int fd) {
@@ -47,11 +48,21 @@ int store_sandbox(const struct sandbox *s) {
         return r < 0 ? r : 0;
 }
 
-int store_worker(const struct sandbox *s) {
+static int replace(const struct sandbox *s, enum sandbox_fd what) {
         if (!getenv("NOTIFY_SOCKET"))
                 return 0;
-        drop(s->key, sandbox_fd_names[FD_WORKER]);
-        return push(s->key, sandbox_fd_names[FD_WORKER], s->fds[FD_WORKER]);
+        drop(s->key, sandbox_fd_names[what]);
+        return push(s->key, sandbox_fd_names[what], s->fds[what]);
+}
+
+int store_worker(const struct sandbox *s) {
+        return replace(s, FD_WORKER);
+}
+
+int store_helper(const struct sandbox *s) {
+        int r = replace(s, FD_REQUESTS);
+
+        return r < 0 ? r : replace(s, FD_HELPER);
 }
 
 void store_forget(const struct sandbox *s, bool state, bool rest) {

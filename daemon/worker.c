@@ -13,10 +13,12 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syslog.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cgroup.h"
 #include "fd.h"
+#include "helper.h"
 #include "modules.h"
 #include "plan.h"
 #include "sandboxd.h"
@@ -25,7 +27,7 @@
 #include "worker.h"
 
 /* In this order, from 3 on; what isn't there is /dev/null, and said so by a word. */
-static const enum sandbox_fd given[] = { FD_PLAN, FD_INIT, FD_LISTENER, FD_USER, FD_SLOTS, FD_LOG, FD_ROOT };
+static const enum sandbox_fd given[] = { FD_PLAN, FD_INIT, FD_LISTENER, FD_USER, FD_SLOTS, FD_LOG, FD_ROOT, FD_HELPER, FD_REQUESTS };
 enum {
         GIVEN_PLAN = 3,
         GIVEN_INIT,
@@ -34,12 +36,12 @@ enum {
         GIVEN_SLOTS,
         GIVEN_LOG,
         GIVEN_ROOT,
-        GIVEN_JOURNAL,
-        GIVEN_LANES,
-        GIVEN_END = GIVEN_LANES + JOURNAL_LANES
+        GIVEN_HELPER,
+        GIVEN_REQUESTS,
+        GIVEN_END
 };
 
-enum { WORD_NAME = 2, WORD_RECORD, WORD_WAIT_KILLABLE, WORD_LOG, WORD_JOURNAL, WORD_SUCCESSOR, WORD_THREADS, WORD_CGROUP, WORDS };
+enum { WORD_NAME = 2, WORD_RECORD, WORD_WAIT_KILLABLE, WORD_LOG, WORD_SUCCESSOR, WORD_THREADS, WORD_CGROUP, WORDS };
 
 /* ---- in the daemon's child ---- */
 
@@ -52,23 +54,17 @@ int owner_become(const struct owner *owner) {
 }
 
 /* Out of each other's way first. */
-static int place_fds(const struct sandbox *s, int *exe) {
-        int null = open("/dev/null", O_RDWR | O_CLOEXEC), fds[GIVEN_END - GIVEN_PLAN];
-        size_t n = 0;
+static int place_fds(const int *fds, size_t n, int *exe) {
+        int null = open("/dev/null", O_RDWR | O_CLOEXEC), high[GIVEN_END];
 
-        for (size_t i = 0; i < ELEMENTSOF(given); i++)
-                fds[n++] = s->fds[given[i]];
-        fds[n++] = s->journaled ? fd_memfd("sandboxd-journal", &s->journal, sizeof(s->journal)) : -1;
-        for (size_t i = 0; i < JOURNAL_LANES; i++)
-                fds[n++] = s->journaled ? s->journal.lanes[i] : -1;
         *exe = fcntl(*exe, F_DUPFD_CLOEXEC, 100);
-        if (null < 0 || *exe < 0)
-                return -errno;
+        if (null < 0 || *exe < 0 || n > ELEMENTSOF(high))
+                return -EBADF;
         for (size_t i = 0; i < n; i++)
-                if ((fds[i] = fcntl(fds[i] >= 0 ? fds[i] : null, F_DUPFD_CLOEXEC, 100)) < 0)
+                if ((high[i] = fcntl(fds[i] >= 0 ? fds[i] : null, F_DUPFD_CLOEXEC, 100)) < 0)
                         return -errno;
         for (size_t i = 0; i < n; i++)
-                if (dup2(fds[i], GIVEN_PLAN + i) < 0)
+                if (dup2(high[i], 3 + i) < 0)
                         return -errno;
         /* All the daemon's are closed by the execution. */
         return 0;
@@ -100,25 +96,33 @@ static uint64_t threads(const struct sandbox *s) {
         return calls < room ? calls : room;
 }
 
-static _noreturn_ void run_worker(const struct sandbox *s, bool successor) {
-        char numbers[6][16];
+int owned_fork(pid_t *ret, int *ret_pidfd) {
+        pid_t pid = fork();
+
+        if (pid < 0)
+                return -errno;
+        *ret = pid;
+        if (pid == 0)
+                return 0;
+        *ret_pidfd = sys_pidfd_open(pid, 0);
+        if (*ret_pidfd >= 0)
+                return 0;
+        /* Nobody could tell its end. */
+        int r = -errno;
+        (void) kill(pid, SIGKILL);
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+                ;
+        return r;
+}
+
+_noreturn_ void owned_run(const struct sandbox *s, const int *fds, size_t n_fds, char **argv) {
         const char *unsafe = getenv("SANDBOXD_UNSAFE"), *stream = getenv("JOURNAL_STREAM");
         _cleanup_free_ char *unsafe_word = NULL, *stream_word = NULL;
-        char *argv[WORDS + 1] = { (char *) "sandboxd-worker", (char *) "--worker", s->name };
         char *environment[3] = {};
         size_t n_environment = 0;
         int exe = s->daemon->exe;
         sigset_t none;
 
-        snprintf(numbers[0], sizeof(numbers[0]), "%u", s->stored->record);
-        snprintf(numbers[1], sizeof(numbers[1]), "%u", s->stored->wait_killable);
-        snprintf(numbers[2], sizeof(numbers[2]), "%d", s->fds[FD_LOG] >= 0);
-        snprintf(numbers[3], sizeof(numbers[3]), "%d", s->journaled);
-        snprintf(numbers[4], sizeof(numbers[4]), "%d", successor);
-        snprintf(numbers[5], sizeof(numbers[5]), "%" PRIu64, threads(s));
-        for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
-                argv[WORD_RECORD + i] = numbers[i];
-        argv[WORD_CGROUP] = (char *) s->cgroup;
         /* Of no meaning but in a build for tests. */
         if (unsafe && asprintf(&unsafe_word, "SANDBOXD_UNSAFE=%s", unsafe) >= 0)
                 environment[n_environment++] = unsafe_word;
@@ -128,25 +132,45 @@ static _noreturn_ void run_worker(const struct sandbox *s, bool successor) {
         sigemptyset(&none);
         (void) sigprocmask(SIG_SETMASK, &none, NULL);
         (void) signal(SIGPIPE, SIG_DFL);
-        if (place_fds(s, &exe) < 0 || bound_memory(s) < 0 || owner_become(&s->owner) < 0)
+        if (place_fds(fds, n_fds, &exe) < 0 || bound_memory(s) < 0 || owner_become(&s->owner) < 0)
                 _exit(WORKER_CANT);
         syscall(SYS_execveat, exe, "", argv, environment, AT_EMPTY_PATH);
         _exit(WORKER_CANT);
 }
 
-int worker_start(struct sandbox *s) {
-        pid_t pid = fork();
+static _noreturn_ void run_worker(const struct sandbox *s) {
+        char numbers[5][16];
+        char *argv[WORDS + 1] = { (char *) "sandboxd-worker", (char *) "--worker", s->name };
+        int fds[ELEMENTSOF(given)];
 
-        if (pid < 0)
-                return -errno;
+        for (size_t i = 0; i < ELEMENTSOF(given); i++)
+                fds[i] = s->fds[given[i]];
+        snprintf(numbers[0], sizeof(numbers[0]), "%u", s->stored->record);
+        snprintf(numbers[1], sizeof(numbers[1]), "%u", s->stored->wait_killable);
+        snprintf(numbers[2], sizeof(numbers[2]), "%d", s->fds[FD_LOG] >= 0);
+        snprintf(numbers[3], sizeof(numbers[3]), "%d", s->stored->workers > 0);
+        snprintf(numbers[4], sizeof(numbers[4]), "%" PRIu64, threads(s));
+        for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
+                argv[WORD_RECORD + i] = numbers[i];
+        argv[WORD_CGROUP] = (char *) s->cgroup;
+        owned_run(s, fds, ELEMENTSOF(fds), argv);
+}
+
+int worker_start(struct sandbox *s) {
+        int pidfd;
+        pid_t pid;
+        int r = owned_fork(&pid, &pidfd);
+
+        if (r < 0)
+                return r;
         if (pid == 0)
-                run_worker(s, s->stored->workers > 0);
+                run_worker(s);
         fd_close(s->fds[FD_WORKER]);
-        s->fds[FD_WORKER] = sys_pidfd_open(pid, 0);
+        s->fds[FD_WORKER] = pidfd;
         s->worker = pid;
         s->ours = true;
         s->stored->workers++;
-        return s->fds[FD_WORKER] < 0 ? -errno : 0;
+        return 0;
 }
 
 /* ---- in the worker ---- */
@@ -156,19 +180,11 @@ static _noreturn_ void cant(const char *name, const char *what, int error) {
         _exit(WORKER_CANT);
 }
 
-static int enter(void) {
-        if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || setns(GIVEN_USER, CLONE_NEWUSER) < 0)
+int owned_enter(int user_namespace) {
+        if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || setns(user_namespace, CLONE_NEWUSER) < 0)
                 return -errno;
         /* Whatever ends the daemon's session or terminal is not for us: calls are answered while it is away. */
         return setsid() < 0 ? -errno : 0;
-}
-
-static int read_journal(struct journal *ret) {
-        ssize_t n = pread(GIVEN_JOURNAL, ret, sizeof(*ret), 0);
-
-        for (int i = 0; i < JOURNAL_LANES; i++)
-                ret->lanes[i] = GIVEN_LANES + i;
-        return n < 0 ? -errno : n != sizeof(*ret) ? -EBADMSG : 0;
 }
 
 static int read_plan(struct policy **ret_policy, struct plan **ret_plan, struct policy_report *report) {
@@ -204,7 +220,7 @@ int worker_main(int argc, char **argv) {
 
         if (argc != WORDS)
                 return WORKER_CANT;
-        r = enter();
+        r = owned_enter(GIVEN_USER);
         if (r < 0)
                 cant(argv[WORD_NAME], "the sandbox can't be entered", r);
         r = read_plan(&policy, &plan, &report);
@@ -216,12 +232,11 @@ int worker_main(int argc, char **argv) {
                 cant(argv[WORD_NAME], "its policy can't be compiled", r);
         filter_done(&filter);
         r = shared_map(GIVEN_SLOTS, &options.shared);
-        if (r >= 0 && atoi(argv[WORD_JOURNAL])) {
-                r = read_journal(&journal);
-                options.journal = &journal;
-        }
         if (r < 0)
                 cant(argv[WORD_NAME], "no memory", r);
+        /* Without one more is undecidable, and nothing is wrong. */
+        if (helper_journal(GIVEN_REQUESTS, GIVEN_HELPER, &journal) >= 0)
+                options.journal = &journal;
 
         int init = fcntl(GIVEN_INIT, F_DUPFD_CLOEXEC, GIVEN_END);
         options.name = argv[WORD_NAME];
@@ -233,6 +248,7 @@ int worker_main(int argc, char **argv) {
         options.max_threads = atoi(argv[WORD_THREADS]);
         options.root_fd = plan->root ? GIVEN_ROOT : 0;
         options.log_fd = atoi(argv[WORD_LOG]) ? GIVEN_LOG : -1;
+        options.helper = GIVEN_REQUESTS;
         r = worker_run(&options);
         if (r < 0)
                 cant(argv[WORD_NAME], "calls can't be received", r);

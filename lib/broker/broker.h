@@ -117,6 +117,7 @@ struct receiver {
         pid_t pidfd_of, proc_of;
         int pidfd, proc;
         int own_fds;                   /* O_PATH of the thread's own /proc/thread-self/fd: outlives the chroot */
+        int trace;                     /* of the caller, by the helper; else -1 */
         pid_t tgid_inside, tid_inside; /* 0: not asked yet; of this call */
 
         uint64_t conditions; /* of the plan: which hold for the caller; of this call */
@@ -157,8 +158,6 @@ void threads_want(struct worker *w, unsigned wanted);
 
 /* ---- exec_event.c; begun by exec_event_begin(), in target.h ---- */
 
-/* Lets the caller go, which has not been told to go on, or is gone. */
-void exec_event_cancel(struct call *call);
 /* Once the caller has been told to go on: waits for the end of execve. False: it would have run what it may not, and was killed. */
 bool exec_event_finish(struct call *call, const struct exec_check *check);
 

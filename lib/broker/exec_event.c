@@ -6,46 +6,22 @@
  * at the exec event, when the program is chosen and none of its code has run. What it is then must be what was decided on, or something else that
  * the rules let this caller execute (the interpreter of a script); else the process dies.
  *
- * The interrupt that is sent along makes a call that fails stop as well, so that we learn of it and let go. A worker that dies meanwhile takes
- * the caller with it (EXITKILL): without the check, unchecked code would run.
+ * The interrupt that is sent along makes a call that fails stop as well, so that we learn of it and let go. Who traces takes the caller along when it
+ * dies (EXITKILL): without the check, unchecked code would run. So the helper traces, which outlives the worker. Where there is none, the sandbox dies
+ * with its worker anyhow, and the thread that has the call traces itself.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/ptrace.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "broker.h"
 #include "fd.h"
+#include "helper.h"
+#include "trace.h"
 #include "walk.h"
-
-static int seize(pid_t tid) {
-        if (ptrace(PTRACE_SEIZE, tid, NULL, PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL) < 0)
-                return -errno;
-        /* It can't fail but for a caller that has just died. */
-        (void) ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
-        return 0;
-}
-
-int exec_event_begin(struct call *call) {
-        struct receiver *r = call_receiver(call);
-        int e = seize(call->notif->pid);
-
-        if (e == -EPERM && rights_raise(r)) {
-                e = seize(call->notif->pid);
-                rights_lower(r);
-        }
-        if (e < 0)
-                return e;
-        /* The number could have been another task's. Nothing is lost: that one stops at once, and is let go. */
-        if (!loop_valid(call)) {
-                exec_event_cancel(call);
-                return -ESRCH;
-        }
-        return 0;
-}
 
 /* Waits for a stop or the death of the one task that this thread traces. Returns its number at present, 0 where it is dead. */
 static pid_t wait_stop(int *ret_status) {
@@ -57,37 +33,63 @@ static pid_t wait_stop(int *ret_status) {
         return pid > 0 && WIFSTOPPED(*ret_status) ? pid : 0;
 }
 
-static void let_go(pid_t pid, int status) {
-        /* A stop by a signal that is about to be delivered: it must not get lost. All others carry none. */
-        bool delivery = status >> 16 == 0 && WSTOPSIG(status) != SIGTRAP;
+static int begin(struct call *call, const struct exec_check *check) {
+        struct receiver *r = call_receiver(call);
+        int e;
 
-        (void) ptrace(PTRACE_DETACH, pid, NULL, delivery ? WSTOPSIG(status) : 0);
+        if (r->worker->options.helper > 0) {
+                e = helper_trace(r->worker->options.helper, call->notif->pid, check);
+                if (e >= 0)
+                        r->trace = e;
+                return e;
+        }
+        e = trace_seize(call->notif->pid);
+        if (e == -EPERM && rights_raise(r)) {
+                e = trace_seize(call->notif->pid);
+                rights_lower(r);
+        }
+        return e;
 }
 
-void exec_event_cancel(struct call *call) {
+/* Lets the caller go, which has not been told to go on, or is gone. */
+static void cancel(struct receiver *r) {
         int status;
-        pid_t pid = wait_stop(&status);
 
-        (void) call;
+        if (r->trace >= 0) {
+                r->trace = fd_close(r->trace);
+                return;
+        }
+        pid_t pid = wait_stop(&status);
         if (pid > 0)
-                let_go(pid, status);
+                trace_let_go(pid, status);
+}
+
+int exec_event_begin(struct call *call, const struct exec_check *check) {
+        int e = begin(call, check);
+
+        if (e < 0)
+                return e;
+        /* The number could have been another task's. Nothing is lost: that one stops at once, and is let go. */
+        if (!loop_valid(call)) {
+                cancel(call_receiver(call));
+                return -ESRCH;
+        }
+        return 0;
 }
 
 /* May the caller run the program that its process has become? */
 static bool allowed(struct call *call, pid_t pid, const struct exec_check *check) {
         struct receiver *r = call_receiver(call);
-        char name[32], path[PATH_MAX + 1];
-        struct stat st;
+        char path[PATH_MAX + 1];
 
-        snprintf(name, sizeof(name), "%d/exe", pid);
-        _cleanup_close_ int fd = openat(r->worker->proc, name, O_PATH | O_CLOEXEC);
-        if (fd < 0 && (errno == EACCES || errno == EPERM) && rights_raise(r)) {
-                fd = openat(r->worker->proc, name, O_PATH | O_CLOEXEC);
+        _cleanup_close_ int fd = trace_open_exe(r->worker->proc, pid);
+        if ((fd == -EACCES || fd == -EPERM) && rights_raise(r)) {
+                fd = trace_open_exe(r->worker->proc, pid);
                 rights_lower(r);
         }
-        if (fd < 0 || fstat(fd, &st) < 0)
+        if (fd < 0)
                 return false;
-        if (st.st_dev == check->device && st.st_ino == check->inode)
+        if (trace_same(fd, check))
                 return true;
         if (locate(r, fd, path, NULL) != WHERE_INSIDE)
                 return false;
@@ -104,18 +106,39 @@ static void kill_traced(pid_t pid) {
                 (void) ptrace(PTRACE_CONT, pid, NULL, SIGKILL);
 }
 
-bool exec_event_finish(struct call *call, const struct exec_check *check) {
+static bool finish_own(struct call *call, const struct exec_check *check) {
         int status;
-
-        /* The program may take its time to be loaded, and other callers come meanwhile. */
-        (void) threads_relieve(call_receiver(call)->worker);
         pid_t pid = wait_stop(&status);
+
         if (pid == 0)
                 return true;
-        if (status >> 8 == (SIGTRAP | PTRACE_EVENT_EXEC << 8) && !allowed(call, pid, check)) {
+        if (trace_is_exec(status) && !allowed(call, pid, check)) {
                 kill_traced(pid);
                 return false;
         }
-        let_go(pid, status);
+        trace_let_go(pid, status);
         return true;
+}
+
+static bool finish_helpers(struct call *call, const struct exec_check *check) {
+        struct receiver *r = call_receiver(call);
+        bool may = true;
+        pid_t pid;
+
+        while (recv(r->trace, &pid, sizeof(pid), 0) == sizeof(pid)) {
+                int32_t answer = allowed(call, pid, check);
+                may = may && answer;
+                if (send(r->trace, &answer, sizeof(answer), MSG_NOSIGNAL) < 0)
+                        break;
+        }
+        r->trace = fd_close(r->trace);
+        return may;
+}
+
+bool exec_event_finish(struct call *call, const struct exec_check *check) {
+        struct receiver *r = call_receiver(call);
+
+        /* The program may take its time to be loaded, and other callers come meanwhile. */
+        (void) threads_relieve(r->worker);
+        return r->trace >= 0 ? finish_helpers(call, check) : finish_own(call, check);
 }

@@ -59,7 +59,7 @@ bool target_capable(struct call *call, int capability);
 
 /* Seizes the caller, so that what it executes can be looked at before it runs; to be followed by verdict_proceed_checked(). -EPERM: somebody else
  * traces it, or nobody can. */
-int exec_event_begin(struct call *call);
+int exec_event_begin(struct call *call, const struct exec_check *check);
 
 /* Says that the thread may now block for long in the caller's name. Another receiver takes over (threads.h), and from here until
  * target_block_end a system call of this thread ends with EINTR when the caller dies or has a signal to take. -EAGAIN: the bound on threads

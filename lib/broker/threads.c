@@ -74,7 +74,7 @@ static int spawn_at(struct worker *w, unsigned index, bool inherits) {
         new->worker = w;
         new->index = index;
         new->inherits = inherits;
-        new->pidfd = new->proc = new->own_fds = -1;
+        new->pidfd = new->proc = new->own_fds = new->trace = -1;
         pthread_mutex_init(&new->lock, NULL);
         if (current) {
                 /* Root, namespaces and credentials are inherited from the thread that starts it. */

@@ -25,6 +25,7 @@ struct worker_options {
         int log_fd;     /* one JSON object a line for each record; -1: none */
         enum audit_record record;
         const struct journal *journal; /* NULL: none */
+        int helper;                    /* socket to it (helper.h); 0: none */
         bool successor;                /* of a worker that is quite dead: its calls, in `shared`, are to be finished first */
         int low_port_socket;           /* SEQPACKET to the supervisor, which binds low ports (launch.h); -1: none */
         unsigned receivers;            /* 0: a good number */

@@ -41,7 +41,8 @@ static struct verdict checked(struct call *call, const struct pin *pin) {
                 call->why = "a program that its user can't read can't be checked when it is executed";
                 return verdict_deny(EACCES);
         }
-        r = exec_event_begin(call);
+        const struct exec_check check = { pin->st.st_dev, pin->st.st_ino };
+        r = exec_event_begin(call, &check);
         if (r == -EPERM) {
                 call->why = "the process is being traced, so that what it executes can't be checked";
                 return verdict_deny(EPERM);
@@ -49,7 +50,7 @@ static struct verdict checked(struct call *call, const struct pin *pin) {
         if (r < 0)
                 return verdict_from(r);
         /* proceed: the outcome is checked before the caller runs on. */
-        return verdict_proceed_checked((struct exec_check) { pin->st.st_dev, pin->st.st_ino });
+        return verdict_proceed_checked(check);
 }
 
 static struct verdict decide(struct call *call, const struct pin *pin) {
