@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -249,6 +250,8 @@ int worker_main(int argc, char **argv) {
         options.root_fd = plan->root ? GIVEN_ROOT : 0;
         options.log_fd = atoi(argv[WORD_LOG]) ? GIVEN_LOG : -1;
         options.helper = GIVEN_REQUESTS;
+        /* Most of what compiling the policy took. */
+        (void) malloc_trim(0);
         r = worker_run(&options);
         if (r < 0)
                 cant(argv[WORD_NAME], "calls can't be received", r);

@@ -54,7 +54,6 @@ int shared_new(struct shared **ret, int *ret_fd) {
         if (r < 0)
                 return r;
         shared->version = SHARED_VERSION;
-        shared->n_slots = SLOTS_MAX;
         *ret = shared;
         *ret_fd = TAKE_FD(fd);
         return 0;
@@ -70,6 +69,11 @@ int shared_map(int fd, struct shared **ret) {
         void *p = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         if (p == MAP_FAILED)
                 return -errno;
+        const struct shared *shared = p;
+        if (shared->n_slots > SLOTS_MAX) {
+                munmap(p, sizeof(struct shared));
+                return -EBADMSG;
+        }
         *ret = p;
         return 0;
 }
@@ -85,7 +89,7 @@ void slots_strike(struct shared *shared, int status) {
 
         clock_gettime(CLOCK_MONOTONIC, &now);
         uint64_t nsec = (uint64_t) now.tv_sec * 1000000000 + now.tv_nsec;
-        for (size_t i = 0; i < SLOTS_MAX; i++) {
+        for (size_t i = 0; i < shared->n_slots; i++) {
                 struct slot *slot = &shared->slots[i];
                 uint64_t since = atomic_exchange(&slot->served, 0);
                 if (since && slot->state != SLOT_FREE && (!killed || nsec - since > JUST_BEGUN_NSEC))

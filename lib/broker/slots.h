@@ -74,7 +74,7 @@ struct kill_note { /* the first kill verdict */
 
 struct shared {
         uint32_t version;
-        uint32_t n_slots;
+        _Atomic uint32_t n_slots; /* so many have ever been in use, the first ones: nobody looks at the rest, which takes no memory then */
         _Atomic uint64_t numbers; /* given to entries of the journal */
         struct counters counters;
         struct kill_note kill;

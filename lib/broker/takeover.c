@@ -70,21 +70,22 @@ static void settle(struct worker *w, struct slot *slot, unsigned index) {
 
 /* Takes out what is parked for nobody: its reply is sent, or its worker was killed before the slot said that it is there. */
 static int clear_table(struct worker *w, unsigned lane) {
+        unsigned n = w->shared->n_slots;
         int fds[SLOTS_MAX];
         struct io_uring_files_update update = { .fds = (uintptr_t) fds };
 
-        for (unsigned i = 0; i < SLOTS_MAX; i++) {
+        for (unsigned i = 0; i < n; i++) {
                 const struct slot *slot = &w->shared->slots[i];
                 bool kept = slot->state == SLOT_PARKED && slot->park == (int32_t) (lane * SLOTS_MAX + i);
                 fds[i] = kept ? IORING_REGISTER_FILES_SKIP : -1;
         }
-        return syscall(__NR_io_uring_register, w->lanes[lane].ring.fd, IORING_REGISTER_FILES_UPDATE, &update, SLOTS_MAX) < 0 ? -errno : 0;
+        return syscall(__NR_io_uring_register, w->lanes[lane].ring.fd, IORING_REGISTER_FILES_UPDATE, &update, n) < 0 ? -errno : 0;
 }
 
 int takeover_prepare(struct worker *w) {
-        for (unsigned i = 0; i < SLOTS_MAX; i++)
+        for (unsigned i = 0; i < w->shared->n_slots; i++)
                 settle(w, &w->shared->slots[i], i);
-        for (unsigned i = 0; w->options.journal && i < JOURNAL_LANES; i++) {
+        for (unsigned i = 0; w->options.journal && w->shared->n_slots > 0 && i < JOURNAL_LANES; i++) {
                 ring_reset(&w->lanes[i].ring);
                 int r = clear_table(w, i);
                 if (r < 0)

@@ -88,6 +88,8 @@ static int spawn_at(struct worker *w, unsigned index, bool inherits) {
         pthread_attr_setstacksize(&attr, STACK_SIZE);
         w->receivers[index] = new;
         w->n_threads++;
+        if (w->shared->n_slots <= index)
+                w->shared->n_slots = index + 1;
         if (!inherits)
                 atomic_fetch_add(&w->waiting, 1);
         r = pthread_create(&thread, &attr, thread_run, new);
@@ -128,7 +130,7 @@ static void wait_for_suspect(struct worker *w, unsigned index) {
 /* A thread for each call that a predecessor has left. Those that were there when one crashed come last, one after the other, so that nobody else is
  * taken for the culprit. */
 static int inherit(struct worker *w, bool suspects) {
-        for (unsigned i = 0; i < SLOTS_MAX; i++) {
+        for (unsigned i = 0; i < w->shared->n_slots; i++) {
                 const struct slot *slot = &w->shared->slots[i];
                 pthread_mutex_lock(&w->lock);
                 /* The threads that are there already receive new calls meanwhile, and some end. */

@@ -83,8 +83,8 @@ static void size_threads(struct worker *w) {
         long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
         w->max_threads = o->max_threads ? o->max_threads : MAX_THREADS;
-        if (w->max_threads > w->shared->n_slots)
-                w->max_threads = w->shared->n_slots;
+        if (w->max_threads > SLOTS_MAX)
+                w->max_threads = SLOTS_MAX;
         w->max_wanted = o->receivers ? o->receivers : cpus < 2 ? 1 : cpus > MAX_RECEIVERS ? MAX_RECEIVERS : (unsigned) cpus;
         if (w->max_wanted > w->max_threads)
                 w->max_wanted = w->max_threads;

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <linux/capability.h>
 #include <linux/sched.h>
+#include <malloc.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -230,6 +231,8 @@ static void on_channel(struct init *i) {
                 fail(i, report.stage, report.error, report.text);
         i->channel = fd_close(i->channel);
         tell(i, &started, NULL, 0);
+        /* What the supervisor had free, and is ours alone once that has gone. */
+        (void) malloc_trim(0);
 }
 
 static void on_command(struct init *i, int status) {

@@ -16,22 +16,24 @@ setup_test() {
     policy_extra=$'network: { mode: none, connect: [any] }\n'
 }
 
-# held KILLS ROUNDS CODE OUTPUT: EIO comes less than once in a hundred kills (one for those that are left over), successors answer in time.
+# held KILLS ROUNDS CODE OUTPUT: EIO comes less than once in a hundred kills (in a short run it may be that one), and successors answer in time: half of
+# them within 50 ms, all within 500, in the long run; a short one says little, and must not fail for what else the machine does.
 held() {
-    local kills=$1 rounds=$2 figures
+    local kills=$1 rounds=$2 figures limits=(500 5000)
     echo "$4"
     echo "$4" >&3
+    [ -z "${SANDBOXD_TEST_FULL:-}" ] || limits=(50 500)
     [ "$3" -eq 0 ]
-    [ "$(sed -n 's/.* undecided \([0-9]*\) .*/\1/p' <<< "$4")" -le $(((kills + rounds) / 100 + 1)) ]
+    [ "$(sed -n 's/.* undecided \([0-9]*\) .*/\1/p' <<< "$4")" -le $(((kills + rounds + 99) / 100)) ]
     [[ "$4" == *" poisoned 0"* ]]
     [ "$(sed -n 's/^inherited \([0-9]*\) .*/\1/p' <<< "$4")" -gt 0 ]
     read -r -a figures <<< "$(sed -n 's/^kills [0-9]* measured \([0-9]*\) median \([0-9]*\)[.].* most \([0-9]*\)[.].*/\1 \2 \3/p' <<< "$4")"
     [ "${figures[0]}" -gt $((kills / 3)) ]
-    [ "${figures[1]}" -lt "$5" ]
-    [ "${figures[2]}" -le "$6" ]
+    [ "${figures[1]}" -lt "${limits[0]}" ]
+    [ "${figures[2]}" -lt "${limits[1]}" ]
 }
 
-# The daemon below its own parent process: killed, and executed anew.
+# under_keeper WHO SANDBOXES KILLS PAUSE ROUNDS: the daemon below its own parent process; killed, and executed anew.
 under_keeper() {
     local who=$1 code=0 said
     shift
@@ -42,10 +44,33 @@ under_keeper() {
     keeper=$!
     background+=("$keeper")
     eventually test -S "$SANDBOXD_SOCKET"
-    said=$(POLICY=$(policy broker shell) as "$who" "$BATS_TEST_DIRNAME/load" "$work/$who/load" "$1" "$2" "$3" "$4" \
+    said=$(POLICY=$(policy broker shell) as "$who" "$BATS_TEST_DIRNAME/load" "$work/$who/load" "$@" \
         "pkill -KILL -x sandboxd -P $keeper" "kill -HUP $keeper" 3>&-) || code=$?
     grep -vE 'it has been started|it is here again|its worker was killed' "$work/daemon.log" || :
-    held "$2" "$4" "$code" "$said" 500 5000
+    held "$2" "$4" "$code" "$said"
+}
+
+# under_systemd SANDBOXES KILLS PAUSE ROUNDS
+under_systemd() {
+    local code=0 said
+    need_systemd
+    install_project
+    enter_systemd systemctl restart sandboxd.socket
+    put_inside /root/load.yaml < "$(policy broker shell)"
+    said=$(systemd_limit=900 inside_systemd env SANDBOXCTL=/usr/bin/sandboxctl "SANDBOXD_BUILD=$SANDBOXD_BUILD" POLICY=/root/load.yaml \
+        "$BATS_TEST_DIRNAME/load" /srv/load "$@" \
+        "systemctl kill --signal=KILL --kill-whom=main sandboxd" "systemctl restart sandboxd") || code=$?
+    journal sandboxd | grep -vE 'it has been started|it is here again|its worker was killed' | tail -50
+    enter_systemd systemctl stop sandboxd
+    held "$2" "$4" "$code" "$said"
 }
 
 @test "ten sandboxes, killed workers and a killed daemon: user" { under_keeper user 10 40 150 4; }
+@test "fifty sandboxes, 200 killed workers, 50 times a killed and 50 times a new daemon of systemd's" {
+    need_full
+    under_systemd 50 60 500 15
+}
+@test "fifty sandboxes, 200 killed workers, 50 times a killed and 50 times a new daemon: user" {
+    need_full
+    under_keeper user 50 200 500 50
+}
