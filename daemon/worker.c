@@ -213,7 +213,6 @@ int worker_main(int argc, char **argv) {
         struct policy_report report = {};
         struct policy *policy;
         struct plan *plan;
-        struct filter filter;
         struct worker_options options = { .listener = GIVEN_LISTENER, .init_pidfd = GIVEN_INIT, .low_port_socket = -1 };
         struct journal journal;
         struct claim *claims;
@@ -226,12 +225,11 @@ int worker_main(int argc, char **argv) {
                 cant(argv[WORD_NAME], "the sandbox can't be entered", r);
         r = read_plan(&policy, &plan, &report);
         if (r >= 0)
-                r = modules_compile(plan, &filter, &claims, &options.n_claims, &report);
+                r = modules_compile(plan, NULL, &claims, &options.n_claims, &report);
         policy_report_print(&report, stderr);
         policy_report_done(&report);
         if (r < 0)
                 cant(argv[WORD_NAME], "its policy can't be compiled", r);
-        filter_done(&filter);
         r = shared_map(GIVEN_SLOTS, &options.shared);
         if (r < 0)
                 cant(argv[WORD_NAME], "no memory", r);

@@ -84,7 +84,7 @@ int modules_compile(const struct plan *plan, struct filter *ret_filter, struct c
         if (r < 0 || invalid)
                 return -EINVAL;
 
-        r = filter_build(&builder, &filter);
+        r = ret_filter ? filter_build(&builder, &filter) : 0;
         if (r < 0) {
                 policy_report_add(report, false, (struct place) { .file = plan->policy->name },
                                   "the filter for system calls can't be built: %s",
@@ -95,7 +95,9 @@ int modules_compile(const struct plan *plan, struct filter *ret_filter, struct c
         r = make_claims(plan, &builder, ret_claims, ret_n);
         if (r < 0)
                 return r;
-        *ret_filter = filter;
-        filter = (struct filter) {};
+        if (ret_filter) {
+                *ret_filter = filter;
+                filter = (struct filter) {};
+        }
         return 0;
 }

@@ -18,7 +18,8 @@ struct module {
 };
 
 /* Compiles the filter of a plan, and the claims that go with it (the caller frees `*ret_claims`). Whatever the policy says, read, write,
- * close and exit_group are not notified: the launcher makes them between loading the filter and exec, when nobody answers yet. */
+ * close and exit_group are not notified: the launcher makes them between loading the filter and exec, when nobody answers yet. `ret_filter` may be
+ * NULL: whoever answers needs the claims alone, and the filter takes most of the time. */
 int modules_compile(const struct plan *plan, struct filter *ret_filter, struct claim **ret_claims, size_t *ret_n,
                     struct policy_report *report);
 
