@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syslog.h>
@@ -220,8 +221,14 @@ static void on_signals(struct keeper *k) {
 static void open_all(struct keeper *k) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         sigset_t set;
+        struct rlimit files;
         int on = 1;
 
+        /* As many as the daemon may have: all of them are kept here. */
+        if (getrlimit(RLIMIT_NOFILE, &files) >= 0) {
+                files.rlim_cur = files.rlim_max;
+                (void) setrlimit(RLIMIT_NOFILE, &files);
+        }
         k->socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         /* The kernel gives it a name that nobody has. */
         socklen_t size = sizeof(sa_family_t);

@@ -42,24 +42,7 @@
 #define SHARED_VERSION 2
 #define JUST_BEGUN_NSEC 200000000
 
-int shared_new(struct shared **ret, int *ret_fd) {
-        _cleanup_close_ int fd = memfd_create("sandboxd-slots", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-        if (fd < 0 || ftruncate(fd, sizeof(struct shared)) < 0)
-                return -errno;
-        if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW) < 0)
-                return -errno;
-        struct shared *shared;
-        int r = shared_map(fd, &shared);
-        if (r < 0)
-                return r;
-        shared->version = SHARED_VERSION;
-        *ret = shared;
-        *ret_fd = TAKE_FD(fd);
-        return 0;
-}
-
-int shared_map(int fd, struct shared **ret) {
+static int map(int fd, struct shared **ret) {
         struct stat st;
 
         if (fstat(fd, &st) < 0)
@@ -69,12 +52,38 @@ int shared_map(int fd, struct shared **ret) {
         void *p = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         if (p == MAP_FAILED)
                 return -errno;
-        const struct shared *shared = p;
-        if (shared->n_slots > SLOTS_MAX) {
-                munmap(p, sizeof(struct shared));
+        *ret = p;
+        return 0;
+}
+
+int shared_new(struct shared **ret, int *ret_fd) {
+        _cleanup_close_ int fd = memfd_create("sandboxd-slots", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+        if (fd < 0 || ftruncate(fd, sizeof(struct shared)) < 0)
+                return -errno;
+        if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW) < 0)
+                return -errno;
+        struct shared *shared;
+        int r = map(fd, &shared);
+        if (r < 0)
+                return r;
+        shared->version = SHARED_VERSION;
+        *ret = shared;
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
+int shared_map(int fd, struct shared **ret) {
+        struct shared *shared;
+        int r = map(fd, &shared);
+
+        if (r < 0)
+                return r;
+        if (shared->version != SHARED_VERSION || shared->n_slots > SLOTS_MAX) {
+                shared_free(shared);
                 return -EBADMSG;
         }
-        *ret = p;
+        *ret = shared;
         return 0;
 }
 

@@ -83,7 +83,7 @@ struct shared {
 
 /* Makes the memory; `*ret_fd` is a memfd of it (CLOEXEC, the caller's). */
 int shared_new(struct shared **ret, int *ret_fd);
-/* Maps the memory of somebody who has made it; -EBADMSG: it is none of ours. */
+/* Maps the memory of somebody who has made it; -EBADMSG: it is none of ours, or of another version. */
 int shared_map(int fd, struct shared **ret);
 void shared_free(struct shared *shared);
 

@@ -1,0 +1,50 @@
+# A sandbox that makes as many calls as it can costs another one little more than processes outside that need as much of the machine.
+
+load lib
+
+# measure: the median of a call, in nanoseconds.
+measure() {
+    local ns
+    echo go >&8
+    read -r -t 300 -u 9 ns
+    echo "$ns"
+}
+
+# median NUMBER…
+median() {
+    printf '%s\n' "$@" | sort -n | sed -n "$((($# + 1) / 2))p"
+}
+
+@test "a flood of eight threads costs another sandbox's median call at most half more than eight spinning processes do: user" {
+    local calls=300 rounds=3 flood=$SANDBOXD_BUILD/tests/live/flood i alone=() spun=() flooded=() pid
+    if [ -n "${SANDBOXD_TEST_FULL:-}" ]; then
+        calls=3000 rounds=9
+    fi
+    folder user
+    cp "$flood" .
+    give user flood
+    mkfifo input output
+    sandbox user broker shell --quiet --exec "$PWD/flood" -- "$PWD/flood" measure "$calls" < input > output 3>&- &
+    background+=("$!")
+    exec 8> input 9< output
+    measure > /dev/null
+    for ((i = 0; i < rounds; i++)); do
+        alone+=("$(measure)")
+        as user ./flood spin 8 3>&- 8>&- 9<&- &
+        pid=$!
+        sleep 0.2
+        spun+=("$(measure)")
+        kill "$pid"
+        wait "$pid" || :
+        sandbox user broker shell --quiet --exec "$PWD/flood" -- "$PWD/flood" calls 8 < /dev/null 3>&- 8>&- 9<&- &
+        pid=$!
+        sleep 0.5
+        flooded+=("$(measure)")
+        kill "$pid"
+        wait "$pid" || :
+    done
+    exec 8>&- 9<&-
+    echo "median of a call: alone $(median "${alone[@]}") ns, beside eight spinning processes $(median "${spun[@]}"), beside a flood $(median "${flooded[@]}")" |
+        tee /dev/fd/3
+    [ $(($(median "${flooded[@]}") * 2)) -le $(($(median "${spun[@]}") * 3)) ]
+}
