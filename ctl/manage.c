@@ -16,6 +16,7 @@
 #include "message.h"
 #include "remote.h"
 #include "sandboxes.h"
+#include "status.h"
 #include "str.h"
 #include "verbs.h"
 
@@ -274,10 +275,15 @@ int verb_status(int argc, char **argv) {
                 return e < 0 ? EXIT_OURS : 0;
         e = connect_and_read(&r, words.names[0], &list);
         if (e >= 0) {
-                if (words.json)
-                        print_json(sandbox_json(&list.list[0]));
-                else
+                struct json_object *o = sandbox_json(&list.list[0]);
+                e = status_read(r.bus, words.names[0], o);
+                if (e >= 0 && words.json)
+                        print_json(json_object_get(o));
+                else if (e >= 0) {
                         print_status(&list.list[0]);
+                        status_print(o);
+                }
+                json_object_put(o);
                 sandboxes_done(&list);
         }
         remote_done(&r);

@@ -241,6 +241,10 @@ static const sd_bus_vtable sandbox_vtable[] = {
         SD_BUS_PROPERTY("Started", "t", get_started, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Workers", "u", get_workers, 0, 0),
         SD_BUS_PROPERTY("Counters", "a{st}", get_counters, 0, 0),
+        /* Not among what lists and GetAll give: they are large. */
+        SD_BUS_PROPERTY("Tiers", "a(sss)", status_get_tiers, 0, SD_BUS_VTABLE_PROPERTY_EXPLICIT),
+        SD_BUS_PROPERTY("Latency", "at", status_get_latency, 0, SD_BUS_VTABLE_PROPERTY_EXPLICIT),
+        SD_BUS_PROPERTY("Denied", "a(ssistt)", status_get_denied, 0, SD_BUS_VTABLE_PROPERTY_EXPLICIT),
         SD_BUS_PROPERTY("Ending", "(sissi)", get_ending, 0, 0),
         SD_BUS_VTABLE_END,
 };

@@ -7,6 +7,7 @@
  *   peer.c       connections, and who is on their other end
  *   manager.c    the bus object of the daemon: adopting sandboxes
  *   object.c     the bus objects of sandboxes
+ *   status.c     what is seen of its calls
  *   sandbox.c    a sandbox from its adoption to its end
  *   worker.c     starting a worker; the worker's own side
  *   helper.c     the same for the helper (lib/broker/helper.h)
@@ -168,6 +169,16 @@ int object_offer(struct peer *p); /* the sandboxes, on this connection */
 void object_adopted(struct sandbox *s, bool started);
 void object_ended(struct sandbox *s); /* answers those who wait */
 void object_stopped(struct sandbox *s, int signal);
+
+/* ---- status.c ---- */
+
+/* Properties of a sandbox. */
+int status_get_tiers(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata,
+                     sd_bus_error *error);
+int status_get_latency(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata,
+                       sd_bus_error *error);
+int status_get_denied(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata,
+                      sd_bus_error *error);
 
 /* ---- sandbox.c ---- */
 

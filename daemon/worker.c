@@ -25,6 +25,7 @@
 #include "sandboxd.h"
 #include "str.h"
 #include "sys.h"
+#include "tiers.h"
 #include "worker.h"
 
 /* In this order, from 3 on; what isn't there is /dev/null, and said so by a word. */
@@ -199,6 +200,15 @@ static int read_plan(struct policy **ret_policy, struct plan **ret_plan, struct 
         return r < 0 ? r : plan_load_saved(text, size, ret_policy, ret_plan, report);
 }
 
+/* For who asks how the sandbox is held. What doesn't fit is left out. */
+static void note_tiers(struct shared *shared, const struct plan *plan, const char *cgroup) {
+        struct strbuf text = {};
+
+        tiers_describe(plan, cgroup[0] != 0, &text);
+        snprintf(shared->observed.tiers, sizeof(shared->observed.tiers), "%s", text.text ?: "");
+        strbuf_done(&text);
+}
+
 /* Nobody else is there to do it once the launcher has gone. Init is the last to leave the group. */
 static void remove_cgroup(const char *path, int init_pidfd) {
         struct pollfd p = { .fd = init_pidfd, .events = POLLIN };
@@ -233,6 +243,7 @@ int worker_main(int argc, char **argv) {
         r = shared_map(GIVEN_SLOTS, &options.shared);
         if (r < 0)
                 cant(argv[WORD_NAME], "no memory", r);
+        note_tiers(options.shared, plan, argv[WORD_CGROUP]);
         /* Without one more is undecidable, and nothing is wrong. */
         if (helper_journal(GIVEN_REQUESTS, GIVEN_HELPER, &journal) >= 0)
                 options.journal = &journal;

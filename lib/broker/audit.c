@@ -57,7 +57,7 @@ static void add_subject(struct json_object *o, const char *subject) {
         json_object_object_add(o, "subject_escaped", json_object_new_boolean(true));
 }
 
-static const char *rule_text(const struct call *call, char *text, size_t room) {
+const char *audit_rule_text(const struct call *call, char *text, size_t room) {
         const struct place *place;
         const char *kind, *what;
 
@@ -138,7 +138,7 @@ void audit_record(struct receiver *r, const struct verdict *v, const struct repl
                 json_object_object_add(o, "value", json_object_new_int64(v->value));
         if (result->error > 0 && result->error != AUDIT_ERESTARTSYS)
                 add(o, "errno", strerrorname_np(result->error));
-        add(o, "rule", rule_text(call, text, sizeof(text)));
+        add(o, "rule", audit_rule_text(call, text, sizeof(text)));
         add(o, "why", call->why);
         add(o, "remedy", call->remedy);
         json_object_object_add(o, "usec", json_object_new_int64((worker_now() - r->received) / 1000));
@@ -162,7 +162,7 @@ void audit_event(struct worker *w, const char *event, const char *text) {
 
 void audit_kill_text(const struct call *call, char *text, size_t room) {
         char rule[PATH_MAX + 256];
-        const char *by = rule_text(call, rule, sizeof(rule)) ?: call->why ?: "a policy";
+        const char *by = audit_rule_text(call, rule, sizeof(rule)) ?: call->why ?: "a policy";
 
         snprintf(text, room, "%s: %s", call->claim ? call->claim->name : "a call", by);
 }

@@ -245,6 +245,7 @@ struct worker {
         cpu_set_t all_cpus;
         unsigned all_cpus_count;
         pthread_mutex_t low_port_lock;
+        pthread_mutex_t observe_lock;
         pthread_rwlock_t names; /* see resolve.h */
         bool unsafe_names;      /* FOR TESTS: sys_unsafe() */
         bool unsafe_match;      /* FOR TESTS: sys_unsafe() */

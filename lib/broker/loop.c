@@ -109,8 +109,11 @@ void loop_finish(struct receiver *r, struct verdict *verdict) {
         struct slot *slot = r->call.slot;
         struct reply_result result = reply_send(r, verdict);
 
+        observe_latency(&r->worker->shared->observed, worker_now() - r->received);
         act_unpark(r->worker, slot);
         count(r, verdict, &result);
+        if (verdict->denied)
+                observe_denied(r, verdict->kind == VERDICT_KILL ? 0 : result.error);
         audit_record(r, verdict, &result);
         atomic_store_explicit(&slot->state, SLOT_FREE, memory_order_release);
 }

@@ -29,6 +29,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -39,19 +40,21 @@
 #include "fd.h"
 #include "ring.h"
 
-#define SHARED_VERSION 2
+#define SHARED_VERSION 3
+#define SHARED_BEFORE 2 /* the same without `observed` */
 #define JUST_BEGUN_NSEC 200000000
 
-static int map(int fd, struct shared **ret) {
-        struct stat st;
+/* The first bytes are those of the file. */
+static int map(int fd, size_t size, struct shared **ret) {
+        void *p = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-        if (fstat(fd, &st) < 0)
-                return -errno;
-        if (st.st_size != sizeof(struct shared))
-                return -EBADMSG;
-        void *p = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         if (p == MAP_FAILED)
                 return -errno;
+        if (mmap(p, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+                int r = -errno;
+                munmap(p, sizeof(struct shared));
+                return r;
+        }
         *ret = p;
         return 0;
 }
@@ -64,7 +67,7 @@ int shared_new(struct shared **ret, int *ret_fd) {
         if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW) < 0)
                 return -errno;
         struct shared *shared;
-        int r = map(fd, &shared);
+        int r = map(fd, sizeof(*shared), &shared);
         if (r < 0)
                 return r;
         shared->version = SHARED_VERSION;
@@ -75,11 +78,16 @@ int shared_new(struct shared **ret, int *ret_fd) {
 
 int shared_map(int fd, struct shared **ret) {
         struct shared *shared;
-        int r = map(fd, &shared);
+        struct stat st;
 
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (st.st_size != sizeof(struct shared) && st.st_size != offsetof(struct shared, observed))
+                return -EBADMSG;
+        int r = map(fd, st.st_size, &shared);
         if (r < 0)
                 return r;
-        if (shared->version != SHARED_VERSION || shared->n_slots > SLOTS_MAX) {
+        if (shared->version != (st.st_size == sizeof(struct shared) ? SHARED_VERSION : SHARED_BEFORE) || shared->n_slots > SLOTS_MAX) {
                 shared_free(shared);
                 return -EBADMSG;
         }

@@ -10,6 +10,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "observe.h"
+
 #define SLOTS_MAX 1024
 
 enum slot_state {
@@ -79,11 +81,13 @@ struct shared {
         struct counters counters;
         struct kill_note kill;
         struct slot slots[SLOTS_MAX];
+        struct observed observed; /* not in version 2 */
 };
 
 /* Makes the memory; `*ret_fd` is a memfd of it (CLOEXEC, the caller's). */
 int shared_new(struct shared **ret, int *ret_fd);
-/* Maps the memory of somebody who has made it; -EBADMSG: it is none of ours, or of another version. */
+/* Maps the memory of somebody who has made it; -EBADMSG: it is none of ours, or of a version that isn't understood. One of the version before is mapped
+ * with what it hasn't got as memory of one's own: nothing is seen there. */
 int shared_map(int fd, struct shared **ret);
 void shared_free(struct shared *shared);
 

@@ -140,6 +140,7 @@ static int prepare(struct worker *w) {
         w->unsafe_crash = sys_unsafe("crash");
         w->trace_restricted = read_flag(w, "sys/kernel/yama/ptrace_scope");
         raise_file_limit();
+        observe_repair(&w->shared->observed);
         size_threads(w);
         /* One set of flags belongs to one listener. Kernels before 6.6 know none, and are slower. By value, not by pointer. */
         if (ioctl(w->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) < 0 && errno != EINVAL && errno != ENOTTY)
@@ -172,6 +173,7 @@ int worker_run(const struct worker_options *options) {
                 .wake = -1,
                 .root = { .lock = PTHREAD_MUTEX_INITIALIZER, .root = -1, .namespaces = { -1, -1, -1 } },
                 .low_port_lock = PTHREAD_MUTEX_INITIALIZER,
+                .observe_lock = PTHREAD_MUTEX_INITIALIZER,
                 .names = PTHREAD_RWLOCK_INITIALIZER,
                 .lock = PTHREAD_MUTEX_INITIALIZER,
                 .relief = PTHREAD_COND_INITIALIZER,

@@ -20,6 +20,8 @@
  *   Stopped(i signal)   a signal of the bus, to the client of a foreground sandbox: the command's job was stopped
  *   Name s, Policy s, Command as, Output s (a path of the client's), Uid u, Pid u (of init), Worker u (its pid), State s (running, ended),
  *   Started t (µs since 1970), Workers u (how many have been started), Counters a{st}, Ending (sissi)
+ *   Only where asked for by name, texts escaped: Tiers a(sss) (section, what enforces it, a word on that), Latency at (calls that took from 2^i to
+ *   2^(i+1) ns), Denied a(ssistt) (call, object, errno, rule, how often, when last in µs since 1970)
  *
  * All functions return 0 or more, or negative errno.
  */
