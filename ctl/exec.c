@@ -245,13 +245,15 @@ static enum audit_record what_to_record(const struct run *run) {
 /* Runs in the worker process. */
 static int worker_main(void *userdata, const struct launch_worker *w) {
         struct run *run = userdata;
+        const struct worker_listener listener = { .fd = w->listener };
         struct worker_options options = {
                 .name = run->name,
                 .plan = run->plan,
                 .claims = run->claims,
                 .n_claims = run->n_claims,
                 .shared = run->shared,
-                .listener = w->listener,
+                .listeners = &listener,
+                .n_listeners = 1,
                 .wait_killable = w->wait_killable,
                 .init_pidfd = w->init_pidfd,
                 .log_fd = run->log_fd,

@@ -107,7 +107,8 @@ enum block_state { BLOCK_NONE, BLOCK_WAITING, BLOCK_CANCELLED };
 struct receiver {
         struct call call;
         struct worker *worker;
-        unsigned index; /* of its slot */
+        struct listener *listener; /* from which it receives, or has the call that it is at */
+        unsigned index;            /* of its slot */
         pid_t tid;
         pid_t last_tid; /* whose call it had before this one */
         bool inherits;  /* a predecessor's call is in its slot */
@@ -141,20 +142,28 @@ static inline struct receiver *call_receiver(struct call *call) {
         return (struct receiver *) call; /* its first member */
 }
 
-/* Sees to it that a thread waits for calls, or soon will: -EAGAIN where the bound on threads is reached. */
-int threads_relieve(struct worker *w);
-/* To be called by a thread that is about to receive. False: it is not needed, and ends. May wait for long. */
+/* Sees to it that a thread waits for calls of this listener, or soon will: -EAGAIN where the bound on threads is reached. */
+int threads_relieve(struct worker *w, struct listener *l);
+/* To be called by a thread that is about to receive, from r->listener; that is another afterwards where it is needed there. False: it is not
+ * needed, and ends. May wait for long. */
 bool threads_enter_receiving(struct receiver *r);
 void threads_leave_receiving(struct receiver *r);
-/* Waits for the end of the sandbox, and looks after blocked calls meanwhile. */
-int threads_monitor(struct worker *w);
-/* Wakes the monitor where it sleeps although there is something to watch. */
-void threads_wake_monitor(struct worker *w);
 int threads_start(struct worker *w);
+/* By its number; NULL: it is not there (any more). */
+struct listener *threads_listener(struct worker *w, uint32_t number);
 /* To be called first by a new thread. */
 void threads_begin(struct receiver *r);
-/* Sets how many threads are to wait in NOTIF_RECV, and adds one where there are fewer. */
-void threads_want(struct worker *w, unsigned wanted);
+/* Sets how many threads are to wait in NOTIF_RECV of this listener, and adds one where there are fewer. */
+void threads_want(struct worker *w, struct listener *l, unsigned wanted);
+/* With the worker's lock held: no thread has a call, or will deal with one before it has asked whether the worker retires. */
+bool threads_idle(const struct worker *w);
+
+/* ---- monitor.c ---- */
+
+/* Waits for the end of the sandbox, or for the worker's retirement (1), and looks after blocked calls meanwhile. */
+int monitor_run(struct worker *w);
+/* Wakes the monitor where it sleeps although there is something to watch. */
+void monitor_wake(struct worker *w);
 
 /* ---- exec_event.c; begun by exec_event_begin(), in target.h ---- */
 
@@ -221,6 +230,18 @@ struct inject_cost {
         _Atomic uint32_t turn;
 };
 
+struct listener {
+        int fd;
+        uint32_t number;
+        _Atomic bool gone;        /* nobody is left behind it */
+        _Atomic unsigned waiting; /* threads in NOTIF_RECV */
+        _Atomic unsigned wanted;  /* how many should be there */
+        _Atomic int pressure;     /* loop.c: do calls wait for receivers? */
+        _Atomic uint64_t taken;   /* calls received */
+        uint64_t taken_before;    /* the monitor's, at its last look */
+        unsigned relieved;        /* threads that were told to leave standby for it, and haven't yet */
+};
+
 struct lane {
         pthread_mutex_t lock; /* held while an entry is done */
         struct ring ring;
@@ -230,7 +251,9 @@ struct worker {
         struct worker_options options;
         const struct plan *plan;
         struct shared *shared;
-        int listener, init_pidfd, log_fd, low_port_socket;
+        struct listener *listeners;
+        unsigned n_listeners;
+        int init_pidfd, log_fd, low_port_socket;
         int proc;    /* O_PATH of the host's /proc */
         int outside; /* O_PATH of the tree that the view was taken from */
         dev_t proc_device;
@@ -255,15 +278,12 @@ struct worker {
         pthread_mutex_t lock;
         pthread_cond_t relief; /* standby threads wait here */
         struct receiver *receivers[SLOTS_MAX];
-        unsigned n_threads, n_standby, max_threads, relieved;
-        _Atomic unsigned waiting; /* threads in NOTIF_RECV */
-        _Atomic unsigned wanted;  /* how many should be there */
-        unsigned min_wanted, max_wanted;
-        _Atomic int pressure; /* loop.c: do calls wait for receivers? */
+        unsigned n_threads, n_standby, max_threads;
+        unsigned min_wanted, max_wanted; /* of each listener */
         _Atomic unsigned n_blocked;
         _Atomic bool monitor_sleeps;
-        _Atomic uint64_t taken; /* calls received */
-        _Atomic int fatal;      /* negative errno: the worker can't go on */
+        _Atomic bool retiring; /* nothing more is received, and nobody waits for others */
+        _Atomic int fatal;     /* negative errno: the worker can't go on */
 };
 
 /* Nanoseconds of the monotonic clock. */

@@ -23,13 +23,18 @@ static int compare_fds(const void *a, const void *b) {
 }
 
 static int close_others(const struct worker *w) {
-        int keep[11 + JOURNAL_LANES] = { 0, 1, 2, w->listener, w->init_pidfd, w->log_fd, w->low_port_socket, w->proc, w->outside, w->wake,
-                                         w->options.helper > 0 ? w->options.helper : -1 };
+        int keep[10 + JOURNAL_LANES + LISTENERS_MAX] = { 0,         1,
+                                                         2,         w->init_pidfd,
+                                                         w->log_fd, w->low_port_socket,
+                                                         w->proc,   w->outside,
+                                                         w->wake,   w->options.helper > 0 ? w->options.helper : -1 };
         const struct journal *journal = w->options.journal;
-        unsigned first = 0;
+        unsigned first = 0, n = 10;
 
         for (size_t i = 0; i < JOURNAL_LANES; i++)
-                keep[11 + i] = journal ? journal->lanes[i] : -1;
+                keep[n++] = journal ? journal->lanes[i] : -1;
+        for (size_t i = 0; i < LISTENERS_MAX; i++)
+                keep[n++] = i < w->n_listeners ? w->listeners[i].fd : -1;
 
         /* 0 and 1 stay taken, by nothing, so that no fd of ours gets a number that some library takes for a standard stream. */
         _cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);

@@ -139,6 +139,6 @@ bool exec_event_finish(struct call *call, const struct exec_check *check) {
         struct receiver *r = call_receiver(call);
 
         /* The program may take its time to be loaded, and other callers come meanwhile. */
-        (void) threads_relieve(r->worker);
+        (void) threads_relieve(r->worker, r->listener);
         return r->trace >= 0 ? finish_helpers(call, check) : finish_own(call, check);
 }

@@ -26,7 +26,7 @@
 bool loop_valid(struct call *call) {
         uint64_t id = call->notif->id;
 
-        return ioctl(call_receiver(call)->worker->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+        return ioctl(call_receiver(call)->listener->fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
 /* ---- one call ---- */
@@ -105,8 +105,20 @@ void loop_begin(struct receiver *r) {
         r->conditions_known = false;
 }
 
+/* To the successor, which decides it anew. */
+static void leave(struct slot *slot) {
+        atomic_store(&slot->served, 0);
+        atomic_store_explicit(&slot->state, SLOT_ACTIVE, memory_order_release);
+}
+
 void loop_finish(struct receiver *r, struct verdict *verdict) {
         struct slot *slot = r->call.slot;
+
+        /* Cut short for that, and nothing was done. */
+        if (verdict->kind == VERDICT_RESTART && atomic_load(&r->worker->retiring)) {
+                leave(slot);
+                return;
+        }
         struct reply_result result = reply_send(r, verdict);
 
         observe_latency(&r->worker->shared->observed, worker_now() - r->received);
@@ -120,6 +132,10 @@ void loop_finish(struct receiver *r, struct verdict *verdict) {
 
 static void serve(struct receiver *r) {
         atomic_fetch_add(&r->worker->shared->counters.notified, 1);
+        if (atomic_load(&r->worker->retiring)) {
+                leave(r->call.slot);
+                return;
+        }
         atomic_store_explicit(&r->call.slot->state, SLOT_ACTIVE, memory_order_release);
         loop_begin(r);
         struct verdict verdict = loop_decide(r);
@@ -128,8 +144,8 @@ static void serve(struct receiver *r) {
 
 /* ---- receiving ---- */
 
-static bool sandbox_gone(const struct worker *w) {
-        struct pollfd p = { .fd = w->listener };
+static bool hung_up(const struct listener *l) {
+        struct pollfd p = { .fd = l->fd };
 
         return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR));
 }
@@ -146,33 +162,36 @@ static bool sandbox_gone(const struct worker *w) {
  * there before we ask for it, has not been waiting: only another one has. */
 static void adapt(struct receiver *r, uint64_t nsec) {
         struct worker *w = r->worker;
+        struct listener *l = r->listener;
         pid_t tid = r->call.notif->pid;
         bool waited = nsec < AT_ONCE_NSEC && tid != r->last_tid;
         uint64_t weight = r->busy / PRESSURE_NSEC;
-        unsigned wanted = atomic_load_explicit(&w->wanted, memory_order_relaxed);
-        int pressure = atomic_load_explicit(&w->pressure, memory_order_relaxed);
+        unsigned wanted = atomic_load_explicit(&l->wanted, memory_order_relaxed);
+        int pressure = atomic_load_explicit(&l->pressure, memory_order_relaxed);
 
         r->last_tid = tid;
         pressure += waited ? (int) (weight < PRESSURE_STEP ? weight : PRESSURE_STEP) : -1;
         if (pressure >= PRESSURE_MAX) {
                 pressure = 0;
                 if (wanted < w->max_wanted)
-                        threads_want(w, wanted + 1);
+                        threads_want(w, l, wanted + 1);
         } else if (pressure <= -PRESSURE_MAX) {
                 pressure = 0;
                 if (wanted > w->min_wanted)
-                        (void) atomic_compare_exchange_strong(&w->wanted, &wanted, wanted - 1);
+                        (void) atomic_compare_exchange_strong(&l->wanted, &wanted, wanted - 1);
         }
-        atomic_store_explicit(&w->pressure, pressure, memory_order_relaxed);
+        atomic_store_explicit(&l->pressure, pressure, memory_order_relaxed);
 }
 
 /* Returns 1 with a call in the slot, 0 when there is none to be had any more, -EAGAIN to try again. */
 static int receive(struct receiver *r) {
         struct worker *w = r->worker;
+        struct listener *l = r->listener;
         struct slot *slot = r->call.slot;
 
         /* The kernel wants the notification zeroed; the rest is from the last call. */
         memset(&slot->notif, 0, sizeof(slot->notif));
+        slot->listener = l->number;
         slot->error = 0;
         slot->result = 0;
         slot->park = -1;
@@ -182,23 +201,23 @@ static int receive(struct receiver *r) {
         slot->sent = (struct slot_sent) {};
         uint64_t before = worker_now();
         r->busy = before - r->received;
-        int e = ioctl(w->listener, SECCOMP_IOCTL_NOTIF_RECV, &slot->notif) < 0 ? errno : 0;
+        int e = ioctl(l->fd, SECCOMP_IOCTL_NOTIF_RECV, &slot->notif) < 0 ? errno : 0;
         threads_leave_receiving(r);
         if (e == 0) {
                 r->received = worker_now();
-                atomic_fetch_add(&w->taken, 1);
+                atomic_fetch_add(&l->taken, 1);
                 if (atomic_load(&w->monitor_sleeps))
-                        threads_wake_monitor(w);
+                        monitor_wake(w);
                 adapt(r, r->received - before);
                 return 1;
         }
         /* ENOENT: the caller died or was interrupted before we had its call, or the last task is gone. */
-        if (e == EINTR || (e == ENOENT && !sandbox_gone(w)))
+        if (e == ENOENT && hung_up(l))
+                atomic_store(&l->gone, true);
+        if (e == EINTR || e == ENOENT)
                 return -EAGAIN;
-        if (e != ENOENT) {
-                atomic_store(&w->fatal, -e);
-                threads_wake_monitor(w);
-        }
+        atomic_store(&w->fatal, -e);
+        monitor_wake(w);
         return 0;
 }
 
@@ -229,7 +248,7 @@ void *loop_run(void *userdata) {
         }
         if (e < 0) {
                 atomic_store(&w->fatal, e);
-                threads_wake_monitor(w);
+                monitor_wake(w);
                 if (!r->inherits)
                         threads_leave_receiving(r);
                 return NULL;

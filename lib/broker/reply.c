@@ -23,13 +23,13 @@ static struct reply_result send_reply(struct receiver *r, int64_t value, int err
         struct seccomp_notif_resp response = { .id = r->call.notif->id, .val = value, .error = -error, .flags = flags };
         struct reply_result result = { .error = error };
 
-        if (ioctl(r->worker->listener, SECCOMP_IOCTL_NOTIF_SEND, &response) >= 0)
+        if (ioctl(r->listener->fd, SECCOMP_IOCTL_NOTIF_SEND, &response) >= 0)
                 return result;
         if (errno == ENOENT)
                 return (struct reply_result) { .gone = true };
         /* The kernel takes whatever is in its ranges; but a caller must not be left without an answer. */
         response = (struct seccomp_notif_resp) { .id = r->call.notif->id, .error = -EIO };
-        if (ioctl(r->worker->listener, SECCOMP_IOCTL_NOTIF_SEND, &response) < 0 && errno == ENOENT)
+        if (ioctl(r->listener->fd, SECCOMP_IOCTL_NOTIF_SEND, &response) < 0 && errno == ENOENT)
                 return (struct reply_result) { .gone = true };
         return (struct reply_result) { .failed = true, .error = EIO };
 }
@@ -113,7 +113,7 @@ static int add_fd(struct receiver *r, int fd, bool cloexec) {
                 .srcfd = fd,
                 .newfd_flags = cloexec ? O_CLOEXEC : 0,
         };
-        int n = ioctl(r->worker->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
+        int n = ioctl(r->listener->fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
 
         return n < 0 ? -errno : n;
 }

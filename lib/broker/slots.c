@@ -13,16 +13,21 @@
  *   PARKED  An fd is to be injected, in two steps, since ADDFD with FLAG_SEND marks the call as answered before the caller has the fd. The
  *           source is in the parking table under `park`. Then ADDFD; its number goes to `result`; then the source is let go; then SEND.
  *           A successor looks for the parked source in the caller by kcmp(2): found, it sends that number, else it injects.
+ *   listener      Whose id it is, set before NOTIF_RECV as well.
  *   affinity_set  The caller's affinity was narrowed. It is put back first, in every state.
  *
  * The parking table is that of the journal's rings. Without a journal nothing is parked, and who is killed between the two steps leaves an
  * fd in the caller that it doesn't know of: the call is decided anew. The sandbox of `sandboxctl exec` dies with its worker, and has no journal.
+ *
+ * A worker that is asked to retire ends between calls, so that there is less to be found out: what it was at is answered, and a call that waits for
+ * somebody else is cut short where nothing has happened yet, and left as ACTIVE.
  *
  * The way of a slot (by what):
  *   FREE -> ACTIVE                    serve()
  *   ACTIVE -> INTENT -> DONE, ACTIVE  act_begin(), act_end()
  *   ACTIVE, INTENT -> PARKED          inject(), act_openat()
  *   any -> FREE                       serve(), once the reply is sent
+ *   FREE, ACTIVE -> ACTIVE            leave(), for the successor of a worker that retires
  */
 #include "slots.h"
 

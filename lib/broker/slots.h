@@ -57,6 +57,7 @@ struct slot {
         uint64_t journal; /* which one that is */
         struct slot_sent sent;
         uint32_t affinity_set; /* the caller's affinity was narrowed: `affinity` is to be put back first */
+        uint32_t listener;     /* the number of the one that it comes from; ids mean nothing to any other */
         uint64_t affinity[16]; /* a cpu_set_t */
 };
 

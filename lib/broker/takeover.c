@@ -17,10 +17,11 @@
 
 /* ---- before there are threads ---- */
 
-static bool in_flight(const struct worker *w, const struct slot *slot) {
+static bool in_flight(struct worker *w, const struct slot *slot) {
+        const struct listener *l = threads_listener(w, slot->listener);
         uint64_t id = slot->notif.id;
 
-        return id != 0 && ioctl(w->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+        return id != 0 && l && ioctl(l->fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
 /* What an act has come to where the journal tells. */

@@ -67,6 +67,31 @@ static int handle_cancel_signal(void) {
         return sigaction(CANCEL_SIGNAL, &action, NULL) < 0 ? -errno : 0;
 }
 
+static int make_listeners(struct worker *w) {
+        const struct worker_options *o = &w->options;
+
+        if (o->n_listeners == 0 || o->n_listeners > LISTENERS_MAX)
+                return -EINVAL;
+        w->listeners = calloc(o->n_listeners, sizeof(*w->listeners));
+        if (!w->listeners)
+                return -ENOMEM;
+        for (size_t i = 0; i < o->n_listeners; i++) {
+                w->listeners[i].fd = o->listeners[i].fd;
+                w->listeners[i].number = o->listeners[i].number;
+        }
+        w->n_listeners = o->n_listeners;
+        return 0;
+}
+
+/* One set of flags belongs to one listener. Kernels before 6.6 know none, and are slower. By value, not by pointer. */
+static int set_flags(struct worker *w) {
+        for (unsigned i = 0; i < w->n_listeners; i++)
+                if (ioctl(w->listeners[i].fd, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) < 0 && errno != EINVAL &&
+                    errno != ENOTTY)
+                        return -errno;
+        return 0;
+}
+
 /* Limits on files are the callers', and are held to theirs by hand (target_rlimit): the worker's own must not come first. */
 static void raise_file_limit(void) {
         struct rlimit limit;
@@ -89,7 +114,8 @@ static void size_threads(struct worker *w) {
         if (w->max_wanted > w->max_threads)
                 w->max_wanted = w->max_threads;
         w->min_wanted = o->receivers ? w->max_wanted : 1;
-        atomic_store(&w->wanted, w->min_wanted);
+        for (unsigned i = 0; i < w->n_listeners; i++)
+                atomic_store(&w->listeners[i].wanted, w->min_wanted);
 
         /* Those that are there, not those that we may use: a caller with all of them never had an affinity. */
         for (long i = 0; i < cpus && i < CPU_SETSIZE; i++)
@@ -109,8 +135,10 @@ static int map_journal(struct worker *w) {
 }
 
 static int prepare(struct worker *w) {
-        int r;
+        int r = make_listeners(w);
 
+        if (r < 0)
+                return r;
         w->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
         w->outside = w->options.root_fd > 0 ? w->options.root_fd : open(w->plan->root ?: "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (w->proc < 0 || w->outside < 0)
@@ -142,9 +170,9 @@ static int prepare(struct worker *w) {
         raise_file_limit();
         observe_repair(&w->shared->observed);
         size_threads(w);
-        /* One set of flags belongs to one listener. Kernels before 6.6 know none, and are slower. By value, not by pointer. */
-        if (ioctl(w->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) < 0 && errno != EINVAL && errno != ENOTTY)
-                return -errno;
+        r = set_flags(w);
+        if (r < 0)
+                return r;
         r = w->options.successor ? takeover_prepare(w) : 0;
         /* More are in flight than we may have threads for: each gets one all the same. */
         for (unsigned i = w->shared->n_slots; i > w->max_threads; i--)
@@ -164,7 +192,6 @@ int worker_run(const struct worker_options *options) {
                 .options = *options,
                 .plan = options->plan,
                 .shared = options->shared,
-                .listener = options->listener,
                 .init_pidfd = options->init_pidfd,
                 .log_fd = options->log_fd,
                 .low_port_socket = options->low_port_socket,
@@ -184,7 +211,7 @@ int worker_run(const struct worker_options *options) {
         r = threads_start(w);
         if (r < 0)
                 return r;
-        return threads_monitor(w);
+        return monitor_run(w);
 }
 
 int worker_bind_low_port(struct call *call, int socket, const void *address, unsigned size) {

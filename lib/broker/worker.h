@@ -12,14 +12,23 @@
 /* What one of its threads takes: the stack, and the paths of a call. */
 #define WORKER_THREAD_MEMORY (320U << 10)
 
+/* Calls come from as many listeners as filters were loaded in the sandbox: one for its command, one for each process that was made to enter it. */
+#define LISTENERS_MAX 64
+
+struct worker_listener {
+        int fd;          /* taken over */
+        uint32_t number; /* the same in each successor, and no other's: slots say by it whose a call is */
+};
+
 struct worker_options {
         const char *name; /* of the sandbox, for records */
         const struct plan *plan;
         const struct claim *claims; /* sorted or not; at most one for each number */
         size_t n_claims;
         struct shared *shared;
-        int listener;       /* taken over */
-        bool wait_killable; /* the filter was loaded with it: calls may be restarted, fds injected, side effects done */
+        const struct worker_listener *listeners; /* at least one */
+        size_t n_listeners;
+        bool wait_killable; /* the filters were loaded with it: calls may be restarted, fds injected, side effects done */
         int root_fd; /* O_PATH of plan->root, where there is one and the path may mean another by now; taken over; 0: open it by its path */
         int init_pidfd; /* of the sandbox's init, from which root, namespaces and procfs are taken; taken over */
         int log_fd;     /* one JSON object a line for each record; -1: none */
@@ -27,12 +36,14 @@ struct worker_options {
         const struct journal *journal; /* NULL: none */
         int helper;                    /* socket to it (helper.h); 0: none */
         bool successor;                /* of a worker that is quite dead: its calls, in `shared`, are to be finished first */
+        bool retires;                  /* SIGTERM asks it to make way for a successor */
         int low_port_socket;           /* SEQPACKET to the supervisor, which binds low ports (launch.h); -1: none */
         unsigned receivers;            /* 0: a good number */
         unsigned max_threads;          /* 0: a good number */
 };
 
-/* Runs until the sandbox is gone, then returns 0; negative errno when it could not start. The calling process must be single-threaded, in the
+/* Runs until the sandbox is gone, that is, all its listeners have hung up, then returns 0; negative errno when it could not start. 1: it has retired. Then it
+ * receives nothing more, what it was at is answered, and what would have waited for others is in its slot, as if it had just been received. The calling process must be single-threaded, in the
  * intermediate user namespace with all capabilities there, in the host's mount, network and pid namespace; it is made non-dumpable and
  * keeps only what its plan needs. All fds but those named here, 2 and the log are closed. */
 int worker_run(const struct worker_options *options);

@@ -10,10 +10,14 @@ kills() {
     fi
 }
 
-# run_killed WHO KILLS WORK: the harness ends well, and what was wrong is nothing.
+# run_killed WHO KILLS [--retire] WORK: the harness ends well, and what was wrong is nothing.
 run_killed() {
-    local who=$1 n=$2
+    local who=$1 n=$2 how=()
     shift 2
+    if [ "${1:-}" = --retire ]; then
+        how=(--retire)
+        shift
+    fi
     folder "$who"
     [ "$(cat /proc/sys/kernel/io_uring_disabled 2> /dev/null || echo 0)" = 0 ] || skip "io_uring is forbidden here"
     mkdir open names compete list
@@ -22,7 +26,7 @@ run_killed() {
     truncate -s 4M board
     cp "$SANDBOXD_BUILD/tests/live/survivor" .
     give "$who" .
-    SANDBOXD_POLICIES=$SANDBOXD_SOURCE/policies as "$who" "$SANDBOXD_BUILD/tests/live/survive" --kills "$n" \
+    SANDBOXD_POLICIES=$SANDBOXD_SOURCE/policies as "$who" "$SANDBOXD_BUILD/tests/live/survive" --kills "$n" "${how[@]}" \
         "$(policy broker shell)" "$SANDBOXD_BUILD/tests/live/survivor" "$PWD/survivor" "$@" > "$work/said" 2> "$work/errors" < /dev/null || {
         echo "exit code $?"
         cat "$work/said" "$work/errors"
@@ -47,6 +51,16 @@ survives() {
     [ "$(sed -n 's/.* inherited \([0-9]*\) .*/\1/p' "$work/errors")" -gt 0 ]
 }
 
+# retires WHO TIMES WORK…: workers that make way leave nothing undecided.
+retires() {
+    local who=$1 n
+    n=$(kills "$2")
+    shift 2
+    run_killed "$who" "$n" --retire "$@"
+    [ "$(sed -n 's/^kills \([0-9]*\) .*/\1/p' "$work/errors")" -eq "$n" ]
+    [ "$(sed -n 's/.* undecided \([0-9]*\) poisoned \([0-9]*\) .*/\1 \2/p' "$work/errors")" = "0 0" ]
+}
+
 setup_test() {
     policy_extra=$'network: { mode: none, connect: [any] }\n'
 }
@@ -60,6 +74,8 @@ setup_test() {
 @test "FIFOs bring their ends together: user" { survives user 60 fifos; }
 @test "listings have each name once: user" { survives user 60 listings; }
 @test "programs are executed: user" { survives user 60 programs; }
+@test "workers that make way for others lose nothing: user" { retires user 100 names datagrams connections fifos; }
+@test "workers that make way for others lose nothing: root" { retires root 100 opens names fifos listings; }
 @test "all of it at once: user" {
     need_full
     survives user 200

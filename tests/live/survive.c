@@ -1,8 +1,9 @@
 /*
  * A supervisor that kills its worker all the time: runs a command in a sandbox, as the daemon does, and sends SIGKILL to whoever answers its calls.
  *
- *   survive [--kills N] [--low USEC] [--high USEC] [--no-journal] POLICY OUTSIDER CMD…
+ *   survive [--kills N] [--low USEC] [--high USEC] [--no-journal] [--retire] POLICY OUTSIDER CMD…
  *
+ * --retire asks the worker to make way instead.
  * After the last kill a file called `stop` is made in the current directory; OUTSIDER is run outside meanwhile, with --outside. The exit status
  * is the command's; standard error gets one line of counters.
  */
@@ -34,7 +35,9 @@ static size_t n_claims;
 static struct launched launched = LAUNCHED_INIT;
 static struct shared *shared;
 static struct journal journal;
-static bool journaled = true;
+static bool journaled = true, retire;
+
+#define RETIRED 4 /* the exit status of such a worker */
 
 static _noreturn_ void die(const char *what, int r) {
         fprintf(stderr, "survive: %s: %s\n", what, strerror(-r));
@@ -95,13 +98,15 @@ static void start(char **command) {
 }
 
 static _noreturn_ void work(bool successor) {
+        const struct worker_listener listener = { .fd = launched.listener };
         struct worker_options options = {
                 .name = "survive",
                 .plan = plan,
                 .claims = claims,
                 .n_claims = n_claims,
                 .shared = shared,
-                .listener = launched.listener,
+                .listeners = &listener,
+                .n_listeners = 1,
                 .wait_killable = true,
                 .init_pidfd = launched.init_pidfd,
                 .log_fd = 2,
@@ -109,6 +114,7 @@ static _noreturn_ void work(bool successor) {
                 .low_port_socket = -1,
                 .journal = journaled ? &journal : NULL,
                 .successor = successor,
+                .retires = true,
         };
 
         if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || setns(launched.user_namespace, CLONE_NEWUSER) < 0)
@@ -116,7 +122,17 @@ static _noreturn_ void work(bool successor) {
         int r = worker_run(&options);
         if (r < 0)
                 fprintf(stderr, "worker: %s\n", strerror(-r));
-        _exit(r < 0);
+        _exit(r < 0 ? 1 : r > 0 ? RETIRED : 0);
+}
+
+/* Ends the worker in the way that is asked for; false: it has ended by itself. */
+static bool end_worker(pid_t worker, int *ret_status) {
+        if (kill(worker, retire ? SIGTERM : SIGKILL) < 0 || waitpid(worker, ret_status, 0) != worker)
+                die("kill", -errno);
+        if (retire)
+                return WIFEXITED(*ret_status) && WEXITSTATUS(*ret_status) == RETIRED;
+        slots_strike(shared, *ret_status);
+        return WIFSIGNALED(*ret_status) && WTERMSIG(*ret_status) == SIGKILL;
 }
 
 static pid_t fork_worker(bool successor) {
@@ -151,16 +167,22 @@ int main(int argc, char **argv) {
         struct launch_event event;
         long kills = 200, low = 0, high = 2000, done = 0;
         int shared_fd, at = 1, status = 0, code = 99, r;
+        sigset_t term;
 
         for (; at < argc && argv[at][0] == '-'; at++)
                 if (strcmp(argv[at], "--no-journal") == 0)
                         journaled = false;
+                else if (strcmp(argv[at], "--retire") == 0)
+                        retire = true;
                 else if (strcmp(argv[at], "--kills") == 0)
                         kills = number(argv[++at]);
                 else if (strcmp(argv[at], "--low") == 0)
                         low = number(argv[++at]);
                 else if (strcmp(argv[at], "--high") == 0)
                         high = number(argv[++at]);
+        sigemptyset(&term);
+        sigaddset(&term, SIGTERM);
+        sigprocmask(SIG_BLOCK, &term, NULL);
         load(argv[at]);
         if ((r = shared_new(&shared, &shared_fd)) < 0)
                 die("memory", r);
@@ -182,14 +204,11 @@ int main(int argc, char **argv) {
                         await_calls();
                 long usec = low + random() % (high - low);
                 nanosleep(&(struct timespec) { .tv_sec = usec / 1000000, .tv_nsec = usec % 1000000 * 1000 }, NULL);
-                if (kill(worker, SIGKILL) < 0 || waitpid(worker, &status, 0) != worker)
-                        die("kill", -errno);
-                if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
+                if (!end_worker(worker, &status)) {
                         fprintf(stderr, "survive: the worker ended by itself: %x\n", status);
                         break;
                 }
                 done++;
-                slots_strike(shared, status);
                 worker = fork_worker(true);
         }
         fd_close(open("stop", O_WRONLY | O_CREAT | O_CLOEXEC, 0666));

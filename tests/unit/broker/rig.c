@@ -119,13 +119,15 @@ static void run_caller(const struct rig *rig, int number, int go) {
 static void run_worker(const struct rig *rig, int listener, int pidfd) {
         static const struct policy policy;
         static struct plan plan = { .policy = &policy };
+        const struct worker_listener at = { .fd = listener };
         struct worker_options options = {
                 .name = "rig",
                 .plan = &plan,
                 .claims = rig->claims,
                 .n_claims = rig->n_claims,
                 .shared = rig->shared,
-                .listener = listener,
+                .listeners = &at,
+                .n_listeners = 1,
                 .wait_killable = !rig->not_killable,
                 .init_pidfd = pidfd,
                 .log_fd = rig->log_fd > 0 ? rig->log_fd : -1,
