@@ -7,6 +7,8 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include "apply.h"
+#include "control.h"
 #include "message.h"
 #include "modules.h"
 #include "plan.h"
@@ -17,7 +19,7 @@
 struct words {
         struct policy_flag *flags;
         size_t n_flags;
-        bool json;
+        bool json, dry_run;
         char **rest;
         size_t n_rest;
 };
@@ -26,20 +28,24 @@ static void print_help(void) {
         printf("Usage: sandboxctl policy check [--set K=V]… [--json] FILE|NAME…\n"
                "       sandboxctl policy list [--json]\n"
                "       sandboxctl policy show [--set K=V]… [--json] NAME|FILE\n"
+               "       sandboxctl policy apply [--set K=V]… [--dry-run] [--json] SANDBOX FILE|NAME\n"
                "\n"
                "  check  load and compile policies, and show all errors in them\n"
                "  list   name the policies that can be used by name\n"
                "  show   print a policy with all that it extends, as one\n"
+               "  apply  put another policy in force for a sandbox of sandboxd's that runs; what\n"
+               "         only a new start can change is refused, and listed\n"
                "\n"
                "A FILE has a / in it (./mine.yaml), or ends in .yaml; all else is a NAME.\n"
                "\n"
                "Options:\n"
                "  --set K=V  give a variable of the policy a value\n"
+               "  --dry-run  show what would change, and change nothing (apply)\n"
                "  --json     write JSON\n"
                "  --help     show this\n"
                "\n"
-               "Exit status: 0; 1 when a policy has errors; 125 when sandboxctl itself failed or was\n"
-               "called wrongly.\n");
+               "Exit status: 0; 1 when a policy has errors, or can't be applied; 125 when sandboxctl\n"
+               "itself failed or was called wrongly.\n");
 }
 
 /* Returns 0; 1 when all was said already; negative errno, said. */
@@ -48,6 +54,7 @@ static int words_parse(int argc, char **argv, struct words *w) {
                 { "help", no_argument, NULL, 'h' },
                 { "json", no_argument, NULL, 'j' },
                 { "set", required_argument, NULL, 's' },
+                { "dry-run", no_argument, NULL, 'd' },
                 {},
         };
         int c;
@@ -61,6 +68,8 @@ static int words_parse(int argc, char **argv, struct words *w) {
                 }
                 if (c == 'j')
                         w->json = true;
+                else if (c == 'd')
+                        w->dry_run = true;
                 else if (c == 's') {
                         struct policy_flag *larger = reallocarray(w->flags, w->n_flags + 1, sizeof(*larger));
                         if (!larger)
@@ -345,11 +354,28 @@ static int show(const struct words *w) {
         return 0;
 }
 
+/* ---- apply ---- */
+
+static int apply_one(const struct words *w) {
+        struct apply_words words = { .flags = w->flags, .n_flags = w->n_flags, .json = w->json, .dry_run = w->dry_run };
+
+        if (w->n_rest != 2)
+                return message_fail("policy apply wants the name of a sandbox, and a policy (sandboxctl policy --help)");
+        words.sandbox = w->rest[0];
+        _cleanup_free_ char *policy = policy_word(w->rest[1]), *word = str_escape(words.sandbox);
+        if (!policy)
+                return message_fail("%s", strerror(ENOMEM));
+        words.policy = policy;
+        if (!control_name_valid(words.sandbox))
+                return message_fail("'%s' can't be a sandbox: names are 1 to 63 of a-z, 0-9, _ . -, the first a letter or digit", word);
+        return apply(&words);
+}
+
 int verb_policy(int argc, char **argv) {
         static const struct {
                 const char *name;
                 int (*run)(const struct words *w);
-        } verbs[] = { { "check", check }, { "list", list }, { "show", show } };
+        } verbs[] = { { "check", check }, { "list", list }, { "show", show }, { "apply", apply_one } };
         const char *names[ELEMENTSOF(verbs)];
         struct words w = {};
 
@@ -366,12 +392,16 @@ int verb_policy(int argc, char **argv) {
                 if (!str_equal(argv[1], verbs[i].name))
                         continue;
                 int r = words_parse(argc - 1, argv + 1, &w);
-                int status = r < 0 ? EXIT_OURS : r > 0 ? 0 : verbs[i].run(&w);
+                int status = r < 0 ? EXIT_OURS : 0;
+                if (r == 0 && w.dry_run && verbs[i].run != apply_one)
+                        status = message_fail("--dry-run is for policy apply; sandboxctl policy --help says more");
+                else if (r == 0)
+                        status = verbs[i].run(&w);
                 free(w.flags);
                 return status;
         }
         _cleanup_free_ char *word = str_escape(argv[1]);
         const char *near = str_nearest(argv[1], names, ELEMENTSOF(names));
-        return message_fail("policy has no verb '%s'%s%s%s", word, near ? "; did you mean '" : "; it has check, list and show",
+        return message_fail("policy has no verb '%s'%s%s%s", word, near ? "; did you mean '" : "; it has check, list, show and apply",
                             near ? near : "", near ? "'?" : "");
 }

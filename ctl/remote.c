@@ -165,6 +165,28 @@ int remote_adopt(struct remote *r, const struct remote_request *q, const struct 
         return e < 0 ? e : started;
 }
 
+int remote_plan(struct remote *r, const char *name) {
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_free_ char *object = NULL;
+        sd_bus_message *reply = NULL;
+        int fd = -1, e = control_object(name, &object);
+
+        if (e >= 0)
+                e = sd_bus_call_method(r->bus, NULL, object, CONTROL_SANDBOX, "Plan", &error, &reply, NULL);
+        if (e >= 0)
+                e = sd_bus_message_read(reply, "h", &fd);
+        if (e >= 0 && (fd = fcntl(fd, F_DUPFD_CLOEXEC, 3)) < 0)
+                e = -errno;
+        if (e < 0 && remote_is_unknown(&error)) {
+                message_fail("there is no sandbox %s of yours; sandboxctl ps lists them", name);
+                e = -ENOENT;
+        } else if (e < 0)
+                (void) remote_failed(e, &error, name);
+        sd_bus_message_unref(reply);
+        sd_bus_error_free(&error);
+        return e < 0 ? e : fd;
+}
+
 void remote_done(struct remote *r) {
         sd_bus_flush_close_unref(r->bus);
         free(r->object);

@@ -36,6 +36,8 @@ int remote_open_output(struct remote *r, const char *name, const char *home);
 int remote_adopt(struct remote *r, const struct remote_request *request, const struct launched *launched);
 /* Connects anew to a daemon that was started anew, for as long as a restart may take. */
 int remote_reconnect(struct remote *r);
+/* The plan in force of a sandbox of this name, a descriptor that the caller closes. -ENOENT: there is none of this name. */
+int remote_plan(struct remote *r, const char *name);
 void remote_done(struct remote *r);
 
 /* Whether that is because the daemon has no such sandbox for us. */

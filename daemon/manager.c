@@ -3,7 +3,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config.h"
@@ -84,7 +83,6 @@ static int read_adoption(sd_bus_message *m, struct adoption *a, char ***ret_comm
 /* What a client has wrong is its own affair, but for what would stop us: a socket that blocks, texts without end. */
 static int check(const struct peer *p, const struct adoption *a) {
         size_t n = strlen(a->policy) + strlen(a->output) + strlen(a->cgroup);
-        struct stat st;
         int flags = fcntl(a->fds[FD_CONTROL], F_GETFL), type = 0;
         socklen_t size = sizeof(type);
 
@@ -97,7 +95,7 @@ static int check(const struct peer *p, const struct adoption *a) {
         /* Our own sends must never wait for who doesn't read. */
         if (flags < 0 || fcntl(a->fds[FD_CONTROL], F_SETFL, flags | O_NONBLOCK) < 0)
                 return -errno;
-        if (fstat(a->fds[FD_PLAN], &st) < 0 || !S_ISREG(st.st_mode) || !(fcntl(a->fds[FD_PLAN], F_GET_SEALS) & F_SEAL_WRITE))
+        if (plan_sealed(a->fds[FD_PLAN]) < 0)
                 return -EINVAL;
         /* An ordinary user's daemon can become nobody else. */
         return geteuid() == 0 || geteuid() == p->owner.uid ? 0 : -EPERM;

@@ -2,13 +2,17 @@
  * org.sandboxd.Sandbox1: one object for each sandbox. A peer is offered its own only; for it the others are not there.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include "control.h"
+#include "plan.h"
 #include "sandboxd.h"
 
 #define WAITING_MAX 256
 #define QUEUED_MAX 64
+#define POLICY_NAME_MAX 4096
 
 static int sandbox_object(const struct sandbox *s, char **ret) {
         return control_object_of(s->owner.uid, s->name, ret);
@@ -161,6 +165,46 @@ static int method_forget(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return r;
 }
 
+/* The plan in force: whoever may steer the sandbox has made it, or may read whatever the owner may. */
+static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        struct sandbox *s = userdata;
+
+        if (s->fds[FD_PLAN] < 0)
+                return sd_bus_error_setf(error, CONTROL_HAS_ENDED, "the sandbox %s has ended", s->name);
+        return sd_bus_reply_method_return(m, "h", s->fds[FD_PLAN]);
+}
+
+int plan_sealed(int fd) {
+        struct stat st;
+        int seals = fcntl(fd, F_GET_SEALS);
+
+        if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > PLAN_SAVED_MAX || seals < 0 || !(seals & F_SEAL_WRITE))
+                return -EINVAL;
+        return 0;
+}
+
+static int method_apply(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        struct sandbox *s = userdata;
+        const char *policy;
+        int fd, r = sd_bus_message_read(m, "hs", &fd, &policy);
+
+        if (r < 0)
+                return r;
+        if (!sandbox_running(s) || !s->init_source)
+                return sd_bus_error_setf(error, CONTROL_HAS_ENDED, "the sandbox %s has ended", s->name);
+        r = plan_sealed(fd);
+        if (r >= 0 && strlen(policy) > POLICY_NAME_MAX)
+                r = -EINVAL;
+        int plan = r < 0 ? r : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (r >= 0)
+                r = plan < 0 ? -errno : replace_plan(s, m, plan, policy);
+        if (r == -EBUSY)
+                return sd_bus_error_setf(error, CONTROL_FAILED, "another policy is being applied to the sandbox %s", s->name);
+        if (r < 0)
+                return sd_bus_error_setf(error, CONTROL_FAILED, "the policy can't be applied: %s", strerror(-r));
+        return 1; /* answered when it is in force */
+}
+
 void object_adopted(struct sandbox *s, bool started) {
         _cleanup_free_ char *path = NULL;
 
@@ -229,6 +273,8 @@ static const sd_bus_vtable sandbox_vtable[] = {
         SD_BUS_METHOD("Wait", NULL, CONTROL_ENDED, method_wait, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Attach", NULL, NULL, method_attach, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Forget", NULL, NULL, method_forget, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("Plan", NULL, "h", method_plan, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("Apply", "hs", NULL, method_apply, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL("Stopped", "i", 0),
         SD_BUS_PROPERTY("Name", "s", get_name, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Policy", "s", get_policy, 0, 0),

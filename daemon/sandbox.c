@@ -1,5 +1,5 @@
 /*
- * A sandbox from its adoption to its end.
+ * A sandbox from its adoption to its end. How its worker makes way for a successor is in replace.c.
  *
  * It lives as long as a copy of its control socket is open: so it dies with us, unless the service manager has one too. Its worker is our child
  * and is replaced when it dies. What must not be lost is in FD_STATE before anything else is done about it: an ending is read from the
@@ -95,6 +95,16 @@ static size_t count(const struct daemon *d, uid_t uid, bool running, struct sand
 
 /* ---- making and letting go ---- */
 
+static void unmap_state(struct sandbox *s) {
+        if (s->stored)
+                munmap(s->stored, s->stored_size);
+        free(s->command);
+        free(s->owner.groups);
+        s->stored = NULL;
+        s->command = NULL;
+        s->owner.groups = NULL;
+}
+
 /* `key`: by which it is stored; NULL: a new one. Its owner is known by then, or comes with its state. */
 static struct sandbox *sandbox_new(struct daemon *d, uid_t uid, const char *name, const char *key) {
         struct sandbox *s = calloc(1, sizeof(*s));
@@ -124,6 +134,8 @@ static void close_fds(struct sandbox *s) {
         s->timer = sd_event_source_disable_unref(s->timer);
         s->orphan_timer = sd_event_source_disable_unref(s->orphan_timer);
         s->limit_timer = sd_event_source_disable_unref(s->limit_timer);
+        replace_cancel(s);
+        replace_close_listeners(s);
         for (int i = 0; i < FD_COUNT; i++)
                 if (i != FD_STATE)
                         s->fds[i] = fd_close(s->fds[i]);
@@ -138,10 +150,7 @@ static void release(struct sandbox *s) {
                 sd_bus_message_unref(s->waiting[i]);
         free(s->waiting);
         shared_free(s->shared);
-        if (s->stored)
-                munmap(s->stored, s->stored_size);
-        free(s->command);
-        free(s->owner.groups);
+        unmap_state(s);
         free(s->name);
         free(s->key);
         free(s->label);
@@ -217,6 +226,45 @@ static int map_state(struct sandbox *s) {
         s->stored = p;
         s->stored_size = st.st_size;
         return read_stored(s);
+}
+
+int sandbox_take_state(struct sandbox *s, int state) {
+        struct sandbox old = *s;
+
+        s->stored = NULL;
+        s->command = NULL;
+        s->owner = (struct owner) {};
+        s->fds[FD_STATE] = state;
+        int r = map_state(s);
+        if (r < 0) {
+                unmap_state(s);
+                *s = old;
+                fd_close(state);
+                return r;
+        }
+        unmap_state(&old);
+        fd_close(old.fds[FD_STATE]);
+        return 0;
+}
+
+int sandbox_new_state(const struct sandbox *s, const char *policy, int *ret) {
+        const char *texts = (const char *) s->stored + s->stored_size - s->stored->text_size, *rest = texts + strlen(texts) + 1;
+        size_t rest_size = s->stored->text_size - (rest - texts);
+        struct stored st = *s->stored;
+        struct strbuf all = {};
+
+        st.stale = 1;
+        st.text_size = strlen(policy) + 1 + rest_size;
+        strbuf_add(&all, (const char *) &st, sizeof(st));
+        strbuf_add(&all, (const char *) (s->stored + 1), st.n_groups * sizeof(gid_t));
+        add_text(&all, policy);
+        strbuf_add(&all, rest, rest_size);
+        _cleanup_close_ int fd = all.failed ? -1 : memfd_create("sandboxd-state", MFD_CLOEXEC);
+        int r = all.failed ? -ENOMEM : fd < 0 ? -errno : fd_write_full(fd, all.text, all.length);
+        strbuf_done(&all);
+        if (r >= 0)
+                *ret = TAKE_FD(fd);
+        return r;
 }
 
 static int make_state(struct sandbox *s, const struct owner *owner, const struct adoption *a) {
@@ -411,7 +459,7 @@ static int on_init(sd_event_source *source, int fd, uint32_t revents, void *user
 
 /* ---- workers ---- */
 
-static void give_up(struct sandbox *s, const char *why) {
+void sandbox_give_up(struct sandbox *s, const char *why) {
         struct ending e = { .outcome = CONTROL_BROKER_DIED };
 
         snprintf(e.text, sizeof(e.text), "%s", why);
@@ -422,8 +470,9 @@ static void give_up(struct sandbox *s, const char *why) {
 
 static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *userdata);
 
-static void start_worker(struct sandbox *s) {
-        s->replacing = false;
+void sandbox_start_worker(struct sandbox *s) {
+        s->replacing = s->retiring = false;
+        s->retire_timer = sd_event_source_disable_unref(s->retire_timer);
         s->worker_source = sd_event_source_disable_unref(s->worker_source);
         int r = worker_start(s);
         if (r >= 0)
@@ -431,14 +480,16 @@ static void start_worker(struct sandbox *s) {
         if (r >= 0)
                 r = store_worker(s);
         if (r < 0)
-                give_up(s, "no worker can be started");
+                sandbox_give_up(s, "no worker can be started");
+        else
+                replace_done(s);
 }
 
 static int on_backoff(sd_event_source *source, uint64_t usec, void *userdata) {
         struct sandbox *s = userdata;
 
         s->timer = sd_event_source_disable_unref(s->timer);
-        start_worker(s);
+        sandbox_start_worker(s);
         return 0;
 }
 
@@ -448,7 +499,7 @@ static void replace_worker(struct sandbox *s) {
         s->failures = answered != s->answered ? 0 : s->failures + 1;
         s->answered = answered;
         if (s->failures == 0) {
-                start_worker(s);
+                sandbox_start_worker(s);
                 return;
         }
         for (unsigned i = 1; i < s->failures && usec < BACKOFF_MAX_USEC; i++)
@@ -466,20 +517,24 @@ static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *us
                 while (waitpid(s->worker, &status, 0) < 0 && errno == EINTR)
                         ;
         s->worker = 0;
-        slots_strike(s->shared, status);
+        bool retired = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_RETIRED;
+        /* Calls that it was at all the same, when its time was up, are no more suspect than those of one that was killed. */
+        slots_strike(s->shared, retired ? SIGKILL : status);
         if (!s->init_source || (WIFEXITED(status) && WEXITSTATUS(status) == WORKER_DONE)) {
                 /* Nobody is left under the filter; init says the rest. */
                 finish_if_gone(s);
                 return 0;
         }
-        if (WIFSIGNALED(status))
+        if (WIFSIGNALED(status) && !(s->retiring && !s->ours))
                 log_record(LOG_WARNING, MESSAGE_WORKER_DIED, s->label, "its worker was killed (signal %d)", WTERMSIG(status));
         if (s->stored->ending.outcome[0] || s->daemon->stopping)
                 return 0; /* it is dying */
-        if (WIFEXITED(status))
-                give_up(s, "its worker has failed; the record before this one says why");
+        if (s->retiring && (retired || WIFSIGNALED(status)))
+                sandbox_start_worker(s);
+        else if (WIFEXITED(status) && !retired)
+                sandbox_give_up(s, "its worker has failed; the record before this one says why");
         else if (s->stored->kill_on_broker_loss)
-                give_up(s, "its worker was killed, and the policy says on-broker-loss: kill");
+                sandbox_give_up(s, "its worker was killed, and the policy says on-broker-loss: kill");
         else
                 replace_worker(s);
         return 0;
@@ -518,9 +573,9 @@ static int on_helper(sd_event_source *source, int fd, uint32_t revents, void *us
         }
         log_record(LOG_WARNING, MESSAGE_WORKER_DIED, s->label, "its helper has died, and with it what its programs were just executing");
         if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
-                give_up(s, "its helper has failed; the record before this one says why");
+                sandbox_give_up(s, "its helper has failed; the record before this one says why");
         else if (start_helper(s) < 0 || store_helper(s) < 0)
-                give_up(s, "no helper can be started");
+                sandbox_give_up(s, "no helper can be started");
         else if (s->fds[FD_WORKER] >= 0)
                 (void) sys_pidfd_send_signal(s->fds[FD_WORKER], SIGKILL);
         return 0;
@@ -579,7 +634,7 @@ static int adopt(struct sandbox *s, struct peer *client, struct adoption *a) {
                 return r;
         if ((r = watch(s)) < 0)
                 return r;
-        start_worker(s);
+        sandbox_start_worker(s);
         if (!sandbox_running(s))
                 return -EIO;
         s->stored->released = 1;
@@ -636,6 +691,9 @@ static int restore(struct sandbox *s, uid_t uid) {
         s->init = pidfd_pid(s->fds[FD_INIT]);
         if ((r = shared_map(s->fds[FD_SLOTS], &s->shared)) < 0 || (r = registry_add(s)) < 0 || (r = watch(s)) < 0)
                 return r;
+        for (size_t i = 0; i < s->n_listeners; i++)
+                if ((r = replace_watch_listener(s, &s->listeners[i])) < 0)
+                        return r;
         if (s->stored->foreground &&
             (r = sd_event_add_time_relative(s->daemon->event, &s->orphan_timer, CLOCK_MONOTONIC, ORPHAN_USEC, 0, on_orphan_time, s)) < 0)
                 return r;
@@ -651,7 +709,10 @@ static int restore(struct sandbox *s, uid_t uid) {
                 s->worker = pidfd_pid(s->fds[FD_WORKER]) ?: INT_MAX;
                 r = sd_event_add_io(s->daemon->event, &s->worker_source, s->fds[FD_WORKER], EPOLLIN, on_worker, s);
         } else
-                start_worker(s);
+                sandbox_start_worker(s);
+        /* It may be that the old daemon was killed before a change was in force. */
+        if (r >= 0 && s->stored->stale)
+                replace_begin(s);
         if (r >= 0 && !s->stored->released) {
                 s->stored->released = 1;
                 r = sandbox_command(s, &release);
@@ -670,20 +731,24 @@ static int stored_uid(int fd, uid_t *ret) {
         return 0;
 }
 
-int sandbox_restore(struct daemon *d, const char *key, int fds[FD_COUNT]) {
+int sandbox_restore(struct daemon *d, struct found *found) {
         const char *name;
         uid_t uid;
-        int r = control_split(key, &uid, &name);
+        int r = control_split(found->key, &uid, &name);
 
         if (r == 0)
-                r = stored_uid(fds[FD_STATE], &uid);
+                r = stored_uid(found->fds[FD_STATE], &uid);
         if (r < 0)
                 return r;
-        struct sandbox *s = sandbox_new(d, uid, name, key);
+        struct sandbox *s = sandbox_new(d, uid, name, found->key);
         if (!s)
                 return -ENOMEM;
         for (int i = 0; i < FD_COUNT; i++)
-                s->fds[i] = TAKE_FD(fds[i]);
+                s->fds[i] = TAKE_FD(found->fds[i]);
+        s->generation = found->generation;
+        for (size_t i = 0; i < found->n_listeners; i++)
+                s->listeners[i] = (struct extra_listener) { .fd = TAKE_FD(found->listeners[i].fd), .number = found->listeners[i].number };
+        s->n_listeners = found->n_listeners;
         r = restore(s, uid);
         if (r < 0) {
                 release(s);

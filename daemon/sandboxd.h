@@ -9,6 +9,7 @@
  *   object.c     the bus objects of sandboxes
  *   status.c     what is seen of its calls
  *   sandbox.c    a sandbox from its adoption to its end
+ *   replace.c    what a sandbox's worker is to take on: another plan, a further listener; a successor for it
  *   worker.c     starting a worker; the worker's own side
  *   helper.c     the same for the helper (lib/broker/helper.h)
  *   store.c      what the service manager keeps for us, so that a killed daemon finds its sandboxes again
@@ -18,6 +19,7 @@
  */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <systemd/sd-bus.h>
@@ -27,6 +29,7 @@
 #include "launch.h"
 #include "settings.h"
 #include "slots.h"
+#include "worker.h"
 
 struct daemon;
 struct peer;
@@ -65,7 +68,16 @@ struct ending {
         char stage[32], text[256];
 };
 
-/* What FD_STATE holds, so that it outlives the daemon. */
+/* One besides FD_LISTENER: of a process that was made to enter. It is stored as NAME.listener-NUMBER. */
+struct extra_listener {
+        int fd;
+        uint32_t number;
+        bool served; /* a worker has it, and who waits for that was told */
+        sd_event_source *source;
+};
+
+/* What FD_STATE holds, so that it outlives the daemon. A change of the plan makes another one: FD_STATE and FD_PLAN go together, and are stored with their
+ * number, as NAME.state-1 and NAME.plan-1; those of the start have none. The higher one counts. */
 #define STORED_VERSION 1
 struct stored {
         uint32_t version, size; /* of this struct */
@@ -73,11 +85,24 @@ struct stored {
         uint32_t record; /* enum audit_record */
         uint32_t foreground, kill_on_broker_loss, wait_killable, released;
         uint32_t workers;   /* how many have been started */
+        uint32_t stale;     /* the worker was started before the last change, and is to be replaced */
         uint64_t started;   /* microseconds since 1970 */
         uint64_t began;     /* the same by the clock that goes on while the machine sleeps */
         uint64_t time_usec; /* after which it is killed; 0: never */
         struct ending ending;
         uint32_t text_size; /* behind the groups: policy, output, cgroup, and the command's words, each ended by a NUL */
+};
+
+_Static_assert(offsetof(struct stored, started) == 12 * sizeof(uint32_t), "the state of the version before can be read");
+
+/* An Apply() call on its way. */
+struct application {
+        sd_bus_message *call;
+        int plan;
+        char *policy;
+        pid_t checker; /* 0: it has been checked, and is in force with the next worker */
+        int checker_pidfd;
+        sd_event_source *source;
 };
 
 struct sandbox {
@@ -91,13 +116,18 @@ struct sandbox {
         const char *policy, *output, *cgroup; /* in `stored` */
         char **command;                       /* owned list of texts in `stored`, ends with NULL */
         int fds[FD_COUNT];
+        uint32_t generation; /* of FD_STATE and FD_PLAN */
+        struct extra_listener listeners[LISTENERS_MAX - 1];
+        size_t n_listeners;
         struct shared *shared;
         pid_t init, worker, helper; /* worker, helper: 0 where none runs */
         bool ours, helper_ours;     /* it is our child; else it was started by the daemon before us */
         bool replacing;             /* a worker is to be started when the time has come */
-        unsigned failures;          /* workers that died since the last answered call */
-        uint64_t answered;          /* calls at that time */
-        sd_event_source *control_source, *init_source, *worker_source, *helper_source, *timer, *orphan_timer, *limit_timer;
+        bool retiring;              /* the worker was told to make way for a successor */
+        struct application *application;
+        unsigned failures; /* workers that died since the last answered call */
+        uint64_t answered; /* calls at that time */
+        sd_event_source *control_source, *init_source, *worker_source, *helper_source, *timer, *orphan_timer, *limit_timer, *retire_timer;
         struct peer *client;      /* of a foreground one: it dies with it; NULL: detached, or to come back */
         sd_bus_message *adopting; /* the Adopt() call, until the command runs */
         sd_bus_message **waiting; /* Wait() calls to be answered */
@@ -131,6 +161,7 @@ void log_record(int priority, const char *message_id, const char *sandbox, const
 #define MESSAGE_REFUSED "6b3e9f0a52f84d3f9d8d9f0c9a1b7e05"
 #define MESSAGE_DAEMON "6b3e9f0a52f84d3f9d8d9f0c9a1b7e06"
 #define MESSAGE_SETTINGS "6b3e9f0a52f84d3f9d8d9f0c9a1b7e07"
+#define MESSAGE_APPLIED "6b3e9f0a52f84d3f9d8d9f0c9a1b7e08"
 
 /* ---- configure.c ---- */
 
@@ -165,6 +196,8 @@ static inline bool peer_may(const struct peer *p, const struct sandbox *s) {
 /* ---- manager.c, object.c ---- */
 
 extern const sd_bus_vtable manager_vtable[];
+/* Whether that is a plan as far as can be seen without reading it: -EINVAL. */
+int plan_sealed(int fd);
 int object_offer(struct peer *p); /* the sandboxes, on this connection */
 void object_adopted(struct sandbox *s, bool started);
 void object_ended(struct sandbox *s); /* answers those who wait */
@@ -193,11 +226,26 @@ struct adoption {
 
 /* -EEXIST: the name is taken; -EDQUOT: the owner has too many. On success the command has been let go, and `call` is answered when it runs. */
 int sandbox_adopt(struct daemon *d, struct peer *client, struct adoption *adoption, sd_bus_message *call);
-/* From what was stored; `fds` are moved out. -EBADMSG: what is there is no whole sandbox. */
-int sandbox_restore(struct daemon *d, const char *key, int fds[FD_COUNT]);
+/* What was stored of one sandbox. */
+struct found {
+        char *key;
+        int fds[FD_COUNT];
+        uint32_t generation;
+        struct extra_listener listeners[LISTENERS_MAX - 1];
+        size_t n_listeners;
+};
+/* `found`'s descriptors are moved out. -EBADMSG: what is there is no whole sandbox. */
+int sandbox_restore(struct daemon *d, struct found *found);
 struct sandbox *sandbox_find(struct daemon *d, uid_t uid, const char *name);
 int sandbox_command(struct sandbox *s, const struct launch_command *command);
 void sandbox_kill(struct sandbox *s);
+/* Whatever was wrong with its broker, it is killed: nothing goes on without one. */
+void sandbox_give_up(struct sandbox *s, const char *why);
+/* Makes FD_STATE anew, for another policy; `*ret` is the new one, and nothing else has changed. */
+int sandbox_new_state(const struct sandbox *s, const char *policy, int *ret);
+/* Takes this one for FD_STATE, and maps it. Where that fails it is closed, and the old one stays. */
+int sandbox_take_state(struct sandbox *s, int state);
+void sandbox_start_worker(struct sandbox *s);
 /* Forgets an ended one. */
 void sandbox_free(struct sandbox *s);
 /* Frees all; what is stored stays. */
@@ -211,14 +259,35 @@ static inline bool sandbox_alive(const struct sandbox *s) {
         return s->init_source || s->worker > 0 || s->helper > 0;
 }
 
+/* ---- replace.c ---- */
+
+/* Has a successor take the worker's place, with what the sandbox has by then. */
+void replace_begin(struct sandbox *s);
+/* A worker that has all of it was started. */
+void replace_done(struct sandbox *s);
+/* Checks a plan, and then puts it in force; `call` is answered when no call is decided by the old one any more. `plan` is taken over. -EBUSY: another one is on its
+ * way. */
+int replace_plan(struct sandbox *s, sd_bus_message *call, int plan, const char *policy);
+/* The sandbox is not going to have another worker. */
+void replace_cancel(struct sandbox *s);
+/* Has the worker serve a further listener, which is taken over. `number` 0: one that is free; the one that is there already: nothing is done. -ENOSPC: it has as
+ * many as it may have, -EDQUOT: the owner has. */
+int replace_add_listener(struct sandbox *s, int fd, uint32_t number);
+/* Drops those that have hung up from here on. */
+int replace_watch_listener(struct sandbox *s, struct extra_listener *l);
+void replace_close_listeners(struct sandbox *s);
+
 /* ---- worker.c ---- */
 
-/* Exit statuses of a worker that is not to be replaced: the sandbox is gone; it can't be served. */
-enum { WORKER_DONE = 0, WORKER_CANT = 3 };
+/* Exit statuses. CANT: the sandbox can't be served, and is not to have another worker; DONE: it is gone, or the plan that was to be checked may be put in
+ * force; RETIRED: it makes way; OTHER_PLAN: this plan may not. */
+enum { WORKER_DONE = 0, WORKER_CANT = 3, WORKER_RETIRED = 4, WORKER_OTHER_PLAN = 5 };
 /* In a child: takes the owner's ids and groups; root's rights are gone then. */
 int owner_become(const struct owner *owner);
 /* Starts one; its pid and pidfd go to the sandbox. */
 int worker_start(struct sandbox *s);
+/* Starts a process that looks at a plan which is to take the place of the present one; it ends with DONE, OTHER_PLAN or CANT. Returns its pidfd. */
+int worker_check(const struct sandbox *s, int plan, pid_t *ret_pid);
 /* What runs in the new process: argv[1] is "--worker". */
 int worker_main(int argc, char **argv);
 /* What starting one has in common with starting a helper: forks (`*ret` is 0 in the child), and in the child has `fds`, and /dev/null for what is
@@ -241,6 +310,11 @@ int helper_main(int argc, char **argv);
 int store_sandbox(const struct sandbox *s);
 int store_worker(const struct sandbox *s);
 int store_helper(const struct sandbox *s);
+/* What has taken the place of FD_STATE and FD_PLAN, before the old ones are forgotten. */
+int store_generation(const struct sandbox *s, uint32_t generation, int state, int plan);
+void store_forget_generation(const struct sandbox *s, uint32_t generation);
+int store_listener(const struct sandbox *s, const struct extra_listener *l);
+void store_forget_listener(const struct sandbox *s, uint32_t number);
 /* Takes back all but the state of an ended one; or all. */
 void store_forget(const struct sandbox *s, bool state, bool rest);
 /* Keeps the settings for who comes after us; or forgets those that were kept. */

@@ -1,6 +1,6 @@
 /*
  * The service manager's FD store. What is stored of a sandbox is named KEY.what, with UID/NAME for the key (one that a daemon of before knew by its
- * name alone keeps that key); names of sandboxes may hold dots, the part behind the last one never does. Order is lost there, names are not.
+ * name alone keeps that key), and a number behind a dash where there can be several of them; names of sandboxes may hold dots, the part behind the last one never does. Order is lost there, names are not.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -21,38 +21,56 @@ const char *const sandbox_fd_names[FD_COUNT] = {
         [FD_ROOT] = "root",         [FD_WORKER] = "worker", [FD_HELPER] = "helper", [FD_REQUESTS] = "requests",
 };
 
-static int push(const char *name, const char *what, int fd) {
-        char text[160];
+static int push(const char *name, const char *what, uint32_t number, int fd) {
+        char text[160], suffix[16] = "";
 
-        snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s.%s\nFDPOLL=0", name, what);
+        if (number > 0)
+                snprintf(suffix, sizeof(suffix), "-%u", number);
+        snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s.%s%s\nFDPOLL=0", name, what, suffix);
         int r = sd_pid_notify_with_fds(0, 0, text, &fd, 1);
         return r < 0 ? r : 0;
 }
 
-static void drop(const char *name, const char *what) {
-        char text[160];
+static void drop(const char *name, const char *what, uint32_t number) {
+        char text[160], suffix[16] = "";
 
-        snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s.%s", name, what);
+        if (number > 0)
+                snprintf(suffix, sizeof(suffix), "-%u", number);
+        snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s.%s%s", name, what, suffix);
         (void) sd_notify(0, text);
+}
+
+static uint32_t number_of(const struct sandbox *s, int what) {
+        return what == FD_STATE || what == FD_PLAN ? s->generation : 0;
+}
+
+static int barrier(void) {
+        int r = sd_notify_barrier(0, BARRIER_USEC);
+
+        return r < 0 ? r : 0;
 }
 
 int store_sandbox(const struct sandbox *s) {
         if (!getenv("NOTIFY_SOCKET"))
                 return 0;
         for (int i = 0; i < FD_COUNT; i++) {
-                int r = s->fds[i] >= 0 ? push(s->key, sandbox_fd_names[i], s->fds[i]) : 0;
+                int r = s->fds[i] >= 0 ? push(s->key, sandbox_fd_names[i], number_of(s, i), s->fds[i]) : 0;
                 if (r < 0)
                         return r;
         }
-        int r = sd_notify_barrier(0, BARRIER_USEC);
-        return r < 0 ? r : 0;
+        return barrier();
+}
+
+/* One that is not to outlive the daemon is not stored at all. */
+static bool stores(const struct sandbox *s) {
+        return getenv("NOTIFY_SOCKET") && !s->stored->kill_on_broker_loss;
 }
 
 static int replace(const struct sandbox *s, enum sandbox_fd what) {
-        if (!getenv("NOTIFY_SOCKET"))
+        if (!stores(s))
                 return 0;
-        drop(s->key, sandbox_fd_names[what]);
-        return push(s->key, sandbox_fd_names[what], s->fds[what]);
+        drop(s->key, sandbox_fd_names[what], 0);
+        return push(s->key, sandbox_fd_names[what], 0, s->fds[what]);
 }
 
 int store_worker(const struct sandbox *s) {
@@ -65,12 +83,44 @@ int store_helper(const struct sandbox *s) {
         return r < 0 ? r : replace(s, FD_HELPER);
 }
 
+int store_generation(const struct sandbox *s, uint32_t generation, int state, int plan) {
+        if (!stores(s))
+                return 0;
+        /* Where we are killed in between, the old state counts, and its plan is still there. */
+        int r = push(s->key, sandbox_fd_names[FD_PLAN], generation, plan);
+        if (r >= 0)
+                r = push(s->key, sandbox_fd_names[FD_STATE], generation, state);
+        return r < 0 ? r : barrier();
+}
+
+void store_forget_generation(const struct sandbox *s, uint32_t generation) {
+        if (!stores(s))
+                return;
+        /* The state first: one without its plan would be no sandbox. */
+        drop(s->key, sandbox_fd_names[FD_STATE], generation);
+        drop(s->key, sandbox_fd_names[FD_PLAN], generation);
+}
+
+int store_listener(const struct sandbox *s, const struct extra_listener *l) {
+        if (!stores(s))
+                return 0;
+        int r = push(s->key, sandbox_fd_names[FD_LISTENER], l->number, l->fd);
+        return r < 0 ? r : barrier();
+}
+
+void store_forget_listener(const struct sandbox *s, uint32_t number) {
+        if (stores(s))
+                drop(s->key, sandbox_fd_names[FD_LISTENER], number);
+}
+
 void store_forget(const struct sandbox *s, bool state, bool rest) {
         if (!getenv("NOTIFY_SOCKET"))
                 return;
         for (int i = 0; i < FD_COUNT; i++)
                 if (i == FD_STATE ? state : rest)
-                        drop(s->key, sandbox_fd_names[i]);
+                        drop(s->key, sandbox_fd_names[i], number_of(s, i));
+        for (size_t i = 0; rest && i < s->n_listeners; i++)
+                drop(s->key, sandbox_fd_names[FD_LISTENER], s->listeners[i].number);
 }
 
 void store_settings(const struct settings *settings) {
@@ -86,57 +136,118 @@ void store_settings(const struct settings *settings) {
 
 /* ---- taking ---- */
 
-struct found {
-        char *name; /* its key */
-        int fds[FD_COUNT];
-};
+/* "plan-3": FD_PLAN and 3; "plan": 0. */
+static int find_what(const char *text, uint32_t *ret_number) {
+        const char *dash = strchr(text, '-');
+        size_t length = dash ? (size_t) (dash - text) : strlen(text);
+        char *end;
 
-static int find_what(const char *text) {
+        *ret_number = 0;
+        if (dash) {
+                unsigned long number = strtoul(dash + 1, &end, 10);
+                if (dash[1] < '1' || dash[1] > '9' || *end || number > UINT32_MAX)
+                        return -1;
+                *ret_number = number;
+        }
         for (int i = 0; i < FD_COUNT; i++)
-                if (str_equal(text, sandbox_fd_names[i]))
-                        return i;
+                if (strncmp(text, sandbox_fd_names[i], length) == 0 && sandbox_fd_names[i][length] == 0)
+                        return !dash || i == FD_STATE || i == FD_PLAN || i == FD_LISTENER ? i : -1;
         return -1;
 }
 
-static struct found *find_or_add(struct found **list, size_t *n, const char *name) {
-        for (size_t i = 0; i < *n; i++)
-                if (str_equal((*list)[i].name, name))
-                        return &(*list)[i];
-        struct found *larger = reallocarray(*list, *n + 1, sizeof(**list));
+/* NAME.what[-NUMBER]; -1: it is none of ours. The caller frees `*ret_name`. */
+static int read_name(const char *text, char **ret_name, uint32_t *ret_number) {
+        const char *dot = strrchr(text, '.');
+        _cleanup_free_ char *name = dot ? strndup(text, dot - text) : NULL;
+        int what = dot ? find_what(dot + 1, ret_number) : -1;
+
+        if (!name || what < 0 || control_split(name, NULL, NULL) < 0)
+                return -1;
+        *ret_name = TAKE_PTR(name);
+        return what;
+}
+
+struct found_list {
+        struct found *list;
+        size_t n;
+};
+
+static struct found *find_or_add(struct found_list *all, const char *name) {
+        for (size_t i = 0; i < all->n; i++)
+                if (str_equal(all->list[i].key, name))
+                        return &all->list[i];
+        struct found *larger = reallocarray(all->list, all->n + 1, sizeof(*larger));
         if (!larger)
                 return NULL;
-        *list = larger;
-        struct found *f = larger + *n;
-        f->name = strdup(name);
-        if (!f->name)
+        all->list = larger;
+        struct found *f = larger + all->n;
+        *f = (struct found) { .key = strdup(name) };
+        if (!f->key)
                 return NULL;
         for (int i = 0; i < FD_COUNT; i++)
                 f->fds[i] = -1;
-        (*n)++;
+        all->n++;
         return f;
 }
 
-/* One that is not ours, or stands there twice, is closed: the sandbox is then incomplete, and dies. */
-static void sort_in(struct found **list, size_t *n, const char *text, int fd) {
-        const char *dot = strrchr(text, '.');
-        _cleanup_free_ char *name = dot ? strndup(text, dot - text) : NULL;
-        int what = dot ? find_what(dot + 1) : -1;
-        struct found *f = name && what >= 0 && control_split(name, NULL, NULL) >= 0 ? find_or_add(list, n, name) : NULL;
+/* Order is lost in the store: which state counts has to be known before anything is sorted in. */
+static void note_generation(struct found_list *all, const char *text) {
+        _cleanup_free_ char *name = NULL;
+        uint32_t number;
+        struct found *f = read_name(text, &name, &number) == FD_STATE ? find_or_add(all, name) : NULL;
 
-        if (!f || f->fds[what] >= 0) {
-                fd_close(fd);
+        if (f && number > f->generation)
+                f->generation = number;
+}
+
+/* One that is not ours, or stands there twice, is closed: the sandbox is then incomplete, and dies. */
+static void sort_in(struct found_list *all, const char *text, int descriptor) {
+        _cleanup_close_ int fd = descriptor;
+        _cleanup_free_ char *name = NULL;
+        uint32_t number = 0;
+        int what = read_name(text, &name, &number);
+        struct found *f = what < 0 ? NULL : find_or_add(all, name);
+
+        if (!f)
                 return;
+        if (what == FD_LISTENER && number > 0) {
+                if (f->n_listeners < ELEMENTSOF(f->listeners))
+                        f->listeners[f->n_listeners++] = (struct extra_listener) { .fd = TAKE_FD(fd), .number = number };
+        } else if ((what == FD_STATE || what == FD_PLAN) && number != f->generation)
+                drop(name, sandbox_fd_names[what], number); /* what has been replaced, or was never in force */
+        else if (f->fds[what] < 0)
+                f->fds[what] = TAKE_FD(fd);
+}
+
+static void forget_found(const struct found *f) {
+        for (int i = 0; i < FD_COUNT; i++)
+                drop(f->key, sandbox_fd_names[i], i == FD_STATE || i == FD_PLAN ? f->generation : 0);
+        for (size_t i = 0; i < f->n_listeners; i++)
+                drop(f->key, sandbox_fd_names[FD_LISTENER], f->listeners[i].number);
+}
+
+static void restore(struct daemon *d, struct found *f, int configured) {
+        int r = configured < 0 ? configured : sandbox_restore(d, f);
+
+        if (r < 0) {
+                log_record(LOG_ERR, MESSAGE_RESTORED, f->key, "what was stored of it can't be used, it dies: %s", strerror(-r));
+                forget_found(f);
         }
-        f->fds[what] = fd;
+        for (int i = 0; i < FD_COUNT; i++)
+                fd_close(f->fds[i]);
+        for (size_t i = 0; i < f->n_listeners; i++)
+                fd_close(f->listeners[i].fd);
+        free(f->key);
 }
 
 int store_take(struct daemon *d) {
+        struct found_list found = {};
         char **names = NULL;
-        struct found *found = NULL;
-        size_t n_found = 0;
         int n = sd_listen_fds_with_names(1, &names), sockets = 0;
         _cleanup_close_ int settings = -1;
 
+        for (int i = 0; i < n; i++)
+                note_generation(&found, names[i]);
         for (int i = 0; i < n; i++) {
                 int fd = SD_LISTEN_FDS_START + i;
                 if (sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) > 0) {
@@ -146,23 +257,13 @@ int store_take(struct daemon *d) {
                         fd_close(settings);
                         settings = fd;
                 } else
-                        sort_in(&found, &n_found, names[i], fd);
+                        sort_in(&found, names[i], fd);
                 free(names[i]);
         }
         free(names);
-        int configured = configure(d, settings, settings >= 0 || n_found > 0);
-        for (size_t i = 0; i < n_found; i++) {
-                int r = configured < 0 ? configured : sandbox_restore(d, found[i].name, found[i].fds);
-                if (r < 0)
-                        log_record(LOG_ERR, MESSAGE_RESTORED, found[i].name, "what was stored of it can't be used, it dies: %s",
-                                   strerror(-r));
-                for (int k = 0; k < FD_COUNT; k++) {
-                        if (r < 0)
-                                drop(found[i].name, sandbox_fd_names[k]);
-                        fd_close(found[i].fds[k]);
-                }
-                free(found[i].name);
-        }
-        free(found);
+        int configured = configure(d, settings, settings >= 0 || found.n > 0);
+        for (size_t i = 0; i < found.n; i++)
+                restore(d, &found.list[i], configured);
+        free(found.list);
         return configured < 0 ? configured : n < 0 ? n : sockets;
 }

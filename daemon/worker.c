@@ -26,24 +26,38 @@
 #include "str.h"
 #include "sys.h"
 #include "tiers.h"
-#include "worker.h"
 
 /* In this order, from 3 on; what isn't there is /dev/null, and said so by a word. */
-static const enum sandbox_fd given[] = { FD_PLAN, FD_INIT, FD_LISTENER, FD_USER, FD_SLOTS, FD_LOG, FD_ROOT, FD_HELPER, FD_REQUESTS };
+static const enum sandbox_fd given[] = { FD_PLAN, FD_INIT, FD_USER, FD_SLOTS, FD_LOG, FD_ROOT, FD_HELPER, FD_REQUESTS };
 enum {
         GIVEN_PLAN = 3,
         GIVEN_INIT,
-        GIVEN_LISTENER,
         GIVEN_USER,
         GIVEN_SLOTS,
         GIVEN_LOG,
         GIVEN_ROOT,
         GIVEN_HELPER,
         GIVEN_REQUESTS,
-        GIVEN_END
+        GIVEN_NEW_PLAN, /* to one that checks it */
+        GIVEN_LISTENERS,
+        GIVEN_MAX = GIVEN_LISTENERS + LISTENERS_MAX
 };
+#define OUT_OF_THE_WAY 100
+_Static_assert(GIVEN_MAX <= OUT_OF_THE_WAY, "what is given fits below");
 
-enum { WORD_NAME = 2, WORD_RECORD, WORD_WAIT_KILLABLE, WORD_LOG, WORD_SUCCESSOR, WORD_THREADS, WORD_CGROUP, WORDS };
+/* WORD_LISTENERS: their numbers, in the order of their descriptors: 0,1,7. */
+enum {
+        WORD_NAME = 2,
+        WORD_RECORD,
+        WORD_WAIT_KILLABLE,
+        WORD_LOG,
+        WORD_SUCCESSOR,
+        WORD_THREADS,
+        WORD_CHECK,
+        WORD_LISTENERS,
+        WORD_CGROUP,
+        WORDS
+};
 
 /* ---- in the daemon's child ---- */
 
@@ -57,13 +71,13 @@ int owner_become(const struct owner *owner) {
 
 /* Out of each other's way first. */
 static int place_fds(const int *fds, size_t n, int *exe) {
-        int null = open("/dev/null", O_RDWR | O_CLOEXEC), high[GIVEN_END];
+        int null = open("/dev/null", O_RDWR | O_CLOEXEC), high[GIVEN_MAX];
 
-        *exe = fcntl(*exe, F_DUPFD_CLOEXEC, 100);
+        *exe = fcntl(*exe, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
         if (null < 0 || *exe < 0 || n > ELEMENTSOF(high))
                 return -EBADF;
         for (size_t i = 0; i < n; i++)
-                if ((high[i] = fcntl(fds[i] >= 0 ? fds[i] : null, F_DUPFD_CLOEXEC, 100)) < 0)
+                if ((high[i] = fcntl(fds[i] >= 0 ? fds[i] : null, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY)) < 0)
                         return -errno;
         for (size_t i = 0; i < n; i++)
                 if (dup2(high[i], 3 + i) < 0)
@@ -123,7 +137,7 @@ _noreturn_ void owned_run(const struct sandbox *s, const int *fds, size_t n_fds,
         char *environment[3] = {};
         size_t n_environment = 0;
         int exe = s->daemon->exe;
-        sigset_t none;
+        sigset_t blocked;
 
         /* Of no meaning but in a build for tests. */
         if (unsafe && asprintf(&unsafe_word, "SANDBOXD_UNSAFE=%s", unsafe) >= 0)
@@ -131,8 +145,10 @@ _noreturn_ void owned_run(const struct sandbox *s, const int *fds, size_t n_fds,
         /* Its records go where ours do. */
         if (stream && asprintf(&stream_word, "JOURNAL_STREAM=%s", stream) >= 0)
                 environment[n_environment++] = stream_word;
-        sigemptyset(&none);
-        (void) sigprocmask(SIG_SETMASK, &none, NULL);
+        /* A worker that is asked to make way before it can do so does it once it can. */
+        sigemptyset(&blocked);
+        sigaddset(&blocked, SIGTERM);
+        (void) sigprocmask(SIG_SETMASK, &blocked, NULL);
         (void) signal(SIGPIPE, SIG_DFL);
         if (place_fds(fds, n_fds, &exe) < 0 || bound_memory(s) < 0 || owner_become(&s->owner) < 0)
                 _exit(WORKER_CANT);
@@ -140,22 +156,32 @@ _noreturn_ void owned_run(const struct sandbox *s, const int *fds, size_t n_fds,
         _exit(WORKER_CANT);
 }
 
-static _noreturn_ void run_worker(const struct sandbox *s) {
-        char numbers[5][16];
+/* With a new plan it only checks that one. */
+static _noreturn_ void run_worker(const struct sandbox *s, int new_plan) {
+        char numbers[6][16], listeners[LISTENERS_MAX * 11 + 1] = "0";
         char *argv[WORDS + 1] = { (char *) "sandboxd-worker", (char *) "--worker", s->name };
-        int fds[ELEMENTSOF(given)];
+        int fds[GIVEN_MAX];
+        size_t n = 0;
 
         for (size_t i = 0; i < ELEMENTSOF(given); i++)
-                fds[i] = s->fds[given[i]];
+                fds[n++] = s->fds[given[i]];
+        fds[n++] = new_plan;
+        fds[n++] = s->fds[FD_LISTENER];
+        for (size_t i = 0, length = 1; i < s->n_listeners; i++) {
+                fds[n++] = s->listeners[i].fd;
+                length += snprintf(listeners + length, sizeof(listeners) - length, ",%u", s->listeners[i].number);
+        }
         snprintf(numbers[0], sizeof(numbers[0]), "%u", s->stored->record);
         snprintf(numbers[1], sizeof(numbers[1]), "%u", s->stored->wait_killable);
         snprintf(numbers[2], sizeof(numbers[2]), "%d", s->fds[FD_LOG] >= 0);
         snprintf(numbers[3], sizeof(numbers[3]), "%d", s->stored->workers > 0);
         snprintf(numbers[4], sizeof(numbers[4]), "%" PRIu64, threads(s));
+        snprintf(numbers[5], sizeof(numbers[5]), "%d", new_plan >= 0);
         for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
                 argv[WORD_RECORD + i] = numbers[i];
+        argv[WORD_LISTENERS] = listeners;
         argv[WORD_CGROUP] = (char *) s->cgroup;
-        owned_run(s, fds, ELEMENTSOF(fds), argv);
+        owned_run(s, fds, n, argv);
 }
 
 int worker_start(struct sandbox *s) {
@@ -166,13 +192,24 @@ int worker_start(struct sandbox *s) {
         if (r < 0)
                 return r;
         if (pid == 0)
-                run_worker(s);
+                run_worker(s, -1);
         fd_close(s->fds[FD_WORKER]);
         s->fds[FD_WORKER] = pidfd;
         s->worker = pid;
         s->ours = true;
         s->stored->workers++;
         return 0;
+}
+
+int worker_check(const struct sandbox *s, int plan, pid_t *ret_pid) {
+        int pidfd;
+        int r = owned_fork(ret_pid, &pidfd);
+
+        if (r < 0)
+                return r;
+        if (*ret_pid == 0)
+                run_worker(s, plan);
+        return pidfd;
 }
 
 /* ---- in the worker ---- */
@@ -189,15 +226,49 @@ int owned_enter(int user_namespace) {
         return setsid() < 0 ? -errno : 0;
 }
 
-static int read_plan(struct policy **ret_policy, struct plan **ret_plan, struct policy_report *report) {
-        _cleanup_free_ char *text = NULL;
-        size_t size;
-        /* The position is shared with the worker before this one. */
-        int r = lseek(GIVEN_PLAN, 0, SEEK_SET) < 0 ? -errno : 0;
+static void read_listeners(const char *numbers, struct worker_listener ret[LISTENERS_MAX], size_t *ret_n) {
+        size_t n = 0;
+
+        for (char *end; n < LISTENERS_MAX && *numbers; numbers = end + (*end == ',')) {
+                ret[n] = (struct worker_listener) { .fd = GIVEN_LISTENERS + n, .number = strtoul(numbers, &end, 10) };
+                n++;
+                if (end == numbers)
+                        break;
+        }
+        *ret_n = n;
+}
+
+/* What a plan comes to: all that is loaded with it once. */
+struct compiled {
+        struct policy *policy;
+        struct plan *plan;
+        struct filter filter;
+        struct claim *claims;
+        size_t n_claims;
+};
+
+/* Errors go to the daemon's own. The filter is built only where it is asked for: it is in force already. */
+static int compile(int plan_fd, bool with_filter, struct compiled *ret) {
+        struct policy_report report = {};
+        int r = plan_load_fd(plan_fd, &ret->policy, &ret->plan, &report);
 
         if (r >= 0)
-                r = fd_read_file(GIVEN_PLAN, PLAN_SAVED_MAX, &text, &size);
-        return r < 0 ? r : plan_load_saved(text, size, ret_policy, ret_plan, report);
+                r = modules_compile(ret->plan, with_filter ? &ret->filter : NULL, &ret->claims, &ret->n_claims, &report);
+        policy_report_print(&report, stderr);
+        policy_report_done(&report);
+        return r;
+}
+
+/* What the client has compared already is not to be believed: a plan that needs another filter, or another view, would be half in force. */
+static int check_plan(void) {
+        _cleanup_(strbuf_done) struct strbuf differences = {};
+        struct compiled old = {}, new = {};
+
+        if (compile(GIVEN_PLAN, true, &old) < 0 || compile(GIVEN_NEW_PLAN, true, &new) < 0)
+                return WORKER_CANT;
+        return plan_compare(old.plan, new.plan, &differences) == 0 && filter_equal(&old.filter, &new.filter) && !differences.failed
+                       ? WORKER_DONE
+                       : WORKER_OTHER_PLAN;
 }
 
 /* For who asks how the sandbox is held. What doesn't fit is left out. */
@@ -220,12 +291,10 @@ static void remove_cgroup(const char *path, int init_pidfd) {
 }
 
 int worker_main(int argc, char **argv) {
-        struct policy_report report = {};
-        struct policy *policy;
-        struct plan *plan;
-        struct worker_options options = { .listener = GIVEN_LISTENER, .init_pidfd = GIVEN_INIT, .low_port_socket = -1 };
+        struct worker_listener listeners[LISTENERS_MAX];
+        struct worker_options options = { .listeners = listeners, .init_pidfd = GIVEN_INIT, .low_port_socket = -1, .retires = true };
+        struct compiled compiled = {};
         struct journal journal;
-        struct claim *claims;
         int r;
 
         if (argc != WORDS)
@@ -233,30 +302,30 @@ int worker_main(int argc, char **argv) {
         r = owned_enter(GIVEN_USER);
         if (r < 0)
                 cant(argv[WORD_NAME], "the sandbox can't be entered", r);
-        r = read_plan(&policy, &plan, &report);
-        if (r >= 0)
-                r = modules_compile(plan, NULL, &claims, &options.n_claims, &report);
-        policy_report_print(&report, stderr);
-        policy_report_done(&report);
+        if (atoi(argv[WORD_CHECK]))
+                return check_plan();
+        r = compile(GIVEN_PLAN, false, &compiled);
         if (r < 0)
                 cant(argv[WORD_NAME], "its policy can't be compiled", r);
         r = shared_map(GIVEN_SLOTS, &options.shared);
         if (r < 0)
                 cant(argv[WORD_NAME], "no memory", r);
-        note_tiers(options.shared, plan, argv[WORD_CGROUP]);
+        note_tiers(options.shared, compiled.plan, argv[WORD_CGROUP]);
         /* Without one more is undecidable, and nothing is wrong. */
         if (helper_journal(GIVEN_REQUESTS, GIVEN_HELPER, &journal) >= 0)
                 options.journal = &journal;
 
-        int init = fcntl(GIVEN_INIT, F_DUPFD_CLOEXEC, GIVEN_END);
+        int init = fcntl(GIVEN_INIT, F_DUPFD_CLOEXEC, GIVEN_MAX);
+        read_listeners(argv[WORD_LISTENERS], listeners, &options.n_listeners);
         options.name = argv[WORD_NAME];
-        options.plan = plan;
-        options.claims = claims;
+        options.plan = compiled.plan;
+        options.claims = compiled.claims;
+        options.n_claims = compiled.n_claims;
         options.record = atoi(argv[WORD_RECORD]);
         options.wait_killable = atoi(argv[WORD_WAIT_KILLABLE]);
         options.successor = atoi(argv[WORD_SUCCESSOR]);
         options.max_threads = atoi(argv[WORD_THREADS]);
-        options.root_fd = plan->root ? GIVEN_ROOT : 0;
+        options.root_fd = compiled.plan->root ? GIVEN_ROOT : 0;
         options.log_fd = atoi(argv[WORD_LOG]) ? GIVEN_LOG : -1;
         options.helper = GIVEN_REQUESTS;
         /* Most of what compiling the policy took. */
@@ -264,6 +333,8 @@ int worker_main(int argc, char **argv) {
         r = worker_run(&options);
         if (r < 0)
                 cant(argv[WORD_NAME], "calls can't be received", r);
+        if (r > 0)
+                return WORKER_RETIRED;
         remove_cgroup(argv[WORD_CGROUP], init);
         return WORKER_DONE;
 }

@@ -17,6 +17,9 @@
  *   Wait() → (sissisa{st})  waits for the end: outcome, wait status, failed step, its text, errno, why a rule killed it, the counters
  *   Attach()            the client of a foreground sandbox is back after the daemon was started anew
  *   Forget()            of one that has ended
+ *   Plan() → (h)        the plan in force, a sealed memfd
+ *   Apply(h plan, s policy)  puts another plan in force, and returns when no call is decided by the old one any more. Failed: it needs another
+ *                       view, filter or whatever only a new start can change; then nothing has changed
  *   Stopped(i signal)   a signal of the bus, to the client of a foreground sandbox: the command's job was stopped
  *   Name s, Policy s, Command as, Output s (a path of the client's), Uid u, Pid u (of init), Worker u (its pid), State s (running, ended),
  *   Started t (µs since 1970), Workers u (how many have been started), Counters a{st}, Ending (sissi)

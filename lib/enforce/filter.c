@@ -191,6 +191,14 @@ int filter_build(const struct filter_builder *b, struct filter *ret) {
         return 0;
 }
 
+static bool program_equal(const struct sock_fprog *a, const struct sock_fprog *b) {
+        return a->len == b->len && memcmp(a->filter, b->filter, a->len * sizeof(*a->filter)) == 0;
+}
+
+bool filter_equal(const struct filter *a, const struct filter *b) {
+        return program_equal(&a->known, &b->known) && program_equal(&a->notify, &b->notify);
+}
+
 void filter_done(struct filter *filter) {
         free(filter->known.filter);
         free(filter->notify.filter);

@@ -48,6 +48,8 @@ void filter_builder_done(struct filter_builder *b);
 /* Builds both programs; -E2BIG when one would have more than the kernel's 4,096 instructions. The caller frees with filter_done. */
 int filter_build(const struct filter_builder *b, struct filter *ret);
 void filter_done(struct filter *filter);
+/* Whether both send the same calls to the broker and let the same ones through. Of one build only: another may write the same in another way. */
+bool filter_equal(const struct filter *a, const struct filter *b);
 
 /* Loads both programs into the calling thread, which must have no_new_privs. Returns the listener (CLOEXEC), owned by the caller,
  * or negative errno. `wait_killable` asks for WAIT_KILLABLE_RECV (kernel 5.19 and later). */

@@ -139,6 +139,13 @@ int plan_save(const struct plan *plan, struct strbuf *out);
  * made by then. Whatever the text is: 0, or -EINVAL with an error in the report, or -ENOMEM. */
 int plan_load_saved(const char *text, size_t size, struct policy **ret_policy, struct plan **ret, struct policy_report *report);
 
+/* The same from a file, which others may be reading: its position is neither used nor moved. -E2BIG. */
+int plan_load_fd(int fd, struct policy **ret_policy, struct plan **ret, struct policy_report *report);
+
+/* What would have to change, for the new plan to take the place of the old one, that only a new start can change: adds a line for each to `out`
+ * ("PLACE: what would change", escaped) and returns how many there are; -ENOMEM. Filters are not compared. Plans that were saved and loaded. */
+int plan_compare(const struct plan *old, const struct plan *new, struct strbuf *out);
+
 static inline void plan_freep(struct plan **plan) {
         plan_free(*plan);
 }

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "load.h"
 #include "plan.h"
@@ -398,4 +400,27 @@ int plan_load_saved(const char *text, size_t size, struct policy **ret_policy, s
         *ret_policy = TAKE_PTR(policy);
         *ret = TAKE_PTR(plan);
         return 0;
+}
+
+int plan_load_fd(int fd, struct policy **ret_policy, struct plan **ret, struct policy_report *report) {
+        struct stat st;
+        size_t n = 0;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (!S_ISREG(st.st_mode) || st.st_size > PLAN_SAVED_MAX)
+                return -E2BIG;
+        _cleanup_free_ char *text = malloc(st.st_size + 1);
+        if (!text)
+                return -ENOMEM;
+        while (n < (size_t) st.st_size) {
+                ssize_t some = pread(fd, text + n, st.st_size - n, n);
+                if (some < 0 && errno != EINTR)
+                        return -errno;
+                if (some == 0)
+                        break;
+                n += some > 0 ? some : 0;
+        }
+        text[n] = 0;
+        return plan_load_saved(text, n, ret_policy, ret, report);
 }
