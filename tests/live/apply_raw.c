@@ -17,6 +17,7 @@
 #include <systemd/sd-bus.h>
 #include <unistd.h>
 
+#include "cleanup.h"
 #include "control.h"
 
 static const char *name, *policy;

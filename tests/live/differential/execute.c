@@ -224,6 +224,14 @@ static bool opens_fifo(const struct call *call, const struct prepared *p) {
         return SYS(SYS_newfstatat, at ? (int) p->registers[0] : AT_FDCWD, p->registers[at], &st, 0) >= 0 && S_ISFIFO(st.st_mode);
 }
 
+/* What all of the machine opens (/dev/null is 0, 1 and 2) has events that nobody here has made. */
+static void forget_device(const uint64_t *args, long watch) {
+        struct stat st;
+
+        if (SYS(SYS_newfstatat, AT_FDCWD, args[1], &st, 0) >= 0 && S_ISCHR(st.st_mode))
+                SYS(SYS_inotify_rm_watch, args[0], watch);
+}
+
 void call_make(const struct sequence *s, const struct call *call, struct prepared *p) {
         const uint64_t *a = p->registers;
         unsigned before = file_size_signals;
@@ -248,6 +256,8 @@ void call_make(const struct sequence *s, const struct call *call, struct prepare
                         if (p->result != -ELOOP || !through_chain(call))
                                 break;
                 }
+                if (call->operation->nr == SYS_inotify_add_watch && p->result >= 0)
+                        forget_device(a, p->result);
         }
         atomic_store(&p->fifo_since, 0);
         p->signals = file_size_signals - before;
