@@ -574,6 +574,8 @@ static int on_helper(sd_event_source *source, int fd, uint32_t revents, void *us
         log_record(LOG_WARNING, MESSAGE_WORKER_DIED, s->label, "its helper has died, and with it what its programs were just executing");
         if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
                 sandbox_give_up(s, "its helper has failed; the record before this one says why");
+        else if (s->stored->kill_on_broker_loss)
+                sandbox_give_up(s, "its helper was killed, and the policy says on-broker-loss: kill");
         else if (start_helper(s) < 0 || store_helper(s) < 0)
                 sandbox_give_up(s, "no helper can be started");
         else if (s->fds[FD_WORKER] >= 0)
