@@ -114,6 +114,53 @@ worker_replaced() {
 @test "a killed worker is replaced: user" { worker_replaced user; }
 @test "a killed worker is replaced: root" { worker_replaced root; }
 
+# helper_of WHO NAME: of one who has no other.
+helper_of() {
+    pgrep -x sandboxd-helper -P "$(daemon_of)"
+}
+
+helper_replaced() {
+    local helper worker
+    serve "$1"
+    detach "$1" broker goes-on -- sh -c 'while ! [ -e /tmp/end ]; do sleep 0.05; cat /etc/hosts > /tmp/now; done'
+    eventually counts "$1" goes-on
+    helper=$(helper_of) worker=$(field "$1" goes-on worker)
+    kill -9 "$helper"
+    ended "$helper" 50
+    eventually is "$1" goes-on workers 2
+    [ "$(helper_of)" -ne "$helper" ]
+    [ "$(field "$1" goes-on worker)" -ne "$worker" ]
+    eventually counts "$1" goes-on
+    is "$1" goes-on state running
+    helper=$(helper_of)
+    ctl "$1" kill goes-on
+    run -137 ctl "$1" wait goes-on
+    ended "$helper" 10
+}
+
+@test "a killed helper is replaced, with the worker: user" { helper_replaced user; }
+@test "a killed helper is replaced, with the worker: root" { helper_replaced root; }
+
+@test "programs that are being executed live on when the worker is killed" {
+    local i
+    serve user
+    mkdir -p "$work/user/run"
+    cp "$SANDBOXD_BUILD/tests/live/survivor" "$work/user/run"
+    give user "$work/user/run"
+    (cd "$work/user/run" && XDG_STATE_HOME=$work/user/state sandbox user broker shell --detach --name programs --exec "$PWD/survivor" -- \
+        ./survivor programs)
+    for ((i = 1; i <= 30; i++)); do
+        kill -9 "$(field user programs worker)"
+        eventually is user programs workers "$((i + 1))"
+        sleep "0.0$((RANDOM % 10))"
+    done
+    touch "$work/user/run/stop"
+    run -0 ctl user wait programs
+    ctl user logs programs
+    ctl user logs programs | grep -q 'by the death of their tracer 0$'
+    ctl user logs programs | grep -qE '^programs: calls [0-9]{2,} eio 0 wrong 0$'
+}
+
 @test "a call at which two workers have crashed is answered with EIO, and the sandbox goes on" {
     [ -x "$SANDBOXCTL_UNSAFE" ] || skip "there is no build with switches: ./dev test makes it"
     local SANDBOXCTL=$SANDBOXCTL_UNSAFE SANDBOXD=${SANDBOXCTL_UNSAFE%/*/*}/daemon/sandboxd
