@@ -16,28 +16,33 @@ median() {
 }
 
 @test "a flood of eight threads costs another sandbox's median call at most half more than eight spinning processes do: user" {
-    local calls=300 rounds=3 flood=$SANDBOXD_BUILD/tests/live/flood i alone=() spun=() flooded=() pid
+    local calls=300 rounds=3 i alone=() spun=() flooded=() inside identity pid
     if [ -n "${SANDBOXD_TEST_FULL:-}" ]; then
         calls=3000 rounds=9
     fi
     folder user
-    cp "$flood" .
+    cp "$SANDBOXD_BUILD/tests/live/flood" .
     give user flood
     mkfifo input output
-    sandbox user broker shell --quiet --exec "$PWD/flood" -- "$PWD/flood" measure "$calls" < input > output 3>&- &
+    # Words, so that the process in the background is the command itself.
+    identity user
+    inside=("${identity[@]}" "$SANDBOXCTL" exec --policy "$(policy broker shell)" --quiet --exec "$PWD/flood" -- "$PWD/flood")
+    "${inside[@]}" measure "$calls" < input > output 3>&- &
     background+=("$!")
     exec 8> input 9< output
     measure > /dev/null
     for ((i = 0; i < rounds; i++)); do
         alone+=("$(measure)")
-        as user ./flood spin 8 3>&- 8>&- 9<&- &
+        "${identity[@]}" ./flood spin 8 3>&- 8>&- 9<&- &
         pid=$!
+        background+=("$pid")
         sleep 0.2
         spun+=("$(measure)")
         kill "$pid"
         wait "$pid" || :
-        sandbox user broker shell --quiet --exec "$PWD/flood" -- "$PWD/flood" calls 8 < /dev/null 3>&- 8>&- 9<&- &
+        "${inside[@]}" calls 8 < /dev/null 3>&- 8>&- 9<&- &
         pid=$!
+        background+=("$pid")
         sleep 0.5
         flooded+=("$(measure)")
         kill "$pid"
