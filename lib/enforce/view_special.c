@@ -16,18 +16,6 @@
 
 #define PROC_ATTRIBUTES (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
-/* What must not be written even where its mode allows it. For uid 0 of the host all of procfs is read-only (see view_add_proc). */
-static const char *const proc_read_only[] = {
-        "sys", "sysrq-trigger", "irq", "bus", "fs", "driver", "dynamic_debug", "tty", "mtrr", "mdstat", "pressure",
-};
-
-/* What tells of the host's kernel, memory, keys, or other people's work. */
-static const char *const proc_masked[] = {
-        "acpi",        "asound",        "kcore",      "keys",        "kmsg",        "kpagecgroup", "kpagecount",
-        "kpageflags",  "latency_stats", "timer_list", "timer_stats", "sched_debug", "scsi",        "slabinfo",
-        "vmallocinfo", "pagetypeinfo",  "interrupts", "vmcore",      "lock_stat",
-};
-
 static int proc_read_only_entry(struct view *v, int proc, const char *path, const char *name) {
         _cleanup_close_ int mount = view_mount_copy(proc, name, PROC_ATTRIBUTES | MOUNT_ATTR_RDONLY);
 
@@ -44,10 +32,11 @@ static int proc_protect(struct view *v, int proc, const char *path) {
         char inside[PATH_MAX];
         int r = 0;
 
-        for (size_t i = 0; v->uid != 0 && r >= 0 && i < ELEMENTSOF(proc_read_only); i++)
-                r = proc_read_only_entry(v, proc, path, proc_read_only[i]);
-        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(proc_masked); i++) {
-                snprintf(inside, sizeof(inside), "%s/%s", path, proc_masked[i]);
+        /* For uid 0 of the host all of procfs is read-only (see view_add_proc). */
+        for (size_t i = 0; v->uid != 0 && r >= 0 && plan_proc_read_only[i]; i++)
+                r = proc_read_only_entry(v, proc, path, plan_proc_read_only[i]);
+        for (size_t i = 0; r >= 0 && plan_proc_masked[i]; i++) {
+                snprintf(inside, sizeof(inside), "%s/%s", path, plan_proc_masked[i]);
                 r = view_mask(v, inside);
                 if (r < 0)
                         snprintf(v->what, 256, "%.255s", inside);

@@ -174,6 +174,10 @@ static bool exec_by_directory(const struct tree_node *node, bool given) {
         return true;
 }
 
+bool plan_exec_everywhere(const struct plan *plan) {
+        return plan->matcher && (plan->matcher->root->rights & RIGHT_EXEC) && plan_exec_by_directory(plan);
+}
+
 bool plan_exec_by_directory(const struct plan *plan) {
         return plan->matcher && plan->matcher->globs.n == 0 && plan->n_conditions == 0 && exec_by_directory(plan->matcher->root, false);
 }

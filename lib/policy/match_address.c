@@ -129,8 +129,8 @@ static bool is_metadata(const struct normal *n) {
         return false;
 }
 
-static struct net_match match_ip(const struct policy_network *network, enum net_use use, enum net_protocol protocol,
-                                 const struct normal *asked) {
+static struct net_match match_ip(const struct plan *plan, enum net_use use, enum net_protocol protocol, const struct normal *asked) {
+        const struct policy_network *network = &plan->policy->network;
         const struct net_rules *rules = use == NET_CONNECT ? &network->connect : &network->bind;
         struct normal n = *asked;
 
@@ -139,6 +139,8 @@ static struct net_match match_ip(const struct policy_network *network, enum net_
         for (size_t i = 0; i < network->deny.n; i++)
                 if (rule_ip(network->deny.rules + i, use, protocol, &n))
                         return verdict(false, network->deny.rules + i, NULL);
+        if (network->mode == NETWORK_NONE && setting_is_foreign(plan->setting))
+                return verdict(false, NULL, "`mode: none`, in a network that is not the sandbox's own");
         if (network->mode == NETWORK_NONE)
                 return verdict(true, NULL, "the sandbox's own network");
         bool sensitive = use == NET_CONNECT && is_metadata(&n);
@@ -170,8 +172,9 @@ static bool rule_unix(const struct net_rule *rule, const char *path, const char 
         return path && path_covers(rule->path, path);
 }
 
-static struct net_match match_unix(const struct policy_network *network, enum net_use use, const struct sockaddr *address, socklen_t size,
+static struct net_match match_unix(const struct plan *plan, enum net_use use, const struct sockaddr *address, socklen_t size,
                                    const char *resolved, bool own) {
+        const struct policy_network *network = &plan->policy->network;
         const struct net_rules *rules = use == NET_CONNECT ? &network->connect : &network->bind;
         const size_t head = offsetof(struct sockaddr_un, sun_path);
         const char *path = (const char *) address + head, *name = NULL;
@@ -186,7 +189,7 @@ static struct net_match match_unix(const struct policy_network *network, enum ne
         for (size_t i = 0; i < network->deny.n; i++)
                 if (rule_unix(network->deny.rules + i, resolved, name, name_size))
                         return verdict(false, network->deny.rules + i, NULL);
-        if (name && network->mode == NETWORK_NONE)
+        if (name && network->mode == NETWORK_NONE && !setting_is_foreign(plan->setting))
                 return verdict(true, NULL, "the sandbox's own network");
         if (!name && own)
                 return verdict(true, NULL, "a socket of the sandbox's own");
@@ -198,7 +201,6 @@ static struct net_match match_unix(const struct policy_network *network, enum ne
 
 struct net_match plan_match_address(const struct plan *plan, enum net_use use, enum net_protocol protocol, const struct sockaddr *address,
                                     socklen_t size, const char *resolved, bool own) {
-        const struct policy_network *network = &plan->policy->network;
         struct normal n;
         sa_family_t family;
 
@@ -211,13 +213,13 @@ struct net_match plan_match_address(const struct plan *plan, enum net_use use, e
                  * it names a port. */
                 if (!normalise(AF_INET, address, size, &n) || (n.port == 0 && use == NET_CONNECT))
                         return verdict(true, NULL, "no address");
-                return match_ip(network, use, protocol, &n);
+                return match_ip(plan, use, protocol, &n);
         case AF_INET:
         case AF_INET6:
                 if (!normalise(family, address, size, &n))
                         return verdict(true, NULL, "too short an address, which the kernel refuses");
-                return match_ip(network, use, protocol, &n);
-        case AF_UNIX: return match_unix(network, use, address, size, resolved, own);
+                return match_ip(plan, use, protocol, &n);
+        case AF_UNIX: return match_unix(plan, use, address, size, resolved, own);
         case AF_NETLINK: return verdict(true, NULL, "netlink, which is the kernel");
         default: return verdict(false, NULL, "no rule can name this address family");
         }

@@ -139,7 +139,7 @@ static int missing_grant(struct compiler *c, const struct file_rule *rule, const
 }
 
 static int place_grant(struct compiler *c, const struct file_rule *rule) {
-        if (built_in(rule->path))
+        if (built_in(rule->path) && !setting_is_foreign(c->request->setting))
                 return place_built_in_grant(c, rule);
         struct tree_node *node = tree_resolve(c, rule->path, true, NULL, NULL);
         if (!node) {
@@ -188,7 +188,7 @@ static void drop_narrower(struct compiler *c, struct tree_node *node) {
 }
 
 static int check_missing(struct compiler *c, const struct file_rule *rule) {
-        if (built_in(rule->path))
+        if (built_in(rule->path) && !setting_is_foreign(c->request->setting))
                 return 0;
         const struct tree_node *node = tree_resolve(c, rule->path, true, NULL, NULL);
         return node && node->type == HOST_ABSENT && node->content == CONTENT_NONE ? missing_grant(c, rule, node) : 0;
@@ -285,8 +285,12 @@ static int place_rules(struct compiler *c) {
                 { place_refusal, KIND(FILE_HIDE) | KIND(FILE_DENY) },
         };
 
-        if (add_built_in(c) < 0)
+        bool foreign = setting_is_foreign(c->request->setting);
+
+        if ((foreign ? setting_add_built_in(c) : add_built_in(c)) < 0)
                 return -ENOMEM;
+        if (foreign)
+                result = setting_check(c);
         for (size_t i = 0; i < ELEMENTSOF(steps); i++) {
                 r = each_rule(c, steps[i].place, steps[i].kinds);
                 if (r == -ENOMEM)
@@ -307,6 +311,8 @@ static int place_rules(struct compiler *c) {
         r = exec_close(c);
         if (r >= 0)
                 r = add_stays_out(c);
+        if (r >= 0 && foreign)
+                r = setting_add_masks(c);
         if (r >= 0)
                 globs_warn(c);
         return r < 0 ? r : result;
@@ -317,7 +323,8 @@ static int place_rules(struct compiler *c) {
 static int collect_low_ports(struct compiler *c) {
         struct plan *plan = c->plan;
 
-        if (c->policy->network.mode != NETWORK_HOST)
+        /* Whose capabilities a caller has who isn't ours, is not ours to say. */
+        if (c->policy->network.mode != NETWORK_HOST || setting_is_foreign(c->request->setting))
                 return 0;
         for (size_t i = 0; i < c->policy->network.bind.n; i++) {
                 const struct net_rule *rule = c->policy->network.bind.rules + i;
@@ -370,6 +377,11 @@ static int set_root(struct compiler *c) {
         c->root = "";
         if (!c->request->root)
                 return 0;
+        if (setting_is_foreign(c->request->setting)) {
+                /* A link of procfs, which leads elsewhere than to the path that it shows. */
+                c->root = c->request->root;
+                return 0;
+        }
         if (!realpath(c->request->root, real) || stat(real, &st) < 0 || !S_ISDIR(st.st_mode)) {
                 _cleanup_free_ char *path = shown(c->request->root);
                 return PLAN_ERROR(c, ((struct place) { .file = "--rootfs" }), "%s: %s", path, strerror(errno ? errno : ENOTDIR));
@@ -420,6 +432,7 @@ static int compile_once(const struct policy *policy, const struct plan_request *
         };
 
         plan->policy = policy;
+        plan->setting = request->setting;
         plan->matcher = &storage->matcher;
         plan->files_brokered = policy->files.enforce_broker || *why;
         plan->brokered_why = *why;
@@ -438,7 +451,9 @@ int plan_compile(const struct policy *policy, const struct plan_request *request
         struct place at = {};
         size_t messages = report->n;
 
-        if (!policy->files.enforce_broker)
+        if (setting_is_foreign(request->setting))
+                why = setting_why(request->setting);
+        else if (!policy->files.enforce_broker)
                 needs_broker(policy, &why, &at);
         bool tried = policy->files.enforce_broker || why;
         _cleanup_(plan_freep) struct plan *plan = NULL;

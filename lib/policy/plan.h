@@ -93,9 +93,26 @@ struct plan_condition {
 
 struct matcher; /* compiled patterns; private to lib/policy */
 
+/* Whose namespaces the sandbox's are. */
+enum plan_setting {
+        PLAN_OWN, /* made by our launcher for this sandbox */
+        PLAN_IN_PLACE, /* a service's, as its unit has them: the process that starts it becomes it, and can only bind itself (Landlock, rlimits) */
+        PLAN_CONTAINER, /* a foreign OCI runtime's */
+};
+
+/* What of procfs must not be written even where its mode allows it, and what tells of the host's kernel, memory, keys, or other people's work: names
+ * below /proc, each list ended by NULL. */
+extern const char *const plan_proc_read_only[], *const plan_proc_masked[];
+
+/* Whether nothing can be mounted for the sandbox, so that the broker alone holds the rules. */
+static inline bool setting_is_foreign(enum plan_setting setting) {
+        return setting != PLAN_OWN;
+}
+
 struct plan {
         const struct policy *policy;
-        char *root; /* --rootfs: the host folder from which the view is taken; NULL: the host's own tree */
+        enum plan_setting setting;
+        char *root; /* --rootfs: the host folder from which the view is taken; NULL: the host's own tree, or not PLAN_OWN */
         struct node *nodes;
         size_t n_nodes;
         struct matcher *matcher;
@@ -111,7 +128,10 @@ struct plan {
 };
 
 struct plan_request {
-        const char *root; /* as plan.root */
+        enum plan_setting setting;
+        const char *
+                root; /* as plan.root; not PLAN_OWN: the path of the sandbox's root (/proc/PID/root, /proc/self/fd/N), whose links lead nowhere but
+                           * below it; NULL: the host's */
         const char *home; /* for the built-in list of what stays out; NULL: none */
         uid_t uid;
         gid_t gid;
@@ -119,7 +139,8 @@ struct plan_request {
         bool overlay_writes;
 };
 
-/* Compiles a policy: resolves rule paths against the host (or the root) once, orders the view, compiles the matchers. The policy must
+/* Compiles a policy for one setting (where that is not PLAN_OWN: what only a launcher of ours could do is an error, and what belongs to whoever made
+ * the namespaces is left to him; sandboxd.policy(5) has the list): resolves rule paths against the host (or the root) once, orders the view, compiles the matchers. The policy must
  * outlive the plan. Returns 0, or -EINVAL with errors in the report: a rule that no mechanism here can enforce is an error, never
  * dropped. Missing paths of read, append and exec rules are left out without a word; a missing path of a write, bind or replace rule
  * that isn't below a private place is an error. */
@@ -160,6 +181,9 @@ struct match plan_match_when(const struct plan *plan, uint64_t active, const cha
 /* Whether a directory may be renamed from one path to the other, as far as what lies below it is concerned: no name there would get more rights than
  * it has, and none that is hidden or denied would show, not even to one program. Pure, as plan_match. */
 bool plan_same_below(const struct plan *plan, const char *from, const char *to);
+
+/* Whether everything may be executed, by every caller. */
+bool plan_exec_everywhere(const struct plan *plan);
 
 /* Whether what may be executed is whole directories and single files, with nothing below a directory taken away again: what Landlock can say. */
 bool plan_exec_by_directory(const struct plan *plan);

@@ -52,6 +52,8 @@ static int set_overlay(struct compiler *c, struct tree_node *node, const struct 
 }
 
 int place_content(struct compiler *c, const struct file_rule *rule) {
+        if (setting_is_foreign(c->request->setting))
+                return setting_refuse_content(c, rule);
         _cleanup_free_ char *path = shown(rule->path);
         bool shm = strcmp(rule->path, "/dev/shm") == 0 || strcmp(rule->path, "/dev/mqueue") == 0;
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fd.h"
@@ -55,6 +56,11 @@ static bool elf_loader(int fd, const char *head, size_t size, char path[PATH_MAX
 
 static bool needed(const struct tree_node *node, char path[PATH_MAX]) {
         char head[256];
+        struct stat st;
+
+        /* To open a device can do something. */
+        if (lstat(node->host, &st) < 0 || !S_ISREG(st.st_mode))
+                return false;
         _cleanup_close_ int fd = open(node->host, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
 
         if (fd < 0)

@@ -60,7 +60,7 @@ static int mark_layer(struct compiler *c, const struct file_rule *rule, struct t
 
 /* One alternative of a pattern that grants: where the literal beginning leads to. */
 static int place_grant(struct compiler *c, struct glob_list *list, const struct file_rule *rule, const char *beginning, const char *rest) {
-        if (strcmp(beginning, "/dev") == 0 || path_below(beginning, "/dev"))
+        if (!setting_is_foreign(c->request->setting) && (strcmp(beginning, "/dev") == 0 || path_below(beginning, "/dev")))
                 return PLAN_ERROR(c, rule->place,
                                   "a pattern can't name devices: /dev is the sandbox's own, and `devices` says what it has");
         struct tree_node *node = tree_resolve(c, beginning, true, NULL, NULL);

@@ -470,7 +470,8 @@ int view_make(struct compiler *c) {
                 n->rights = c->plan->files_brokered ? RIGHTS_WRITE | RIGHT_EXEC : RIGHT_READ;
                 nothing = (struct shows) { .kind = SHOWS_BIND, .rights = n->rights, .node = c->matcher->root };
         }
-        r = make_tree(c, c->matcher->root, &nothing);
+        /* The rest is as whoever made the namespaces has it. */
+        r = setting_is_foreign(c->request->setting) ? 0 : make_tree(c, c->matcher->root, &nothing);
         if (r < 0)
                 return r;
         r = protect_sources(c);

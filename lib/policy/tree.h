@@ -134,6 +134,18 @@ void grant_link(struct tree_node *node, void *rule);
 /* Puts the content that a rule makes into the tree. */
 int place_content(struct compiler *c, const struct file_rule *rule);
 
+/* ---- plan_setting.c: where the setting is not PLAN_OWN ---- */
+
+/* Why mounts hold nothing there; static. */
+const char *setting_why(enum plan_setting setting);
+/* Reports a rule that makes content. */
+int setting_refuse_content(struct compiler *c, const struct file_rule *rule);
+/* Reports what only a launcher of ours could do. */
+int setting_check(struct compiler *c);
+/* What is granted of /proc and /dev without a rule; and, once the rules are placed, what no rule has named there stays out. */
+int setting_add_built_in(struct compiler *c);
+int setting_add_masks(struct compiler *c);
+
 /* ---- plan_globs.c ---- */
 
 /* Compiles the rules with patterns. */
