@@ -31,8 +31,8 @@ struct credentials {
 /* What /proc/TID/status says of a task. Numbers are as the worker's user namespace sees them. */
 struct task_status {
         struct credentials credentials;
-        uid_t uid; /* the real ones */
-        gid_t gid;
+        uid_t uid, euid, suid; /* uid: the real one */
+        gid_t gid, egid, sgid;
         mode_t umask;
         uint64_t permitted;
         bool no_new_privs;
@@ -86,12 +86,18 @@ struct sandbox_root {
         int namespaces[3];              /* net, uts, ipc where they are not the worker's own; else -1 */
         struct credentials credentials; /* of all callers, where `constant` */
         bool constant;
+        struct statx identity; /* of `root` */
         struct mounts mounts;
 };
 
 /* Makes the thread one that acts in the caller's sandbox: its root, namespaces and credentials; then gives up what that needed. Once for each
  * thread, at its first call. */
 int root_enter(struct receiver *r);
+/* The calling task's root where that is another than the sandbox's, which only a program that has the right to chroot can have: `*ret` is borrowed from
+ * the call; -1: it is the sandbox's. */
+int root_of_caller(struct call *call, int *ret);
+/* Begins a new call. */
+void root_forget_caller(struct receiver *r);
 /* Whether the mount belongs to the sandbox; fills in a copy of the mount's description where asked to (`point` and `root` are borrowed from
  * `buffer`s of PATH_MAX). -ESRCH: gone. */
 int root_mount_known(struct receiver *r, uint64_t mount_id);
@@ -120,12 +126,18 @@ struct receiver {
         int own_fds;                   /* O_PATH of the thread's own /proc/thread-self/fd: outlives the chroot */
         int trace;                     /* of the caller, by the helper; else -1 */
         pid_t tgid_inside, tid_inside; /* 0: not asked yet; of this call */
+        pid_t tgid_outside;            /* as the worker's procfs numbers it */
+        int root;                      /* of this call: see root_of_caller */
+        bool root_known;
 
         uint64_t conditions; /* of the plan: which hold for the caller; of this call */
         bool conditions_known;
 
-        struct credentials credentials; /* the thread's own at present */
-        mode_t umask;                   /* the thread's own at present */
+        struct credentials credentials;                                   /* the thread's own at present */
+        mode_t umask;                                                     /* the thread's own at present */
+        enum { SPEAKS_NOT, SPEAKS_WITH_RIGHTS, SPEAKS_AS_CALLER } speaks; /* target_act_peer: with effective ids that were these */
+        uid_t uid;
+        gid_t gid;
 
         /* Shared with the monitor, under `lock`. */
         pthread_mutex_t lock;
@@ -257,6 +269,8 @@ struct worker {
         int proc;    /* O_PATH of the host's /proc */
         int outside; /* O_PATH of the tree that the view was taken from */
         dev_t proc_device;
+        bool speaks_for_others;     /* it may say who has sent a message */
+        struct stat exe;            /* our own program: whoever else runs it is to be left alone as well */
         int wake;                   /* eventfd of the monitor */
         const struct claim **table; /* by number */
         size_t n_table;

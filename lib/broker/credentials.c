@@ -37,7 +37,7 @@ static uint64_t number(const char *text, const char *name, int base, bool *faile
 }
 
 /* One of the numbers of Uid: and Gid:, which are the real, the effective, the saved and the file system's id. */
-enum { ID_REAL = 0, ID_FILE_SYSTEM = 3 };
+enum { ID_REAL, ID_EFFECTIVE, ID_SAVED, ID_FILE_SYSTEM };
 
 static uint32_t id_of(const char *text, const char *name, int which, bool *failed) {
         const char *p = field(text, name);
@@ -99,7 +99,11 @@ static int parse_status(const char *text, struct task_status *s) {
                 .credentials.fsuid = id_of(text, "Uid", ID_FILE_SYSTEM, &failed),
                 .credentials.fsgid = id_of(text, "Gid", ID_FILE_SYSTEM, &failed),
                 .uid = id_of(text, "Uid", ID_REAL, &failed),
+                .euid = id_of(text, "Uid", ID_EFFECTIVE, &failed),
+                .suid = id_of(text, "Uid", ID_SAVED, &failed),
                 .gid = id_of(text, "Gid", ID_REAL, &failed),
+                .egid = id_of(text, "Gid", ID_EFFECTIVE, &failed),
+                .sgid = id_of(text, "Gid", ID_SAVED, &failed),
                 .credentials.effective = number(text, "CapEff", 16, &failed),
                 .permitted = number(text, "CapPrm", 16, &failed),
                 .umask = number(text, "Umask", 8, &failed),
@@ -211,15 +215,23 @@ int credentials_follow(struct call *call) {
         return e < 0 ? e : credentials_take(r, &status.credentials);
 }
 
+/* What it takes to speak for another process, and nothing that a send or a connection asks for besides. */
+#define SPEAKING (UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID)
+
+/* What the thread has effective while it isn't raised. */
+static uint64_t rights_now(const struct receiver *r) {
+        return (r->credentials.effective | (r->speaks == SPEAKS_NOT ? 0 : SPEAKING)) & confine_get_permitted();
+}
+
 bool rights_raise(struct receiver *r) {
         uint64_t permitted = confine_get_permitted();
 
-        return (permitted & ~r->credentials.effective) && confine_effective(permitted) >= 0;
+        return (permitted & ~rights_now(r)) && confine_effective(permitted) >= 0;
 }
 
 void rights_lower(struct receiver *r) {
         /* What can't be lowered must not go on: everything after it would be done with rights that the caller doesn't have. */
-        if (confine_effective(r->credentials.effective & confine_get_permitted()) < 0)
+        if (confine_effective(rights_now(r)) < 0)
                 abort();
 }
 
@@ -262,11 +274,93 @@ int target_act_real_ids(struct call *call) {
         return credentials_take(r, &status.credentials);
 }
 
+/* ---- the other end of a socket ---- */
+
+int target_act_peer(struct call *call) {
+        struct receiver *r = call_receiver(call);
+        struct task_status status;
+        int e = target_act(call);
+
+        if (e < 0 || !setting_is_foreign(call->plan->setting))
+                return e;
+        e = target_status(call, &status);
+        if (e < 0)
+                return e;
+        if (status.euid == geteuid() && status.egid == getegid()) {
+                r->speaks = SPEAKS_WITH_RIGHTS;
+                return confine_effective(rights_now(r));
+        }
+        e = confine_effective(confine_get_permitted());
+        if (e < 0)
+                return e;
+        r->speaks = SPEAKS_AS_CALLER;
+        r->gid = getegid();
+        r->uid = geteuid();
+        if (syscall(SYS_setresgid, -1, status.egid, -1) < 0 || syscall(SYS_setresuid, -1, status.euid, -1) < 0)
+                e = -errno;
+        /* The ids of the file system have followed. */
+        syscall(SYS_setfsgid, r->credentials.fsgid);
+        syscall(SYS_setfsuid, r->credentials.fsuid);
+        if (e >= 0 &&
+            ((gid_t) syscall(SYS_setfsgid, -1) != r->credentials.fsgid || (uid_t) syscall(SYS_setfsuid, -1) != r->credentials.fsuid))
+                e = -EPERM;
+        if (e >= 0)
+                e = confine_effective(rights_now(r));
+        if (e < 0)
+                target_act_done(call);
+        return e;
+}
+
+/* The process's own effective ids again. */
+static void stop_speaking(struct receiver *r) {
+        /* From one of one's own ids to another it takes no right; what can't be undone must not go on. */
+        if (syscall(SYS_setresuid, -1, r->uid, -1) < 0 || confine_effective(confine_get_permitted()) < 0 ||
+            syscall(SYS_setresgid, -1, r->gid, -1) < 0 || credentials_own(&r->credentials) < 0)
+                abort();
+}
+
+static bool is_one_of(uint32_t id, uint32_t a, uint32_t b, uint32_t c) {
+        return id == a || id == b || id == c;
+}
+
+int target_sender(struct call *call, struct ucred *credentials, bool given) {
+        struct task_status s;
+
+        /* The numbers of processes are those of the initial user namespace's, for which the right has to be had. */
+        if (!setting_is_foreign(call->plan->setting) || !call->worker->speaks_for_others)
+                return -EOPNOTSUPP;
+        int e = target_status(call, &s);
+        if (e < 0)
+                return e;
+        if (!given) {
+                *credentials = (struct ucred) { .pid = s.tgid, .uid = s.uid, .gid = s.gid };
+                return 0;
+        }
+        bool same_numbers = s.tgid == s.tgid_inside;
+        if (credentials->pid != s.tgid_inside && !(same_numbers && (s.credentials.effective & UINT64_C(1) << CAP_SYS_ADMIN)))
+                return -EPERM;
+        if (!is_one_of(credentials->uid, s.uid, s.euid, s.suid) && !(s.credentials.effective & UINT64_C(1) << CAP_SETUID))
+                return -EPERM;
+        if (!is_one_of(credentials->gid, s.gid, s.egid, s.sgid) && !(s.credentials.effective & UINT64_C(1) << CAP_SETGID))
+                return -EPERM;
+        if (credentials->pid == s.tgid_inside)
+                credentials->pid = s.tgid;
+        return 0;
+}
+
 bool target_capable(struct call *call, int capability) {
         return call_receiver(call)->credentials.effective & UINT64_C(1) << capability;
 }
 
 void target_act_done(struct call *call) {
         /* The thread acts for callers alone. The next one takes what it needs to be different. */
-        (void) call;
+        struct receiver *r = call_receiver(call);
+
+        bool as_caller = r->speaks == SPEAKS_AS_CALLER, with_rights = r->speaks == SPEAKS_WITH_RIGHTS;
+
+        r->speaks = SPEAKS_NOT;
+        if (as_caller)
+                stop_speaking(r);
+        else if (with_rights)
+                rights_lower(r);
 }

@@ -244,7 +244,7 @@ static bool round_of(struct helper *h) {
                 h->polls[3 + i] = (struct pollfd) { .fd = h->traces[i].channel, .events = POLLIN };
         if (poll(h->polls, 3 + n, -1) < 0)
                 return errno == EINTR;
-        if (h->polls[0].revents)
+        if (h->polls[0].revents || (h->init_pidfd < 0 && h->socket < 0 && n == 0))
                 return false;
         /* From the last, since what is forgotten is replaced by the last. */
         for (size_t i = n; i > 0; i--)

@@ -14,7 +14,7 @@
 #include "call.h"
 #include "slots.h"
 
-/* Runs until the sandbox's init is dead, then returns 0; negative errno when it could not start. The calling process must be single-threaded, in the
+/* Runs until the sandbox's init is dead (-1: it tells nothing; then until nobody is left who could ask), then returns 0; negative errno when it could not start. The calling process must be single-threaded, in the
  * intermediate user namespace with all capabilities there, with the socket, the pidfd, 0, 1 and 2 as its only fds. `say` records a line. */
 int helper_run(int socket, int init_pidfd, void (*say)(const char *text));
 

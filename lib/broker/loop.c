@@ -63,6 +63,11 @@ struct verdict loop_decide(struct receiver *r) {
                 call->why = "no module answers it";
                 return verdict_deny(ENOSYS);
         }
+        /* In a pid namespace of its own everybody dies with init. Elsewhere whoever is left dies by its next call. */
+        if (call->plan->setting == PLAN_IN_PLACE && atomic_load(&r->worker->shared->kill.set)) {
+                call->why = "the sandbox has been killed";
+                return verdict_kill();
+        }
         e = root_enter(r);
         if (e == -ESRCH)
                 return verdict_gone();
@@ -101,7 +106,8 @@ void loop_begin(struct receiver *r) {
         call->syscall_rule = NULL;
         call->why = NULL;
         call->remedy = NULL;
-        r->tgid_inside = r->tid_inside = 0;
+        r->tgid_inside = r->tid_inside = r->tgid_outside = 0;
+        root_forget_caller(r);
         r->conditions_known = false;
 }
 

@@ -180,7 +180,10 @@ static struct reply_result kill_sandbox(struct receiver *r) {
                 audit_kill_text(&r->call, note->text, sizeof(note->text));
                 atomic_store(&note->set, 1);
         }
-        /* The init of a pid namespace takes everybody along. The caller stays in its call until then. */
+        /* The init of a pid namespace takes everybody along. The caller stays in its call until then. Where there is none, each dies by its next call
+         * (loop_decide). */
+        if (r->call.plan->setting == PLAN_IN_PLACE)
+                (void) target_signal(&r->call, SIGKILL);
         if (sys_pidfd_send_signal(r->worker->init_pidfd, SIGKILL) < 0 && errno != ESRCH) {
                 audit_event(r->worker, "no-kill", strerrorname_np(errno));
                 return send_failure(r, EPERM);

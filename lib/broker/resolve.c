@@ -266,7 +266,8 @@ static int resolve_fast(struct call *call, int start, const char *path, unsigned
 
 int resolve(struct call *call, int dirfd, const char *path, unsigned flags, struct pin *ret) {
         _cleanup_close_ int start = -1;
-        int e;
+        bool from_root = path[0] == '/' && !(flags & RESOLVE_IN_ROOTED);
+        int root, e;
 
         pin_init(ret);
         if (path[0] == 0 && !(flags & RESOLVE_EMPTY))
@@ -274,12 +275,23 @@ int resolve(struct call *call, int dirfd, const char *path, unsigned flags, stru
         e = flags & RESOLVE_REAL_IDS ? target_act_real_ids(call) : credentials_follow(call);
         if (e < 0)
                 return e;
-        if (path[0] != '/' || (flags & RESOLVE_IN_ROOTED)) {
+        e = root_of_caller(call, &root);
+        if (e < 0)
+                return e;
+        if (!from_root) {
                 start = dirfd == AT_FDCWD ? target_cwd(call) : target_fd(call, dirfd);
                 if (start < 0)
                         return start;
         } else if (flags & RESOLVE_IN_BENEATH)
                 return -EXDEV;
+        else if (root >= 0) {
+                /* Never from the sandbox's own. */
+                start = fcntl(root, F_DUPFD_CLOEXEC, 3);
+                if (start < 0)
+                        return -errno;
+                path += strspn(path, "/");
+                path = path[0] ? path : ".";
+        }
         if (path[0] == 0) {
                 e = resolve_descriptor(call, start, ret);
                 start = -1;
@@ -288,7 +300,7 @@ int resolve(struct call *call, int dirfd, const char *path, unsigned flags, stru
                 if (!(flags & RESOLVE_WANT_PARENT) && !path_climbs(path))
                         e = resolve_fast(call, start, path, flags, ret);
                 if (e == -ELOOP)
-                        e = walk(call, start, path, flags, ret);
+                        e = walk(call, start, root, path, flags, ret);
         }
         if (e < 0)
                 pin_done(ret);

@@ -3,15 +3,18 @@
  *
  * They are taken from the first caller, since its root is final by then, and since the sandbox's init can't be looked into by anybody. In a
  * sandbox whose programs have no capabilities nor get any (no_new_privs), and whose filter keeps unshare, setns and chroot from them, they
- * are those of all callers. Each thread is chrooted, and joins the network, UTS and IPC namespace: what /proc/sys says of these depends on
+ * are those of all callers. Where the namespaces aren't ours a caller can have any ids and capabilities, and another root within the sandbox's: that
+ * one was taken before anything could change it, and is given to each worker. Namespaces are those of all callers there as well. Each thread is chrooted, and joins the network, UTS and IPC namespace: what /proc/sys says of these depends on
  * who opens it.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "broker.h"
@@ -99,16 +102,96 @@ static int mounts_add(struct mounts *m, char *line) {
         return 0;
 }
 
+/* The path of the caller's root as the sandbox sees it, without a slash at its end; 0: it is the sandbox's. */
+static int caller_top(struct call *call, char top[PATH_MAX + 1]) {
+        char name[16];
+        int root, r = root_of_caller(call, &root);
+
+        top[0] = 0;
+        if (r < 0 || root < 0)
+                return r;
+        snprintf(name, sizeof(name), "%d", root);
+        ssize_t n = readlinkat(call_receiver(call)->own_fds, name, top, PATH_MAX);
+        if (n < 0)
+                return -errno;
+        top[n == 1 ? 0 : n] = 0;
+        return 1;
+}
+
+ssize_t target_path_seen(struct call *call, char *path, size_t n) {
+        char top[PATH_MAX + 1];
+        int r = caller_top(call, top);
+        size_t length = strlen(top);
+
+        if (r <= 0)
+                return r < 0 ? r : (ssize_t) n;
+        if (n < length || memcmp(path, top, length) != 0 || (n > length && path[length] != '/'))
+                return n;
+        if (n == length) {
+                path[0] = '/';
+                return 1;
+        }
+        memmove(path, path + length, n - length);
+        return n - length;
+}
+
+/* In a process of its own: the caller's mounts as they are seen from the sandbox's root. Only system calls, since other threads may hold any lock. */
+static _noreturn_ void write_mounts(struct worker *w, int namespace, int out) {
+        char buffer[4096];
+        ssize_t n = -1;
+
+        if (setns(namespace, CLONE_NEWNS) < 0 || fchdir(w->root.root) < 0 || chroot(".") < 0)
+                _exit(1);
+        int fd = openat(w->proc, "self/mountinfo", O_RDONLY | O_CLOEXEC);
+        while (fd >= 0 && (n = read(fd, buffer, sizeof(buffer))) > 0)
+                if (write(out, buffer, n) != n)
+                        _exit(1);
+        _exit(n != 0);
+}
+
+/* For a caller with another root, who isn't shown them all. */
+static int read_from_root(struct call *call, char **ret, size_t *ret_size) {
+        struct receiver *r = call_receiver(call);
+        int out[2], status = 0;
+
+        _cleanup_close_ int namespace = target_open_proc(call, "ns/mnt", O_RDONLY);
+        if (namespace < 0)
+                return namespace;
+        if (pipe2(out, O_CLOEXEC) < 0)
+                return -errno;
+        bool raised = rights_raise(r);
+        pid_t pid = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0);
+        if (pid == 0)
+                write_mounts(r->worker, namespace, out[1]);
+        int e = pid < 0 ? -errno : 0;
+        if (raised)
+                rights_lower(r);
+        close(out[1]);
+        if (e >= 0)
+                e = fd_read_file(out[0], MAX_MOUNTINFO, ret, ret_size);
+        close(out[0]);
+        while (pid > 0 && waitpid(pid, &status, __WALL) < 0 && errno == EINTR)
+                ;
+        return e < 0 ? e : status ? -EPERM : 0;
+}
+
+static int read_mountinfo(struct call *call, char **ret, size_t *ret_size) {
+        int root, e = root_of_caller(call, &root);
+
+        if (e < 0)
+                return e;
+        if (root >= 0)
+                return read_from_root(call, ret, ret_size);
+        _cleanup_close_ int fd = target_open_proc(call, "mountinfo", O_RDONLY);
+        return fd < 0 ? fd : fd_read_file(fd, MAX_MOUNTINFO, ret, ret_size);
+}
+
 static int mounts_read(struct call *call, struct mounts *ret) {
         _cleanup_(mounts_done) struct mounts m = {};
         _cleanup_free_ char *text = NULL;
         size_t size;
-        int r;
+        int r = read_mountinfo(call, &text, &size);
 
-        _cleanup_close_ int fd = target_open_proc(call, "mountinfo", O_RDONLY);
-        if (fd < 0)
-                return fd;
-        r = fd_read_file(fd, MAX_MOUNTINFO, &text, &size);
         if (r < 0)
                 return r;
         for (char *save, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
@@ -196,6 +279,39 @@ static bool same_directory(int fd, const char *path) {
                a.stx_mnt_id == b.stx_mnt_id && a.stx_dev_major == b.stx_dev_major && a.stx_dev_minor == b.stx_dev_minor;
 }
 
+static bool same_object(const struct statx *a, const struct statx *b) {
+        return a->stx_ino == b->stx_ino && a->stx_mnt_id == b->stx_mnt_id && a->stx_dev_major == b->stx_dev_major &&
+               a->stx_dev_minor == b->stx_dev_minor;
+}
+
+#define ROOT_MASK (STATX_INO | STATX_MNT_ID)
+
+void root_forget_caller(struct receiver *r) {
+        if (r->root_known)
+                r->root = fd_close(r->root);
+        r->root_known = false;
+}
+
+int root_of_caller(struct call *call, int *ret) {
+        struct receiver *r = call_receiver(call);
+        struct statx stx;
+
+        *ret = -1;
+        if (!setting_is_foreign(call->plan->setting))
+                return 0;
+        if (!r->root_known) {
+                _cleanup_close_ int fd = target_open_proc(call, "root", O_PATH | O_DIRECTORY);
+                if (fd < 0)
+                        return fd;
+                if (statx(fd, "", AT_EMPTY_PATH, ROOT_MASK, &stx) < 0)
+                        return -errno;
+                r->root = same_object(&stx, &r->worker->root.identity) ? -1 : TAKE_FD(fd);
+                r->root_known = true;
+        }
+        *ret = r->root;
+        return 0;
+}
+
 static int find_namespaces(struct receiver *r, int found[ELEMENTSOF(namespaces)]) {
         for (size_t i = 0; i < ELEMENTSOF(namespaces); i++) {
                 struct stat theirs, ours;
@@ -218,9 +334,17 @@ static int root_find(struct receiver *r) {
         struct mounts mounts = {};
         int e;
 
-        _cleanup_close_ int fd = target_open_proc(&r->call, "root", O_PATH | O_DIRECTORY);
+        bool foreign = setting_is_foreign(r->worker->plan->setting);
+        _cleanup_close_ int fd =
+                foreign ? fcntl(r->worker->outside, F_DUPFD_CLOEXEC, 3) : target_open_proc(&r->call, "root", O_PATH | O_DIRECTORY);
         if (fd < 0)
-                return fd;
+                return foreign ? -errno : fd;
+        if (statx(fd, "", AT_EMPTY_PATH, ROOT_MASK, &root->identity) < 0)
+                return -errno;
+        fd_close(root->root);
+        root->root = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (root->root < 0)
+                return -errno;
         e = find_namespaces(r, found);
         if (e >= 0)
                 e = target_status(&r->call, &status);
@@ -232,10 +356,9 @@ static int root_find(struct receiver *r) {
                 return e;
         }
         root->root_is_ours = same_directory(fd, "/");
-        root->root = TAKE_FD(fd);
         memcpy(root->namespaces, found, sizeof(found));
         root->credentials = status.credentials;
-        root->constant = status.no_new_privs && status.permitted == 0;
+        root->constant = !foreign && status.no_new_privs && status.permitted == 0;
         mounts_done(&root->mounts);
         root->mounts = mounts;
         root->ready = true;

@@ -197,6 +197,23 @@ int target_fd(struct call *call, int fd) {
         return got < 0 ? got : TAKE_FD(got);
 }
 
+pid_t target_pidfd_number(struct call *call, int fd) {
+        char path[48], text[512];
+        int number = 0;
+
+        _cleanup_close_ int copy = target_fd(call, fd);
+        if (copy < 0)
+                return copy == -ESRCH ? copy : 0;
+        snprintf(path, sizeof(path), "thread-self/fdinfo/%d", copy);
+        _cleanup_close_ int info = openat(call->worker->proc, path, O_RDONLY | O_CLOEXEC);
+        ssize_t n = info < 0 ? -1 : fd_read_full(info, text, sizeof(text) - 1);
+        if (n <= 0)
+                return 0;
+        text[n] = 0;
+        const char *line = strstr(text, "\nPid:");
+        return line && sscanf(line + 5, "%d", &number) == 1 && number > 0 ? number : 0;
+}
+
 /* -EMFILE: all numbers below the limit are taken. */
 static int count_fds(struct call *call, uint64_t limit) {
         uint64_t n = 0;
@@ -295,7 +312,14 @@ static int read_numbers(struct call *call) {
                 return e;
         r->tgid_inside = status.tgid_inside;
         r->tid_inside = status.tid_inside;
+        r->tgid_outside = status.tgid;
         return 0;
+}
+
+pid_t target_tgid_outside(struct call *call) {
+        int r = read_numbers(call);
+
+        return r < 0 ? r : call_receiver(call)->tgid_outside;
 }
 
 pid_t target_tgid_inside(struct call *call) {
@@ -332,6 +356,29 @@ int target_umask(struct call *call, mode_t *ret) {
         return r;
 }
 
+/* The same from a file that anybody may read, for a worker that is itself without CAP_SYS_RESOURCE: that is asked for where ids differ. */
+static int read_limits(struct call *call, int resource, struct rlimit *ret) {
+        static const char *const names[RLIM_NLIMITS] = {
+                [RLIMIT_CPU] = "\nMax cpu time ", [RLIMIT_FSIZE] = "\nMax file size ", [RLIMIT_NOFILE] = "\nMax open files "
+        };
+        char text[4096];
+
+        _cleanup_close_ int fd = names[resource] ? target_open_proc(call, "limits", O_RDONLY) : -EPERM;
+        if (fd < 0)
+                return fd;
+        ssize_t n = fd_read_full(fd, text, sizeof(text) - 1);
+        if (n < 0)
+                return n;
+        text[n] = 0;
+        const char *line = strstr(text, names[resource]);
+        if (!line)
+                return -ESRCH;
+        line += strlen(names[resource]);
+        line += strspn(line, " ");
+        *ret = (struct rlimit) { .rlim_cur = strncmp(line, "unlimited", 9) == 0 ? RLIM_INFINITY : strtoull(line, NULL, 10) };
+        return 0;
+}
+
 int target_rlimit(struct call *call, int resource, uint64_t *ret) {
         struct receiver *r = call_receiver(call);
         struct rlimit limit;
@@ -341,6 +388,8 @@ int target_rlimit(struct call *call, int resource, uint64_t *ret) {
                 e = prlimit(call->notif->pid, resource, NULL, &limit) < 0 ? -errno : 0;
                 rights_lower(r);
         }
+        if (e == -EPERM)
+                e = read_limits(call, resource, &limit);
         int gone = still_there(call);
         if (gone < 0)
                 return gone;

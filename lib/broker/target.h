@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "call.h"
@@ -27,12 +28,25 @@ ssize_t target_read_path(struct call *call, uint64_t address, char *buffer);
 int target_fd(struct call *call, int fd);
 /* Whether the caller's table and RLIMIT_NOFILE have room for one more: 0, or -EMFILE. */
 int target_fd_available(struct call *call);
+/* The process that a pidfd of the caller's means, as the worker's own procfs numbers it; 0: it is no pidfd, or the process is gone. */
+pid_t target_pidfd_number(struct call *call, int fd);
 /* The caller's current directory, as an O_PATH fd that the thread owns. */
 int target_cwd(struct call *call);
 
 /* The caller's thread group (as the caller's own /proc numbers it), for /proc/self. */
 pid_t target_tgid_inside(struct call *call);
 pid_t target_tid_inside(struct call *call);
+
+/* The thread group as the worker's own procfs numbers it. */
+pid_t target_tgid_outside(struct call *call);
+
+/* What the caller would do to a process that it calls by this number: -EPERM where that is a process of sandboxd's; 1 where the number can be that of
+ * a process outside the sandbox, since they share a pid namespace; else 0. */
+int target_check_process(struct call *call, pid_t number);
+
+/* A path of the sandbox's (n bytes) as the caller sees it, whose root can be another: what lies outside of that stays as it is. Returns the length, or
+ * negative errno. */
+ssize_t target_path_seen(struct call *call, char *path, size_t n);
 
 /* Whether there is nothing by this absolute path in the tree that the view was taken from either, so that a refusal as absent took nothing away. */
 bool target_absent_outside(struct call *call, const char *path);
@@ -52,6 +66,12 @@ int target_act(struct call *call);
 int target_act_ids(struct call *call);
 /* The same with the real ids, and the capabilities that go with them, for access(2), whatever the file system ids are. */
 int target_act_real_ids(struct call *call);
+/* The same as target_act, and whoever is on the other end of a Unix socket is told the caller's ids, where the namespaces aren't ours (elsewhere they can't
+ * be told from the worker's); the number of the process is the worker's all the same. */
+int target_act_peer(struct call *call);
+/* Who sends a message, in the worker's numbers, to go with it as SCM_CREDENTIALS: the caller; or whom it names itself (`given`), as far as the kernel
+ * would let it. -EOPNOTSUPP: the worker can speak for nobody but itself. */
+int target_sender(struct call *call, struct ucred *credentials, bool given);
 void target_act_done(struct call *call);
 /* While acting as the caller: has it a capability (CAP_*)? For what the kernel asks of a file system that was mounted inside: the worker's user owns
  * the sandbox's user namespace, and has all rights over such a one whatever its capabilities are. */

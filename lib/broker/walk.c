@@ -31,7 +31,8 @@ struct walk {
         char path[PATH_MAX + 1]; /* of `at` */
         bool magic;              /* a magic link was followed */
 
-        int scope; /* RESOLVE_IN_BENEATH, RESOLVE_IN_ROOTED: what must not be left; borrowed, else -1 */
+        int scope; /* RESOLVE_IN_BENEATH, RESOLVE_IN_ROOTED: what must not be left; or the caller's root, which `..` stops at; borrowed, else -1 */
+        bool chroot; /* the latter */
         char scope_path[PATH_MAX + 1];
 
         char *rest; /* what is left to walk, NUL terminated; owned */
@@ -262,7 +263,7 @@ static int step_up(struct walk *w) {
         size_t n = strlen(w->scope_path);
         if (n == 1)
                 n = 0;
-        return strncmp(w->path, w->scope_path, n) == 0 && (w->path[n] == '/' || w->path[n] == 0) ? 0 : -EAGAIN;
+        return w->chroot || (strncmp(w->path, w->scope_path, n) == 0 && (w->path[n] == '/' || w->path[n] == 0)) ? 0 : -EAGAIN;
 }
 
 /* The last component's directory in one step, where there is nothing on the way that needs a look. Any error: step by step. */
@@ -433,7 +434,7 @@ static void walk_done(struct walk *w) {
         free(w->rest);
 }
 
-int walk(struct call *call, int start, const char *path, unsigned flags, struct pin *ret) {
+int walk(struct call *call, int start, int root, const char *path, unsigned flags, struct pin *ret) {
         _cleanup_(walk_done) struct walk w = { .call = call, .r = call_receiver(call), .flags = flags, .pin = ret, .at = -1, .scope = -1 };
         struct stat st;
         int e;
@@ -454,6 +455,9 @@ int walk(struct call *call, int start, const char *path, unsigned flags, struct 
         if (flags & (RESOLVE_IN_BENEATH | RESOLVE_IN_ROOTED)) {
                 w.scope = start;
                 strcpy(w.scope_path, w.path);
+        } else if (root >= 0) {
+                w.scope = root;
+                w.chroot = true;
         }
         do
                 e = step(&w);

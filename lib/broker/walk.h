@@ -25,8 +25,9 @@ int pin_match(struct call *call, struct pin *pin, enum where where, unsigned fla
 /* Empties a pin: nothing found yet. */
 void pin_init(struct pin *pin);
 
-/* Walks `path` by hand from `start` (borrowed; -1: the root), whatever is in it. As resolve(). */
-int walk(struct call *call, int start, const char *path, unsigned flags, struct pin *ret);
+/* Walks `path` by hand from `start` (borrowed; -1: the root), whatever is in it. As resolve(). `root`: the caller's, where it is another than the
+ * sandbox's (borrowed), else -1. */
+int walk(struct call *call, int start, int root, const char *path, unsigned flags, struct pin *ret);
 
 /* proclinks.c: links of procfs that depend on who looks. */
 enum proc_link {

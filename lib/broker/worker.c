@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -134,6 +135,16 @@ static int map_journal(struct worker *w) {
         return r;
 }
 
+/* Has it, over the pid namespace that it is in, the right to name another process as the sender of a message? */
+static bool speaks_for_others(const struct worker *w) {
+        struct stat own, of_pids;
+
+        _cleanup_close_ int pids = openat(w->proc, "self/ns/pid", O_RDONLY | O_CLOEXEC);
+        _cleanup_close_ int owner = pids < 0 ? -1 : ioctl(pids, NS_GET_USERNS);
+        return owner >= 0 && fstat(owner, &of_pids) >= 0 && fstatat(w->proc, "self/ns/user", &own, 0) >= 0 &&
+               own.st_ino == of_pids.st_ino && own.st_dev == of_pids.st_dev && (confine_get_permitted() & UINT64_C(1) << CAP_SYS_ADMIN);
+}
+
 static int prepare(struct worker *w) {
         int r = make_listeners(w);
 
@@ -144,7 +155,7 @@ static int prepare(struct worker *w) {
         if (w->proc < 0 || w->outside < 0)
                 return -errno;
         struct stat st;
-        if (fstat(w->proc, &st) < 0)
+        if (fstat(w->proc, &st) < 0 || fstatat(w->proc, "self/exe", &w->exe, 0) < 0)
                 return -errno;
         w->proc_device = st.st_dev;
         w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -162,6 +173,7 @@ static int prepare(struct worker *w) {
         if (r < 0)
                 return r;
         w->protected_symlinks = read_flag(w, "sys/fs/protected_symlinks");
+        w->speaks_for_others = setting_is_foreign(w->plan->setting) && speaks_for_others(w);
         w->unsafe_proceed = sys_unsafe("proceed");
         w->unsafe_names = sys_unsafe("names");
         w->unsafe_match = sys_unsafe("match");

@@ -29,7 +29,8 @@ struct worker_options {
         const struct worker_listener *listeners; /* at least one */
         size_t n_listeners;
         bool wait_killable; /* the filters were loaded with it: calls may be restarted, fds injected, side effects done */
-        int root_fd; /* O_PATH of plan->root, where there is one and the path may mean another by now; taken over; 0: open it by its path */
+        int root_fd; /* O_PATH of plan->root, where there is one and the path may mean another by now; where the namespaces aren't ours: the sandbox's
+                      * root; taken over; 0: open it by its path */
         int init_pidfd; /* of the sandbox's init, from which root, namespaces and procfs are taken; taken over */
         int log_fd;     /* one JSON object a line for each record; -1: none */
         enum audit_record record;

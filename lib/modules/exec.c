@@ -63,8 +63,8 @@ static struct verdict decide(struct call *call, const struct pin *pin) {
         }
         if (check_outcome)
                 return checked(call, pin);
-        /* proceed: Landlock EXECUTE and noexec mounts bound what a thread that rewrites the path could run; the errnos of what isn't executable
-         * are the kernel's own. */
+        /* proceed: Landlock EXECUTE and noexec mounts bound what a thread that rewrites the path could run, or the rules let it run everything; the
+         * errnos of what isn't executable are the kernel's own. */
         return verdict_proceed(PROCEED_BOUNDED);
 }
 
@@ -111,7 +111,12 @@ static int compile(const struct plan *plan, struct filter_builder *filter, struc
         (void) report;
         if (!plan->files_brokered)
                 return 0;
-        check_outcome = (landlock_abi() < LANDLOCK_ABI_NEEDED || !plan_exec_by_directory(plan)) && !sys_unsafe("exec-event");
+        /* No Landlock is ours where the namespaces aren't: who loads the filter there may have no right to it, or none of our code. */
+        if (setting_is_foreign(plan->setting))
+                check_outcome = !plan_exec_everywhere(plan);
+        else
+                check_outcome = landlock_abi() < LANDLOCK_ABI_NEEDED || !plan_exec_by_directory(plan);
+        check_outcome = check_outcome && !sys_unsafe("exec-event");
         return rule_claims(filter, claims);
 }
 

@@ -111,7 +111,7 @@ static int compile(const struct plan *plan, struct filter_builder *filter, struc
         (void) report;
         if (!plan->files_brokered)
                 return 0;
-        files_open_prepare();
+        files_open_prepare(plan);
         return rule_claims(filter, claims);
 }
 

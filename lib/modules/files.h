@@ -50,5 +50,5 @@ struct verdict handle_readlinkat(struct call *call);
 /* files_open.c: may the caller open anew, with these flags, what no path names? What came in as a descriptor may be reopened as it is open already; a
  * memfd is the sandbox's own; pipes and terminals give no more than the descriptor does. */
 bool files_reopenable(struct call *call, const struct pin *pin, int flags);
-/* Reads what the kernel's protections of sticky directories are set to; before the worker starts. */
-void files_open_prepare(void);
+/* Reads what the kernel's protections of sticky directories are set to, and which devices the policy names; before the worker starts. */
+void files_open_prepare(const struct plan *plan);

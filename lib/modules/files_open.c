@@ -21,7 +21,43 @@
 
 static long protected_regular, protected_fifos;
 
-void files_open_prepare(void) {
+/* Where the namespaces aren't ours, a node of any device can lie anywhere, and the kernel would ask the worker's control group whether it may be opened,
+ * not the caller's. So besides terminals, and what gives access to nothing, these are opened: what the policy's names are on the host. */
+#define DEVICES_MAX 64
+static struct stat devices[DEVICES_MAX];
+static size_t n_devices;
+
+static void find_devices(const struct plan *plan) {
+        const struct policy *policy = plan->policy;
+        char path[PATH_MAX];
+
+        n_devices = 0;
+        for (size_t i = 0; setting_is_foreign(plan->setting) && i < policy->n_devices && n_devices < DEVICES_MAX; i++)
+                if (snprintf(path, sizeof(path), "/dev/%s", policy->devices[i]) < (int) sizeof(path) &&
+                    stat(path, &devices[n_devices]) >= 0)
+                        n_devices++;
+}
+
+static bool device_named(const struct pin *pin) {
+        /* null, zero, full, random, urandom, tty, ptmx */
+        const dev_t harmless[] = {
+                makedev(1, 3), makedev(1, 5), makedev(1, 7), makedev(1, 8), makedev(1, 9), makedev(5, 0), makedev(5, 2),
+        };
+        dev_t device = pin->st.st_rdev;
+
+        if (S_ISCHR(pin->st.st_mode) && major(device) >= 136 && major(device) <= 143)
+                return true;
+        for (size_t i = 0; S_ISCHR(pin->st.st_mode) && i < ELEMENTSOF(harmless); i++)
+                if (device == harmless[i])
+                        return true;
+        for (size_t i = 0; i < n_devices; i++)
+                if (device == devices[i].st_rdev && (pin->st.st_mode & S_IFMT) == (devices[i].st_mode & S_IFMT))
+                        return true;
+        return false;
+}
+
+void files_open_prepare(const struct plan *plan) {
+        find_devices(plan);
         (void) sys_read_number("/proc/sys/fs/protected_regular", &protected_regular);
         (void) sys_read_number("/proc/sys/fs/protected_fifos", &protected_fifos);
 }
@@ -182,6 +218,11 @@ static struct verdict open_existing(struct call *call, const struct opening *o, 
                 /* proceed: the kernel injects no O_PATH descriptors. One gives nothing to read or write; every use of it by path is decided again,
                  * and it is stat'ed at most. */
                 return verdict_proceed(PROCEED_HARMLESS);
+        if (setting_is_foreign(call->plan->setting) && (S_ISCHR(pin->st.st_mode) || S_ISBLK(pin->st.st_mode)) && !pin->outside &&
+            !device_named(pin)) {
+                call->why = "no `devices` of the policy names this device";
+                return verdict_deny(EACCES);
+        }
         if (S_ISCHR(pin->st.st_mode) && pin->st.st_rdev == makedev(5, 0))
                 return opened(o, open_own_terminal(call, o));
         return opened(o, open_pinned(call, o, pin));

@@ -205,13 +205,14 @@ static ssize_t read_self_link(struct call *call, const struct pin *pin, char *te
 
 static ssize_t read_link(struct call *call, const struct pin *pin, char *text, size_t room) {
         ssize_t n = read_self_link(call, pin, text, room);
+        struct statfs fs;
 
         if (n != -ENOENT)
                 return n;
         /* Not as the caller: the links of /proc/PID ask for the right to trace, which the worker has over all that is in the sandbox, and
          * whose own processes have over one another; others don't ask for anything. */
         n = readlinkat(pin->fd, "", text, room);
-        return n < 0 ? -errno : n;
+        return n < 0 ? -errno : fstatfs(pin->fd, &fs) >= 0 && fs.f_type == PROC_SUPER_MAGIC ? target_path_seen(call, text, n) : n;
 }
 
 static struct verdict do_readlink(struct call *call, int dirfd, uint64_t path, uint64_t buffer, int size) {

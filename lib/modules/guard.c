@@ -71,6 +71,8 @@ static const struct {
 #define INIT_PID 1 /* nobody inside makes pid namespaces, so that it is the number for all callers */
 
 static struct verdict handle_of_process(struct call *call) {
+        if (setting_is_foreign(call->plan->setting))
+                return processes_handle(call);
         for (size_t i = 0; i < ELEMENTSOF(of_processes); i++)
                 if (of_processes[i].nr == call->notif->data.nr && CALL_INT(call, of_processes[i].pid) == INIT_PID) {
                         call->why = "the sandbox's init is nobody's to change";
@@ -87,7 +89,6 @@ static int compile(const struct plan *plan, struct filter_builder *filter, struc
         };
         int r;
 
-        (void) plan;
         (void) report;
         r = rule_bits(filter, __NR_clone, 0, NAMESPACES);
         if (r < 0)
@@ -98,7 +99,7 @@ static int compile(const struct plan *plan, struct filter_builder *filter, struc
         r = filter_builder_notify(filter, __NR_seccomp, listener, ELEMENTSOF(listener));
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < ELEMENTSOF(of_processes); i++) {
+        for (size_t i = 0; !setting_is_foreign(plan->setting) && i < ELEMENTSOF(of_processes); i++) {
                 r = rule_equal(filter, of_processes[i].nr, of_processes[i].pid, INIT_PID);
                 if (r < 0)
                         return r;

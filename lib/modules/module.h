@@ -6,10 +6,12 @@
 #include "modules.h"
 
 extern const struct module files_module, names_module, metadata_module, append_module, exec_module, network_module, kernel_module,
-        guard_module;
+        guard_module, processes_module;
 
 /* append.c: whether an ioctl would undo what `append` rules say; sets call->why. */
 bool append_refuses_ioctl(struct call *call);
+/* processes.c: answers those of the guard's calls that name a process, where the namespaces aren't ours. */
+struct verdict processes_handle(struct call *call);
 /* attributes.c: answers an ioctl of a file system that changes a file or could. False: it isn't one, its request says. */
 bool attributes_ioctl(struct call *call, struct verdict *ret);
 

@@ -6,7 +6,8 @@
 
 /* The table of modules. Adding a call: its handler and row in a module's file, and a row in known.c if the number is new. */
 static const struct module *const modules[] = {
-        &files_module, &names_module, &metadata_module, &append_module, &exec_module, &network_module, &kernel_module, &guard_module,
+        &files_module,   &names_module,  &metadata_module, &append_module,    &exec_module,
+        &network_module, &kernel_module, &guard_module,    &processes_module,
 };
 
 const struct claim *modules_claim(int nr) {

@@ -221,7 +221,7 @@ static int connect_as_caller(struct call *call, const struct endpoint *e, const 
         r = address_enter(a);
         if (r < 0)
                 return r;
-        r = target_act_ids(call);
+        r = e->domain == AF_UNIX ? target_act_peer(call) : target_act_ids(call);
         if (r < 0)
                 return r;
         bool again = act_again(call, ACT_CONNECT);
@@ -373,7 +373,7 @@ static int compile(const struct plan *plan, struct filter_builder *filter, struc
                 return r;
         /* A network namespace of its own has nothing but its loopback: whatever is bound there is the sandbox's business. But a Unix socket is
          * bound to a name in the file system. */
-        if (plan->policy->network.mode == NETWORK_HOST)
+        if (plan->policy->network.mode == NETWORK_HOST || setting_is_foreign(plan->setting))
                 return compile_host(filter);
         return plan->files_brokered ? rule_always(filter, __NR_bind) : 0;
 }

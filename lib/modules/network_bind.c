@@ -278,7 +278,7 @@ struct verdict handle_listen(struct call *call) {
         struct verdict verdict;
         int r;
 
-        if (call->plan->policy->network.mode != NETWORK_HOST)
+        if (call->plan->policy->network.mode != NETWORK_HOST && !setting_is_foreign(call->plan->setting))
                 /* proceed: no memory was looked at; the network is the sandbox's own. */
                 return verdict_registers();
         r = endpoint_get(call, CALL_INT(call, 0), &e);
@@ -293,5 +293,10 @@ struct verdict handle_listen(struct call *call) {
                                 return verdict;
                 }
         }
-        return listen(e.fd, CALL_INT(call, 1)) < 0 ? verdict_error(errno) : verdict_value(0);
+        r = target_act_peer(call);
+        if (r < 0)
+                return verdict_from(r);
+        r = listen(e.fd, CALL_INT(call, 1)) < 0 ? -errno : 0;
+        target_act_done(call);
+        return r < 0 ? verdict_error(r) : verdict_value(0);
 }

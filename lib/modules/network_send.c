@@ -44,7 +44,8 @@ struct message {
         uint64_t left; /* bytes of the caller's data not yet copied */
         char *control;
         size_t control_size;
-        int *fds; /* our copies of what SCM_RIGHTS hands over */
+        bool has_sender; /* SCM_CREDENTIALS */
+        int *fds;        /* our copies of what SCM_RIGHTS hands over */
         size_t n_fds;
         char *data;
         size_t data_size, data_room;
@@ -169,7 +170,7 @@ static int copy_rights(struct call *call, struct message *m, struct cmsghdr *c) 
         return 0;
 }
 
-/* A task without capabilities may name no process but itself. The kernel would refuse the caller's number from the worker (it is not the
+/* A task without capabilities may name no process but itself. Where the worker can't speak for another process, the kernel would refuse the caller's number from the worker (it is not the
  * worker's own), so that the receiver sees the worker's; PITFALLS of SO_PEERCRED and the manual say so. */
 static int copy_credentials(struct call *call, struct cmsghdr *c) {
         struct ucred credentials;
@@ -177,6 +178,11 @@ static int copy_credentials(struct call *call, struct cmsghdr *c) {
         if (c->cmsg_len != CMSG_LEN(sizeof(credentials)))
                 return -EINVAL;
         memcpy(&credentials, CMSG_DATA(c), sizeof(credentials));
+        int r = target_sender(call, &credentials, true);
+        if (r >= 0)
+                memcpy(CMSG_DATA(c), &credentials, sizeof(credentials));
+        if (r != -EOPNOTSUPP)
+                return r;
         pid_t tgid = target_tgid_inside(call);
         if (tgid < 0)
                 return tgid;
@@ -190,12 +196,36 @@ static int copy_credentials(struct call *call, struct cmsghdr *c) {
 static int copy_control_message(struct call *call, const struct endpoint *e, struct message *m, struct cmsghdr *c) {
         if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && e->domain == AF_UNIX)
                 return copy_rights(call, m, c);
-        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS && (e->domain == AF_UNIX || e->domain == AF_NETLINK))
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS && (e->domain == AF_UNIX || e->domain == AF_NETLINK)) {
+                m->has_sender = true;
                 return copy_credentials(call, c);
+        }
         /* As setsockopt: source routes lead around the rules for addresses. */
         if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RETOPTS) ||
             (c->cmsg_level == IPPROTO_IPV6 && (c->cmsg_type == IPV6_RTHDR || c->cmsg_type == IPV6_2292RTHDR)))
                 return -EPERM;
+        return 0;
+}
+
+/* Who sends, where the receiver would be told our numbers otherwise, and could tell: so that a service manager knows its service by a message. */
+static int add_sender(struct call *call, const struct endpoint *e, struct message *m) {
+        struct ucred credentials;
+
+        if (e->domain != AF_UNIX || m->has_sender)
+                return 0;
+        int r = target_sender(call, &credentials, false);
+        if (r < 0)
+                return r == -EOPNOTSUPP ? 0 : r;
+        size_t at = CMSG_ALIGN(m->control_size);
+        char *larger = realloc(m->control, at + CMSG_SPACE(sizeof(credentials)));
+        if (!larger)
+                return -ENOBUFS;
+        m->control = larger;
+        memset(larger + m->control_size, 0, at + CMSG_SPACE(sizeof(credentials)) - m->control_size);
+        struct cmsghdr *c = (struct cmsghdr *) (larger + at);
+        *c = (struct cmsghdr) { .cmsg_len = CMSG_LEN(sizeof(credentials)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_CREDENTIALS };
+        memcpy(CMSG_DATA(c), &credentials, sizeof(credentials));
+        m->control_size = at + CMSG_SPACE(sizeof(credentials));
         return 0;
 }
 
@@ -387,7 +417,7 @@ static struct verdict send_decided(struct call *call, const struct endpoint *e, 
         r = address_enter(&m->address);
         if (r < 0)
                 return verdict_from(r);
-        r = target_act(call);
+        r = e->domain == AF_UNIX ? target_act_peer(call) : target_act(call);
         if (r < 0)
                 return verdict_from(r);
         /* What has to be one call in the kernel as well: one completion for each, one urgent byte, one connection. */
@@ -440,7 +470,8 @@ static int read_message(struct call *call, const struct endpoint *e, const struc
         r = read_vector(call, h, m);
         if (r < 0)
                 return r;
-        return read_control(call, e, h, m);
+        r = read_control(call, e, h, m);
+        return r < 0 ? r : add_sender(call, e, m);
 }
 
 /* One of sendmmsg's: `before` went out, and how much of this one does belongs at `length_at`. */
@@ -484,7 +515,8 @@ struct verdict handle_sendto(struct call *call) {
         m.iov[0] = (struct iovec) { (void *) (uintptr_t) CALL_ARG(call, 1), m.left };
         if (!decide(call, &e, &m, &verdict))
                 return verdict;
-        return send_decided(call, &e, &m);
+        r = add_sender(call, &e, &m);
+        return r < 0 ? verdict_from(r) : send_decided(call, &e, &m);
 }
 
 struct verdict handle_sendmsg(struct call *call) {
