@@ -396,6 +396,9 @@ static int exit_code(const struct sandbox_info *info) {
                 return WIFSIGNALED(info->status) ? 128 + WTERMSIG(info->status) : WEXITSTATUS(info->status);
         if (str_equal(info->outcome, CONTROL_NOT_STARTED) && str_equal(info->stage, "exec"))
                 return info->error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+        /* How its processes ended is told to whoever started them. */
+        if (str_equal(info->outcome, CONTROL_GONE))
+                return 0;
         return str_equal(info->outcome, CONTROL_INIT_DIED) || str_equal(info->outcome, CONTROL_TIME) ? 128 + SIGKILL : EXIT_OURS;
 }
 

@@ -136,25 +136,28 @@ static int append_request(sd_bus_message *m, const struct remote_request *q, con
         return e;
 }
 
-int remote_adopt(struct remote *r, const struct remote_request *q, const struct launched *l) {
+/* `fds` ends with -1. */
+static int adopt(struct remote *r, const struct remote_request *q, const char *method, const int *fds, int *ret_started) {
         _cleanup_(strbuf_done) struct strbuf text = {};
         sd_bus_error error = SD_BUS_ERROR_NULL;
         sd_bus_message *m = NULL, *reply = NULL;
         const char *object;
-        int started = 0, e = plan_save(q->plan, &text);
+        int e = plan_save(q->plan, &text);
 
         _cleanup_close_ int plan = e < 0 ? e : fd_memfd("sandboxd-plan", text.text, text.length);
         if (plan < 0)
                 return message_fail("the policy can't be handed over: %s", strerror(-plan)), plan;
-        e = sd_bus_message_new_method_call(r->bus, &m, NULL, CONTROL_PATH, CONTROL_MANAGER, "Adopt");
+        e = sd_bus_message_new_method_call(r->bus, &m, NULL, CONTROL_PATH, CONTROL_MANAGER, method);
         if (e >= 0)
-                e = sd_bus_message_append(m, "shhhhh", q->name, plan, l->init_pidfd, l->control, l->listener, l->user_namespace);
+                e = sd_bus_message_append(m, "sh", q->name, plan);
+        for (; e >= 0 && *fds >= 0; fds++)
+                e = sd_bus_message_append_basic(m, 'h', fds);
         if (e >= 0)
                 e = append_request(m, q, r);
         if (e >= 0)
                 e = sd_bus_call(r->bus, m, UINT64_MAX, &error, &reply);
         if (e >= 0)
-                e = sd_bus_message_read(reply, "ob", &object, &started);
+                e = sd_bus_message_read(reply, "ob", &object, ret_started);
         if (e >= 0 && !(r->object = strdup(object)))
                 e = -ENOMEM;
         if (e < 0)
@@ -162,7 +165,21 @@ int remote_adopt(struct remote *r, const struct remote_request *q, const struct 
         sd_bus_message_unref(m);
         sd_bus_message_unref(reply);
         sd_bus_error_free(&error);
+        return e;
+}
+
+int remote_adopt(struct remote *r, const struct remote_request *q, const struct launched *l) {
+        const int fds[] = { l->init_pidfd, l->control, l->listener, l->user_namespace, -1 };
+        int started = 0, e = adopt(r, q, "Adopt", fds, &started);
+
         return e < 0 ? e : started;
+}
+
+int remote_adopt_in_place(struct remote *r, const struct remote_request *q, int init_pidfd, int listener, int root) {
+        const int fds[] = { init_pidfd, listener, root, -1 };
+        int started = 0, e = adopt(r, q, "AdoptInPlace", fds, &started);
+
+        return e < 0 ? e : 0;
 }
 
 int remote_plan(struct remote *r, const char *name) {

@@ -218,6 +218,8 @@ const char *sandbox_ending(const struct sandbox_info *info, char *buffer, size_t
                 snprintf(buffer, size, "broker failed");
         else if (str_equal(info->outcome, CONTROL_INIT_DIED))
                 snprintf(buffer, size, "killed");
+        else if (str_equal(info->outcome, CONTROL_GONE))
+                snprintf(buffer, size, "ended");
         else if (WIFSIGNALED(info->status))
                 snprintf(buffer, size, "killed by signal %d", WTERMSIG(info->status));
         else

@@ -22,7 +22,8 @@ int helper_start(struct sandbox *s) {
                 return -errno;
         int r = owned_fork(&pid, &pidfd);
         if (r >= 0 && pid == 0) {
-                const int fds[] = { s->fds[FD_INIT], s->fds[FD_USER], pair[1] };
+                /* The init of a foreign one can go before the others. */
+                const int fds[] = { s->foreign ? -1 : s->fds[FD_INIT], s->fds[FD_USER], pair[1] };
                 char *argv[WORDS + 1] = { (char *) "sandboxd-helper", (char *) "--helper", s->name };
                 owned_run(s, fds, ELEMENTSOF(fds), argv);
         }
@@ -52,10 +53,11 @@ int helper_main(int argc, char **argv) {
         if (argc != WORDS)
                 return WORKER_CANT;
         name = argv[WORD_NAME];
-        int r = owned_enter(GIVEN_USER);
+        bool foreign = !owned_given(GIVEN_INIT);
+        int r = owned_enter(GIVEN_USER, foreign);
         if (r >= 0) {
                 fd_close(GIVEN_USER);
-                r = helper_run(GIVEN_REQUESTS, GIVEN_INIT, say);
+                r = helper_run(GIVEN_REQUESTS, foreign ? -1 : GIVEN_INIT, say);
         }
         if (r < 0)
                 log_record(LOG_ERR, MESSAGE_WORKER_DIED, name, "its helper can't start: %s", strerror(-r));

@@ -54,6 +54,8 @@ static int read_one(sd_bus_message *m, const char *key, struct adoption *a, char
                 r = sd_bus_message_read_basic(m, 'u', &a->record);
         else if (str_equal(key, "root") && a->fds[FD_ROOT] < 0)
                 r = copy_fd(m, &a->fds[FD_ROOT]);
+        else if (str_equal(key, "user") && a->fds[FD_USER] < 0)
+                r = copy_fd(m, &a->fds[FD_USER]);
         else if (str_equal(key, "log") && a->fds[FD_LOG] < 0)
                 r = copy_fd(m, &a->fds[FD_LOG]);
         else
@@ -61,11 +63,14 @@ static int read_one(sd_bus_message *m, const char *key, struct adoption *a, char
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
-static int read_adoption(sd_bus_message *m, struct adoption *a, char ***ret_command) {
-        static const enum sandbox_fd order[] = { FD_PLAN, FD_INIT, FD_CONTROL, FD_LISTENER, FD_USER };
+static int read_adoption(sd_bus_message *m, bool foreign, struct adoption *a, char ***ret_command) {
+        static const enum sandbox_fd own[] = { FD_PLAN, FD_INIT, FD_CONTROL, FD_LISTENER, FD_USER },
+                                     in_place[] = { FD_PLAN, FD_INIT, FD_LISTENER, FD_ROOT };
+        const enum sandbox_fd *order = foreign ? in_place : own;
+        size_t n = foreign ? ELEMENTSOF(in_place) : ELEMENTSOF(own);
         int r = sd_bus_message_read_basic(m, 's', &a->name);
 
-        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(order); i++)
+        for (size_t i = 0; r >= 0 && i < n; i++)
                 r = copy_fd(m, &a->fds[order[i]]);
         if (r >= 0)
                 r = sd_bus_message_enter_container(m, 'a', "{sv}");
@@ -80,38 +85,47 @@ static int read_adoption(sd_bus_message *m, struct adoption *a, char ***ret_comm
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
-/* What a client has wrong is its own affair, but for what would stop us: a socket that blocks, texts without end. */
-static int check(const struct peer *p, const struct adoption *a) {
-        size_t n = strlen(a->policy) + strlen(a->output) + strlen(a->cgroup);
-        int flags = fcntl(a->fds[FD_CONTROL], F_GETFL), type = 0;
+static int check_control(int fd) {
+        int flags = fcntl(fd, F_GETFL), type = 0;
         socklen_t size = sizeof(type);
+
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET)
+                return -EINVAL;
+        /* Our own sends must never wait for who doesn't read. */
+        return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+/* What a client has wrong is its own affair, but for what would stop us: a socket that blocks, texts without end. */
+static int check(const struct peer *p, bool foreign, const struct adoption *a) {
+        size_t n = strlen(a->policy) + strlen(a->output) + strlen(a->cgroup);
 
         for (char *const *word = a->command; *word; word++)
                 n += strlen(*word) + 1;
         if (n > TEXTS_MAX || !a->command[0] || a->record > AUDIT_NONE || !control_name_valid(a->name))
                 return -EINVAL;
-        if (getsockopt(a->fds[FD_CONTROL], SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET)
-                return -EINVAL;
-        /* Our own sends must never wait for who doesn't read. */
-        if (flags < 0 || fcntl(a->fds[FD_CONTROL], F_SETFL, flags | O_NONBLOCK) < 0)
-                return -errno;
+        int r = foreign ? 0 : check_control(a->fds[FD_CONTROL]);
+        if (r < 0)
+                return r;
+        /* Nothing keeps a foreign one from being looked into by its like: who has no more rights than that gains nothing by a worker. */
+        if (foreign && p->owner.uid != geteuid())
+                return -EPERM;
         if (plan_sealed(a->fds[FD_PLAN]) < 0)
                 return -EINVAL;
         /* An ordinary user's daemon can become nobody else. */
         return geteuid() == 0 || geteuid() == p->owner.uid ? 0 : -EPERM;
 }
 
-static int method_adopt(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+static int adopt(sd_bus_message *m, bool foreign, void *userdata, sd_bus_error *error) {
         struct peer *p = userdata;
         struct adoption a = { .policy = "", .output = "", .cgroup = "" };
         char *none[] = { NULL }, **command = NULL, why[QUOTA_WHY];
 
         for (int i = 0; i < FD_COUNT; i++)
                 a.fds[i] = -1;
-        int r = read_adoption(m, &a, &command);
+        int r = read_adoption(m, foreign, &a, &command);
         a.command = command ?: none;
         if (r >= 0)
-                r = check(p, &a);
+                r = check(p, foreign, &a);
         if (r >= 0 && p->daemon->stopping)
                 r = -ESHUTDOWN;
         if (r >= 0)
@@ -133,6 +147,14 @@ static int method_adopt(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         return r;
 }
 
+static int method_adopt(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return adopt(m, false, userdata, error);
+}
+
+static int method_adopt_in_place(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return adopt(m, true, userdata, error);
+}
+
 static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata,
                        sd_bus_error *error) {
         return sd_bus_message_append(reply, "s", SANDBOXD_VERSION);
@@ -141,6 +163,7 @@ static int get_version(sd_bus *bus, const char *path, const char *interface, con
 const sd_bus_vtable manager_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD("Adopt", CONTROL_ADOPT, "ob", method_adopt, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("AdoptInPlace", CONTROL_ADOPT_IN_PLACE, "ob", method_adopt_in_place, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_VTABLE_END,
 };

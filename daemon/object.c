@@ -49,6 +49,12 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
 /* ---- methods ---- */
 
 static int command(struct sandbox *s, sd_bus_message *m, sd_bus_error *error, const struct launch_command *c) {
+        if (sandbox_running(s) && s->foreign && c->type == LAUNCH_SIGNAL) {
+                sandbox_signal(s, c->signal);
+                return sd_bus_reply_method_return(m, NULL);
+        }
+        if (sandbox_running(s) && s->foreign)
+                return sd_bus_error_setf(error, CONTROL_FAILED, "the sandbox %s is no job of a terminal", s->name);
         int r = sandbox_running(s) ? sandbox_command(s, c) : -ESRCH;
 
         if (r < 0)

@@ -1,7 +1,8 @@
 /*
  * A sandbox from its adoption to its end. How its worker makes way for a successor is in replace.c.
  *
- * It lives as long as a copy of its control socket is open: so it dies with us, unless the service manager has one too. Its worker is our child
+ * It lives as long as a copy of its control socket is open: so it dies with us, unless the service manager has one too. One whose init is not ours has
+ * no such socket; it lives as long as anybody is under its filter, which the listener tells, and with no listener left its calls fail. A worker is our child
  * and is replaced when it dies. What must not be lost is in FD_STATE before anything else is done about it: an ending is read from the
  * control socket with MSG_PEEK, written there, and only then taken.
  */
@@ -129,6 +130,7 @@ static struct sandbox *sandbox_new(struct daemon *d, uid_t uid, const char *name
 static void close_fds(struct sandbox *s) {
         s->control_source = sd_event_source_disable_unref(s->control_source);
         s->init_source = sd_event_source_disable_unref(s->init_source);
+        s->listener_source = sd_event_source_disable_unref(s->listener_source);
         s->worker_source = sd_event_source_disable_unref(s->worker_source);
         s->helper_source = sd_event_source_disable_unref(s->helper_source);
         s->timer = sd_event_source_disable_unref(s->timer);
@@ -324,8 +326,11 @@ static void set_ending(struct sandbox *s, const struct ending *ending) {
 static void finish(struct sandbox *s) {
         struct sandbox *oldest;
 
-        if (s->stored->ending.outcome[0] == 0)
-                set_ending(s, &(struct ending) { .outcome = CONTROL_INIT_DIED });
+        if (s->stored->ending.outcome[0] == 0) {
+                struct ending e = {};
+                strcpy(e.outcome, s->foreign ? CONTROL_GONE : CONTROL_INIT_DIED);
+                set_ending(s, &e);
+        }
         const struct ending *e = &s->stored->ending;
         log_record(LOG_INFO, MESSAGE_ENDED, s->label, "it has ended: %s, %d calls, %u worker%s", e->outcome,
                    (int) s->shared->counters.notified, s->stored->workers, s->stored->workers == 1 ? "" : "s");
@@ -354,13 +359,26 @@ static void finish_if_gone(struct sandbox *s) {
         }
 }
 
+/* Of a foreign one: everybody in the control group that its starter has named. */
+static void kill_group(const char *path) {
+        _cleanup_(strbuf_done) struct strbuf file = {};
+
+        strbuf_printf(&file, "%s/cgroup.kill", path);
+        _cleanup_close_ int fd = file.failed || path[0] != '/' ? -1 : open(file.text, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd >= 0)
+                (void) !write(fd, "1", 1);
+}
+
 /* A signal of the owner's, not of ours: whose pidfd it is we know from the client alone. */
-static void signal_init_as_owner(struct sandbox *s) {
+void sandbox_signal(struct sandbox *s, int signal) {
         pid_t pid = fork();
 
         if (pid == 0) {
-                if (geteuid() != 0 || owner_become(&s->owner) >= 0)
-                        (void) sys_pidfd_send_signal(s->fds[FD_INIT], SIGKILL);
+                if (geteuid() == 0 && owner_become(&s->owner) < 0)
+                        _exit(1);
+                (void) sys_pidfd_send_signal(s->fds[FD_INIT], signal);
+                if (signal == SIGKILL && s->foreign)
+                        kill_group(s->cgroup);
                 _exit(0);
         }
         if (pid > 0)
@@ -369,7 +387,7 @@ static void signal_init_as_owner(struct sandbox *s) {
 }
 
 static int on_kill_time(sd_event_source *source, uint64_t usec, void *userdata) {
-        signal_init_as_owner(userdata);
+        sandbox_signal(userdata, SIGKILL);
         return 0;
 }
 
@@ -384,11 +402,28 @@ int sandbox_command(struct sandbox *s, const struct launch_command *command) {
         return s->fds[FD_CONTROL] < 0 ? -ESRCH : fd_send(s->fds[FD_CONTROL], command, sizeof(*command), NULL, 0);
 }
 
+/* Init takes along who is in a pid namespace of its own; who isn't, and is in no control group that we know of, dies by the next call that the worker
+ * answers. */
+static void kill_foreign(struct sandbox *s) {
+        struct kill_note *note = &s->shared->kill;
+        uint32_t unset = 0;
+
+        if (__atomic_compare_exchange_n((uint32_t *) &note->set, &unset, 2, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+                snprintf(note->text, sizeof(note->text), "sandboxd was told to");
+                __atomic_store_n((uint32_t *) &note->set, 1, __ATOMIC_SEQ_CST);
+        }
+        sandbox_signal(s, SIGKILL);
+}
+
 void sandbox_kill(struct sandbox *s) {
         struct launch_command command = { .type = LAUNCH_KILL };
 
-        if (!s->init_source)
+        if (!sandbox_inhabited(s))
                 return;
+        if (s->foreign) {
+                kill_foreign(s);
+                return;
+        }
         (void) sandbox_command(s, &command);
         set_timer(s, KILL_USEC, on_kill_time);
 }
@@ -450,9 +485,29 @@ static int on_init(sd_event_source *source, int fd, uint32_t revents, void *user
         struct sandbox *s = userdata;
 
         s->init_source = sd_event_source_disable_unref(s->init_source);
+        /* Others go on (a service that forks), or are being killed. */
+        if (s->foreign)
+                return 0;
         s->timer = sd_event_source_disable_unref(s->timer);
         s->replacing = false;
         read_events(s);
+        finish_if_gone(s);
+        return 0;
+}
+
+/* It ends with init, but that of a foreign one tells nothing. */
+static void end_helper(struct sandbox *s) {
+        if (s->foreign && !s->listener_source && s->worker == 0 && s->helper > 0)
+                (void) sys_pidfd_send_signal(s->fds[FD_HELPER], SIGKILL);
+}
+
+static int on_hangup(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        struct sandbox *s = userdata;
+
+        s->listener_source = sd_event_source_disable_unref(s->listener_source);
+        s->timer = sd_event_source_disable_unref(s->timer);
+        s->replacing = false;
+        end_helper(s);
         finish_if_gone(s);
         return 0;
 }
@@ -520,20 +575,21 @@ static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *us
         bool retired = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_RETIRED;
         /* Calls that it was at all the same, when its time was up, are no more suspect than those of one that was killed. */
         slots_strike(s->shared, retired ? SIGKILL : status);
-        if (!s->init_source || (WIFEXITED(status) && WEXITSTATUS(status) == WORKER_DONE)) {
+        if (!sandbox_inhabited(s) || (WIFEXITED(status) && WEXITSTATUS(status) == WORKER_DONE)) {
                 /* Nobody is left under the filter; init says the rest. */
+                end_helper(s);
                 finish_if_gone(s);
                 return 0;
         }
         if (WIFSIGNALED(status) && !(s->retiring && !s->ours))
                 log_record(LOG_WARNING, MESSAGE_WORKER_DIED, s->label, "its worker was killed (signal %d)", WTERMSIG(status));
-        if (s->stored->ending.outcome[0] || s->daemon->stopping)
+        if (!s->foreign && (s->stored->ending.outcome[0] || s->daemon->stopping))
                 return 0; /* it is dying */
         if (s->retiring && (retired || WIFSIGNALED(status)))
                 sandbox_start_worker(s);
         else if (WIFEXITED(status) && !retired)
                 sandbox_give_up(s, "its worker has failed; the record before this one says why");
-        else if (s->stored->kill_on_broker_loss)
+        else if (s->stored->kill_on_broker_loss && sandbox_running(s))
                 sandbox_give_up(s, "its worker was killed, and the policy says on-broker-loss: kill");
         else
                 replace_worker(s);
@@ -567,7 +623,7 @@ static int on_helper(sd_event_source *source, int fd, uint32_t revents, void *us
                         ;
         s->helper = 0;
         struct pollfd init = { .fd = s->fds[FD_INIT], .events = POLLIN };
-        if (!s->init_source || poll(&init, 1, 0) > 0 || s->stored->ending.outcome[0] || s->daemon->stopping) {
+        if (!sandbox_inhabited(s) || (!s->foreign && (poll(&init, 1, 0) > 0 || s->stored->ending.outcome[0] || s->daemon->stopping))) {
                 finish_if_gone(s);
                 return 0;
         }
@@ -596,7 +652,9 @@ static int on_limit(sd_event_source *source, uint64_t usec, void *userdata) {
 static int watch(struct sandbox *s) {
         const struct stored *st = s->stored;
         sd_event *event = s->daemon->event;
-        int r = sd_event_add_io(event, &s->control_source, s->fds[FD_CONTROL], EPOLLIN, on_control, s);
+        /* A listener hangs up when nobody is left under its filter. */
+        int r = s->foreign ? sd_event_add_io(event, &s->listener_source, s->fds[FD_LISTENER], 0, on_hangup, s)
+                           : sd_event_add_io(event, &s->control_source, s->fds[FD_CONTROL], EPOLLIN, on_control, s);
 
         if (r >= 0)
                 r = sd_event_add_io(event, &s->init_source, s->fds[FD_INIT], EPOLLIN, on_init, s);
@@ -626,6 +684,7 @@ static int adopt(struct sandbox *s, struct peer *client, struct adoption *a) {
 
         for (int i = 0; i < FD_COUNT; i++)
                 s->fds[i] = TAKE_FD(a->fds[i]);
+        s->foreign = s->fds[FD_CONTROL] < 0;
         s->init = pidfd_pid(s->fds[FD_INIT]);
         if (s->init == 0)
                 return -EBADF;
@@ -640,7 +699,7 @@ static int adopt(struct sandbox *s, struct peer *client, struct adoption *a) {
         if (!sandbox_running(s))
                 return -EIO;
         s->stored->released = 1;
-        return sandbox_command(s, &release);
+        return s->foreign ? 0 : sandbox_command(s, &release);
 }
 
 int sandbox_adopt(struct daemon *d, struct peer *client, struct adoption *a, sd_bus_message *call) {
@@ -665,6 +724,8 @@ int sandbox_adopt(struct daemon *d, struct peer *client, struct adoption *a, sd_
         s->client = a->foreground ? client : NULL;
         log_record(LOG_INFO, MESSAGE_STARTED, s->label, "it has been started by uid %u, with the policy %s", s->owner.uid, s->policy);
         s->adopting = sd_bus_message_ref(call);
+        if (s->foreign)
+                object_adopted(s, true);
         return 0;
 }
 
@@ -687,9 +748,13 @@ static int restore(struct sandbox *s, uid_t uid) {
                 return -EBADMSG;
         if (!sandbox_running(s) && s->fds[FD_CONTROL] < 0)
                 return registry_add(s);
-        for (int i = 0; i < FD_COUNT; i++)
-                if (s->fds[i] < 0 && i != FD_LOG && i != FD_ROOT && i != FD_WORKER && i != FD_HELPER && i != FD_REQUESTS)
+        s->foreign = s->fds[FD_CONTROL] < 0;
+        for (int i = 0; i < FD_COUNT; i++) {
+                bool optional = i == FD_LOG || i == FD_WORKER || i == FD_HELPER || i == FD_REQUESTS ||
+                                (s->foreign ? i == FD_CONTROL || i == FD_USER : i == FD_ROOT);
+                if (s->fds[i] < 0 && !optional)
                         return -EBADMSG;
+        }
         s->init = pidfd_pid(s->fds[FD_INIT]);
         if ((r = shared_map(s->fds[FD_SLOTS], &s->shared)) < 0 || (r = registry_add(s)) < 0 || (r = watch(s)) < 0)
                 return r;

@@ -47,12 +47,12 @@ enum sandbox_fd {
         FD_STATE,   /* a memfd of ours: struct stored, and the texts behind it */
         FD_PLAN,    /* the client's, sealed: never parsed here */
         FD_INIT,    /* pidfd of init */
-        FD_CONTROL, /* SEQPACKET to init (launch.h); while a copy is open the sandbox lives */
+        FD_CONTROL, /* SEQPACKET to init (launch.h); while a copy is open the sandbox lives. -1: its init is not ours, see `foreign` */
         FD_LISTENER,
-        FD_USER,     /* the intermediate user namespace */
-        FD_SLOTS,    /* struct shared */
-        FD_ROOT,     /* O_PATH of the directory that the files are taken from, with --rootfs; -1: the host's root */
-        FD_LOG,      /* the client's --log; -1: none */
+        FD_USER,  /* the intermediate user namespace; of a foreign one: that of the sandbox, -1: it has our own */
+        FD_SLOTS, /* struct shared */
+        FD_ROOT, /* O_PATH of the directory that the files are taken from, with --rootfs; -1: the host's root; of a foreign one: its root */
+        FD_LOG,  /* the client's --log; -1: none */
         FD_WORKER,   /* pidfd of the worker, which outlives us; its successor waits until it is dead */
         FD_HELPER,   /* pidfd of the helper, from which each worker takes the journal; it outlives us as well */
         FD_REQUESTS, /* SEQPACKET to the helper */
@@ -121,13 +121,15 @@ struct sandbox {
         size_t n_listeners;
         struct shared *shared;
         pid_t init, worker, helper; /* worker, helper: 0 where none runs */
-        bool ours, helper_ours;     /* it is our child; else it was started by the daemon before us */
-        bool replacing;             /* a worker is to be started when the time has come */
-        bool retiring;              /* the worker was told to make way for a successor */
+        bool foreign;           /* its namespaces are somebody else's, and so is its start: it lives while somebody is under its filter */
+        bool ours, helper_ours; /* it is our child; else it was started by the daemon before us */
+        bool replacing;         /* a worker is to be started when the time has come */
+        bool retiring;          /* the worker was told to make way for a successor */
         struct application *application;
         unsigned failures; /* workers that died since the last answered call */
         uint64_t answered; /* calls at that time */
-        sd_event_source *control_source, *init_source, *worker_source, *helper_source, *timer, *orphan_timer, *limit_timer, *retire_timer;
+        sd_event_source *control_source, *init_source, *listener_source, *worker_source, *helper_source;
+        sd_event_source *timer, *orphan_timer, *limit_timer, *retire_timer;
         struct peer *client;      /* of a foreground one: it dies with it; NULL: detached, or to come back */
         sd_bus_message *adopting; /* the Adopt() call, until the command runs */
         sd_bus_message **waiting; /* Wait() calls to be answered */
@@ -218,7 +220,7 @@ int status_get_denied(sd_bus *bus, const char *path, const char *interface, cons
 struct adoption {
         const char *name, *policy, *output, *cgroup;
         char *const *command;
-        int fds[FD_COUNT]; /* those that come from the client; moved out where it succeeds */
+        int fds[FD_COUNT]; /* those that come from the client; moved out where it succeeds. No FD_CONTROL: it is a foreign one */
         bool foreground, kill_on_broker_loss, wait_killable;
         uint32_t record;
         uint64_t time_usec;
@@ -238,6 +240,8 @@ struct found {
 int sandbox_restore(struct daemon *d, struct found *found);
 struct sandbox *sandbox_find(struct daemon *d, uid_t uid, const char *name);
 int sandbox_command(struct sandbox *s, const struct launch_command *command);
+/* Sends a signal to init, as the sandbox's owner. */
+void sandbox_signal(struct sandbox *s, int signal);
 void sandbox_kill(struct sandbox *s);
 /* Whatever was wrong with its broker, it is killed: nothing goes on without one. */
 void sandbox_give_up(struct sandbox *s, const char *why);
@@ -251,12 +255,16 @@ void sandbox_free(struct sandbox *s);
 /* Frees all; what is stored stays. */
 void sandboxes_leave(struct daemon *d);
 void sandbox_client_gone(struct sandbox *s);
+/* Whether somebody can be alive in it. */
+static inline bool sandbox_inhabited(const struct sandbox *s) {
+        return s->foreign ? s->listener_source : s->init_source;
+}
 static inline bool sandbox_running(const struct sandbox *s) {
         return s->stored->ending.outcome[0] == 0;
 }
 /* Whether anything of it is still there; that can be when it has ended already. */
 static inline bool sandbox_alive(const struct sandbox *s) {
-        return s->init_source || s->worker > 0 || s->helper > 0;
+        return sandbox_inhabited(s) || s->worker > 0 || s->helper > 0;
 }
 
 /* ---- replace.c ---- */
@@ -295,7 +303,9 @@ int worker_main(int argc, char **argv);
 int owned_fork(pid_t *ret, int *ret_pidfd);
 _noreturn_ void owned_run(const struct sandbox *s, const int *fds, size_t n_fds, char **argv);
 /* In the new process: goes into the intermediate user namespace. */
-int owned_enter(int user_namespace);
+int owned_enter(int user_namespace, bool foreign);
+/* Whether there is a descriptor of this number; what isn't there is /dev/null. */
+bool owned_given(int fd);
 
 /* ---- helper.c ---- */
 

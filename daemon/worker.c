@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syslog.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -53,6 +54,7 @@ enum {
         WORD_LOG,
         WORD_SUCCESSOR,
         WORD_THREADS,
+        WORD_FOREIGN,
         WORD_CHECK,
         WORD_LISTENERS,
         WORD_CGROUP,
@@ -158,7 +160,7 @@ _noreturn_ void owned_run(const struct sandbox *s, const int *fds, size_t n_fds,
 
 /* With a new plan it only checks that one. */
 static _noreturn_ void run_worker(const struct sandbox *s, int new_plan) {
-        char numbers[6][16], listeners[LISTENERS_MAX * 11 + 1] = "0";
+        char numbers[7][16], listeners[LISTENERS_MAX * 11 + 1] = "0";
         char *argv[WORDS + 1] = { (char *) "sandboxd-worker", (char *) "--worker", s->name };
         int fds[GIVEN_MAX];
         size_t n = 0;
@@ -176,11 +178,13 @@ static _noreturn_ void run_worker(const struct sandbox *s, int new_plan) {
         snprintf(numbers[2], sizeof(numbers[2]), "%d", s->fds[FD_LOG] >= 0);
         snprintf(numbers[3], sizeof(numbers[3]), "%d", s->stored->workers > 0);
         snprintf(numbers[4], sizeof(numbers[4]), "%" PRIu64, threads(s));
-        snprintf(numbers[5], sizeof(numbers[5]), "%d", new_plan >= 0);
+        snprintf(numbers[5], sizeof(numbers[5]), "%d", s->foreign);
+        snprintf(numbers[6], sizeof(numbers[6]), "%d", new_plan >= 0);
         for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
                 argv[WORD_RECORD + i] = numbers[i];
         argv[WORD_LISTENERS] = listeners;
-        argv[WORD_CGROUP] = (char *) s->cgroup;
+        /* A group that a foreign one is in is not ours to remove. */
+        argv[WORD_CGROUP] = s->foreign ? (char *) "" : (char *) s->cgroup;
         owned_run(s, fds, n, argv);
 }
 
@@ -219,9 +223,29 @@ static _noreturn_ void cant(const char *name, const char *what, int error) {
         _exit(WORKER_CANT);
 }
 
-int owned_enter(int user_namespace) {
-        if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || setns(user_namespace, CLONE_NEWUSER) < 0)
+bool owned_given(int fd) {
+        struct stat st;
+
+        return fstat(fd, &st) >= 0 && !S_ISCHR(st.st_mode);
+}
+
+/* In a user namespace that was made for the sandbox nobody is what he was outside: our ids, which have no number there, become those of its root. */
+static int become_root_inside(void) {
+        if (setgroups(0, NULL) < 0 && errno != EPERM)
                 return -errno;
+        return setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0 ? -errno : 0;
+}
+
+int owned_enter(int user_namespace, bool foreign) {
+        if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+                return -errno;
+        if (owned_given(user_namespace)) {
+                int r = setns(user_namespace, CLONE_NEWUSER) < 0 ? -errno : foreign ? become_root_inside() : 0;
+                /* The change of ids may have undone it. */
+                if (r < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+                        return r < 0 ? r : -errno;
+        } else if (!foreign)
+                return -EBADF;
         /* Whatever ends the daemon's session or terminal is not for us: calls are answered while it is away. */
         return setsid() < 0 ? -errno : 0;
 }
@@ -299,7 +323,8 @@ int worker_main(int argc, char **argv) {
 
         if (argc != WORDS)
                 return WORKER_CANT;
-        r = owned_enter(GIVEN_USER);
+        bool foreign = atoi(argv[WORD_FOREIGN]);
+        r = owned_enter(GIVEN_USER, foreign);
         if (r < 0)
                 cant(argv[WORD_NAME], "the sandbox can't be entered", r);
         if (atoi(argv[WORD_CHECK]))
@@ -307,6 +332,8 @@ int worker_main(int argc, char **argv) {
         r = compile(GIVEN_PLAN, false, &compiled);
         if (r < 0)
                 cant(argv[WORD_NAME], "its policy can't be compiled", r);
+        if (setting_is_foreign(compiled.plan->setting) != foreign)
+                cant(argv[WORD_NAME], "its plan is for a sandbox of another kind", -EINVAL);
         r = shared_map(GIVEN_SLOTS, &options.shared);
         if (r < 0)
                 cant(argv[WORD_NAME], "no memory", r);
@@ -325,7 +352,7 @@ int worker_main(int argc, char **argv) {
         options.wait_killable = atoi(argv[WORD_WAIT_KILLABLE]);
         options.successor = atoi(argv[WORD_SUCCESSOR]);
         options.max_threads = atoi(argv[WORD_THREADS]);
-        options.root_fd = compiled.plan->root ? GIVEN_ROOT : 0;
+        options.root_fd = compiled.plan->root || foreign ? GIVEN_ROOT : 0;
         options.log_fd = atoi(argv[WORD_LOG]) ? GIVEN_LOG : -1;
         options.helper = GIVEN_REQUESTS;
         /* Most of what compiling the policy took. */

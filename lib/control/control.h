@@ -8,6 +8,12 @@
  *       fds    plan (a sealed memfd, plan.h), pidfd of init, control socket, listener, the intermediate user namespace
  *       more   policy s, command as, foreground b, kill-on-broker-loss b, record u, wait-killable b, time t (µs, 0: no limit),
  *              log h, root h, output s, cgroup s
+ *   AdoptInPlace(s name, hhhh fds, a{sv} more) → (ob)  the same for a sandbox that nobody of ours has launched: a process that has loaded the filter
+ *              of a plan with the setting PLAN_IN_PLACE or PLAN_CONTAINER (plan.h). Only of the daemon's own user. It lives until nobody is left
+ *              under the filter
+ *       fds    plan (a sealed memfd), pidfd of that process, listener, O_PATH of its root
+ *       more   as above; user h (the user namespace of the sandbox, where it is not the daemon's own); cgroup s: a folder, whose processes are
+ *              killed with the sandbox
  *   Version s
  *
  * Sandbox1, on one object each, CONTROL_PREFIX/uUID/NAME; those of other users are not there (for root they are). org.freedesktop.DBus.ObjectManager lists them.
@@ -40,6 +46,7 @@
 #define CONTROL_PREFIX "/org/sandboxd/sandbox"
 
 #define CONTROL_ADOPT "shhhhha{sv}"
+#define CONTROL_ADOPT_IN_PLACE "shhhha{sv}"
 #define CONTROL_ENDED "sissisa{st}"
 
 /* Names of errors. */
@@ -55,6 +62,7 @@
 #define CONTROL_BROKER_DIED "broker-died"
 #define CONTROL_INIT_DIED "init-died"
 #define CONTROL_TIME "time"
+#define CONTROL_GONE "gone" /* of one that was adopted in place: nobody is left in it */
 
 #define CONTROL_SOCKET_SIZE 108
 

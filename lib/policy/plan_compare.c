@@ -150,6 +150,8 @@ int plan_compare(const struct plan *old, const struct plan *new, struct strbuf *
         const struct policy_environment *x = &a->environment, *y = &b->environment;
         struct comparison c = { .old = old, .new = new, .out = out };
 
+        if (old->setting != new->setting)
+                differs(&c, "namespaces", "it was compiled for a sandbox of another kind");
         compare_view(&c);
         compare_execution(&c);
         if (a->network.mode != b->network.mode)
