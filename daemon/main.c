@@ -255,6 +255,8 @@ int main(int argc, char **argv) {
 
         if (argc > 1 && str_equal(argv[1], "--worker"))
                 return worker_main(argc, argv);
+        if (argc > 1 && str_equal(argv[1], "--front"))
+                return front_main();
         if (argc > 1 && str_equal(argv[1], "--helper"))
                 return helper_main(argc, argv);
         while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)

@@ -8,7 +8,7 @@
 #include "config.h"
 #include "control.h"
 #include "fd.h"
-#include "policy.h"
+#include "plan.h"
 #include "sandboxd.h"
 #include "str.h"
 
@@ -85,17 +85,25 @@ static int read_adoption(sd_bus_message *m, bool foreign, struct adoption *a, ch
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
-static int check_control(int fd) {
-        int flags = fcntl(fd, F_GETFL), type = 0;
-        socklen_t size = sizeof(type);
+/* Each is what it has to be, as far as we have to do with it; what it is worth is the worker's matter. Sizes are asked of a memfd only. */
+static int check_fds(bool foreign, const struct adoption *a) {
+        int type = 0, domain = 0;
+        socklen_t size = sizeof(int);
 
-        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET)
+        if (plan_sealed(a->fds[FD_PLAN]) < 0 || vet(a->fds[FD_INIT]) != VET_PIDFD || vet(a->fds[FD_LISTENER]) != VET_LISTENER ||
+            (a->fds[FD_ROOT] >= 0 && vet(a->fds[FD_ROOT]) != VET_PATH))
                 return -EINVAL;
-        /* Our own sends must never wait for who doesn't read. */
-        return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
+        if (!foreign &&
+            (vet(a->fds[FD_USER]) != VET_USER || getsockopt(a->fds[FD_CONTROL], SOL_SOCKET, SO_TYPE, &type, &size) < 0 ||
+             type != SOCK_SEQPACKET || getsockopt(a->fds[FD_CONTROL], SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 || domain != AF_UNIX))
+                return -EINVAL;
+        if (a->fds[FD_LOG] < 0)
+                return 0;
+        enum vet_kind log = vet(a->fds[FD_LOG]);
+        return log == VET_SOCKET || log == VET_STREAM || log == VET_MEMORY || log == VET_FILE ? 0 : -EMEDIUMTYPE;
 }
 
-/* What a client has wrong is its own affair, but for what would stop us: a socket that blocks, texts without end. */
+/* What a client has wrong is its own affair, but for what would stop us: texts without end, descriptors that hold up who has them. */
 static int check(const struct peer *p, bool foreign, const struct adoption *a) {
         size_t n = strlen(a->policy) + strlen(a->output) + strlen(a->cgroup);
 
@@ -103,14 +111,12 @@ static int check(const struct peer *p, bool foreign, const struct adoption *a) {
                 n += strlen(*word) + 1;
         if (n > TEXTS_MAX || !a->command[0] || a->record > AUDIT_NONE || !control_name_valid(a->name))
                 return -EINVAL;
-        int r = foreign ? 0 : check_control(a->fds[FD_CONTROL]);
+        int r = check_fds(foreign, a);
         if (r < 0)
                 return r;
         /* Nothing keeps a foreign one from being looked into by its like: who has no more rights than that gains nothing by a worker. */
         if (foreign && p->owner.uid != geteuid())
                 return -EPERM;
-        if (plan_sealed(a->fds[FD_PLAN]) < 0)
-                return -EINVAL;
         /* An ordinary user's daemon can become nobody else. */
         return geteuid() == 0 || geteuid() == p->owner.uid ? 0 : -EPERM;
 }
@@ -137,6 +143,10 @@ static int adopt(sd_bus_message *m, bool foreign, void *userdata, sd_bus_error *
         else if (r == -EDQUOT)
                 r = sd_bus_error_setf(error, CONTROL_QUOTA, "there are too many: %s",
                                       quota_why(p->daemon, p->owner.uid, QUOTA_SANDBOXES, why));
+        else if (r == -EMEDIUMTYPE)
+                r = sd_bus_error_setf(error, CONTROL_FAILED,
+                                      "--log: sandboxd takes no file on a network or FUSE file system, nor on one that it doesn't "
+                                      "see; name another one, or a FIFO");
         else
                 r = sd_bus_error_setf(error, CONTROL_FAILED, "the sandbox can't be taken over: %s", strerror(-r));
         for (int i = 0; i < FD_COUNT; i++)

@@ -57,6 +57,8 @@ static int command(struct sandbox *s, sd_bus_message *m, sd_bus_error *error, co
                 return sd_bus_error_setf(error, CONTROL_FAILED, "the sandbox %s is no job of a terminal", s->name);
         int r = sandbox_running(s) ? sandbox_command(s, c) : -ESRCH;
 
+        if (r == -EAGAIN)
+                return sd_bus_error_setf(error, CONTROL_FAILED, "the init of the sandbox %s doesn't listen", s->name);
         if (r < 0)
                 return sd_bus_error_setf(error, CONTROL_HAS_ENDED, "the sandbox %s has ended", s->name);
         return sd_bus_reply_method_return(m, NULL);
@@ -181,10 +183,12 @@ static int method_plan(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 }
 
 int plan_sealed(int fd) {
+        const int sealed = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
         struct stat st;
         int seals = fcntl(fd, F_GET_SEALS);
 
-        if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > PLAN_SAVED_MAX || seals < 0 || !(seals & F_SEAL_WRITE))
+        /* Only a memfd has seals; of anything else nothing is asked, not even its size. */
+        if (seals < 0 || (seals & sealed) != sealed || fstat(fd, &st) < 0 || st.st_size > PLAN_SAVED_MAX)
                 return -EINVAL;
         return 0;
 }

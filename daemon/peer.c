@@ -1,5 +1,6 @@
 /*
- * Connections to the control socket. Whoever is on the other end is known by what the kernel says of it, at the time when it connected.
+ * Connections to the control socket. Whoever is on the other end is known by what the kernel says of it, at the time when it connected. Those of other
+ * users than we are come through a process of their own (front.c).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -126,11 +127,23 @@ static int peer_new(struct daemon *d, int fd) {
         }
         p->daemon = d;
         int r = read_owner(fd, &p->owner, &p->pid);
+        /* What we ourselves are could as well do without us. */
+        bool fronted = r >= 0 && geteuid() == 0 && p->owner.uid != 0;
         for (size_t i = 0; i < d->n_peers; i++)
                 n += d->peers[i]->owner.uid == p->owner.uid;
+        if (fronted)
+                n = front_count(d, p->owner.uid);
         if (r >= 0 && n >= quota_of(d, p->owner.uid, QUOTA_CONNECTIONS)) {
                 record_refused(d, p->owner.uid);
                 r = -EDQUOT;
+        }
+        if (r >= 0 && fronted) {
+                int through;
+                r = front_start(d, p->owner.uid, fd, &through);
+                if (r >= 0) {
+                        fd_close(fd);
+                        fd = through;
+                }
         }
         struct peer **larger = r < 0 ? NULL : reallocarray(d->peers, d->n_peers + 1, sizeof(*larger));
         if (!larger) {

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syslog.h>
 #include <sys/wait.h>
@@ -399,7 +400,15 @@ static void set_timer(struct sandbox *s, uint64_t usec, sd_event_time_handler_t 
 }
 
 int sandbox_command(struct sandbox *s, const struct launch_command *command) {
-        return s->fds[FD_CONTROL] < 0 ? -ESRCH : fd_send(s->fds[FD_CONTROL], command, sizeof(*command), NULL, 0);
+        ssize_t n;
+
+        if (s->fds[FD_CONTROL] < 0)
+                return -ESRCH;
+        /* Never waits for who doesn't read: O_NONBLOCK could be taken back by whoever else has the socket. */
+        do
+                n = send(s->fds[FD_CONTROL], command, sizeof(*command), MSG_DONTWAIT | MSG_NOSIGNAL);
+        while (n < 0 && errno == EINTR);
+        return n < 0 ? -errno : 0;
 }
 
 /* Init takes along who is in a pid namespace of its own; who isn't, and is in no control group that we know of, dies by the next call that the worker

@@ -5,6 +5,8 @@
  *
  *   main.c       options, sockets, the loop, the end
  *   peer.c       connections, and who is on their other end
+ *   front.c      the process between us and a client of another user
+ *   vet.c        which descriptors of clients we take
  *   manager.c    the bus object of the daemon: adopting sandboxes
  *   object.c     the bus objects of sandboxes
  *   status.c     what is seen of its calls
@@ -142,6 +144,7 @@ struct daemon {
         size_t n_sandboxes;
         struct peer **peers;
         size_t n_peers;
+        struct front *fronts;
         const char *config; /* --config; NULL: the usual file */
         struct settings *settings;
         time_t refused;   /* when a connection over quota was last recorded */
@@ -194,6 +197,36 @@ void peers_close(struct daemon *d);
 static inline bool peer_may(const struct peer *p, const struct sandbox *s) {
         return p->owner.uid == 0 || p->owner.uid == s->owner.uid;
 }
+
+/* ---- front.c, vet.c ---- */
+
+struct front {
+        struct daemon *daemon;
+        uid_t uid;
+        pid_t pid;
+        int pidfd;
+        struct front *next;
+};
+
+/* Starts one for a client's connection (borrowed); what comes through it comes from `*ret`. */
+int front_start(struct daemon *d, uid_t uid, int client, int *ret);
+/* How many this user has, with those that don't end. */
+size_t front_count(const struct daemon *d, uid_t uid);
+/* What runs in the new process: argv[1] is "--front". */
+int front_main(void);
+
+enum vet_kind {
+        VET_OTHER,  /* not to be taken: it may hold up who closes it */
+        VET_SOCKET, /* of any family and type */
+        VET_STREAM, /* a pipe, FIFO or character device */
+        VET_MEMORY, /* a memfd, or a file on a tmpfs */
+        VET_FILE,   /* a regular file on a local file system */
+        VET_PATH,   /* O_PATH */
+        VET_PIDFD,
+        VET_USER,     /* a user namespace */
+        VET_LISTENER, /* of seccomp */
+};
+enum vet_kind vet(int fd);
 
 /* ---- manager.c, object.c ---- */
 
@@ -301,6 +334,8 @@ int worker_main(int argc, char **argv);
 /* What starting one has in common with starting a helper: forks (`*ret` is 0 in the child), and in the child has `fds`, and /dev/null for what is
  * negative, as 3 and so on, becomes the owner and executes our program with these words. */
 int owned_fork(pid_t *ret, int *ret_pidfd);
+/* In a child: has these as 3 and so on, and moves `*exe` out of their way. */
+int place_fds(const int *fds, size_t n, int *exe);
 _noreturn_ void owned_run(const struct sandbox *s, const int *fds, size_t n_fds, char **argv);
 /* In the new process: goes into the intermediate user namespace. */
 int owned_enter(int user_namespace, bool foreign);

@@ -43,7 +43,7 @@ detach_with() {
     grep -q '^calls by the time until their reply:' text
     grep -q '^denied last:' text
     grep -qF '/secrets/\x1b[2Jwipe: EACCES, ' text
-    ! grep -q $'\e' text
+    run ! grep -q $'\e' text
     # They outlive the worker, and the daemon.
     calls=$(/usr/bin/python3 -c 'import json; print(sum(b["calls"] for b in json.load(open("'"$work"'/status.json"))["latency"]))')
     kill -9 "$(field user web worker)"
@@ -63,7 +63,7 @@ detach_with() {
     detach user view quiet -- sleep 60
     status user quiet '"view" in s["tiers"]["files"]["by"] and "netns" in s["tiers"]["network"]["by"] and s["denied"] == []'
     ctl user ps --json > list
-    ! grep -q latency list
+    run ! grep -q latency list
     ctl user kill quiet
 }
 
