@@ -187,15 +187,17 @@ static int check_low_ports(struct run *run) {
         const struct plan *plan = run->plan;
         long bound = 1024;
 
-        if (plan->n_low_ports > 0 && run->options.daemon) {
-                message_fail("the policy binds port %u, and sandboxd doesn't bind ports below 1024 for a sandbox yet: leave --daemon out",
-                             plan->low_ports[0]);
-                return -EOPNOTSUPP;
-        }
-        if (plan->n_low_ports == 0 || may_bind_low_ports(&bound))
+        if (plan->n_low_ports == 0)
+                return 0;
+        bool may = may_bind_low_ports(&bound);
+        if (may && (!run->options.daemon || getuid() == 0))
                 return 0;
         for (size_t i = 0; i < plan->n_low_ports; i++)
-                if (plan->low_ports[i] < bound) {
+                if (plan->low_ports[i] < bound && may) {
+                        message_fail("the policy binds port %u, and sandboxd does that for root's sandboxes only: leave --daemon out",
+                                     plan->low_ports[i]);
+                        return -EACCES;
+                } else if (plan->low_ports[i] < bound) {
                         message_fail(
                                 "the policy binds port %u, and you may bind no port below %ld (CAP_NET_BIND_SERVICE): choose another port, "
                                 "run it as root, or lower the sysctl net.ipv4.ip_unprivileged_port_start",

@@ -202,7 +202,11 @@ static int read_stored(struct sandbox *s) {
         if (n < 3 || text[st->text_size - 1] != 0)
                 return -EBADMSG;
         s->owner = (struct owner) {
-                .uid = st->uid, .gid = st->gid, .n_groups = st->n_groups, .groups = calloc(st->n_groups + 1, sizeof(gid_t))
+                .uid = st->uid,
+                .gid = st->gid,
+                .n_groups = st->n_groups,
+                .groups = calloc(st->n_groups + 1, sizeof(gid_t)),
+                .low_ports = st->low_ports == STORED_LOW_PORTS,
         };
         s->command = calloc(n - 3 + 1, sizeof(char *));
         if (!s->owner.groups || !s->command)
@@ -291,6 +295,7 @@ static int make_state(struct sandbox *s, const struct owner *owner, const struct
                 .foreground = a->foreground,
                 .kill_on_broker_loss = a->kill_on_broker_loss,
                 .wait_killable = a->wait_killable,
+                .low_ports = owner->low_ports ? STORED_LOW_PORTS : 0,
                 .time_usec = a->time_usec,
                 .started = (uint64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000,
                 .began = (uint64_t) began.tv_sec * 1000000 + began.tv_nsec / 1000,

@@ -13,6 +13,7 @@
  *   sandbox.c    a sandbox from its adoption to its end
  *   replace.c    what a sandbox's worker is to take on: another plan, a further listener; a successor for it
  *   worker.c     starting a worker; the worker's own side
+ *   ports.c      ports below 1024, for root's sandboxes
  *   helper.c     the same for the helper (lib/broker/helper.h)
  *   store.c      what the service manager keeps for us, so that a killed daemon finds its sandboxes again
  *   keeper.c     our own parent process, which keeps it where there is no service manager
@@ -42,6 +43,7 @@ struct owner {
         gid_t gid;
         gid_t *groups; /* owned */
         size_t n_groups;
+        bool low_ports; /* may bind ports below 1024 on the host (ports.c) */
 };
 
 /* What is kept of a sandbox by name; each is stored as UID/NAME.what (NAME.what by daemons before). */
@@ -81,6 +83,7 @@ struct extra_listener {
 /* What FD_STATE holds, so that it outlives the daemon. A change of the plan makes another one: FD_STATE and FD_PLAN go together, and are stored with their
  * number, as NAME.state-1 and NAME.plan-1; those of the start have none. The higher one counts. */
 #define STORED_VERSION 1
+#define STORED_LOW_PORTS 0x73706f6cU /* what was no field in this version before is no yes by chance */
 struct stored {
         uint32_t version, size; /* of this struct */
         uint32_t uid, gid, n_groups;
@@ -93,6 +96,7 @@ struct stored {
         uint64_t time_usec; /* after which it is killed; 0: never */
         struct ending ending;
         uint32_t text_size; /* behind the groups: policy, output, cgroup, and the command's words, each ended by a NUL */
+        uint32_t low_ports; /* owner.low_ports: STORED_LOW_PORTS, anything else is no */
 };
 
 _Static_assert(offsetof(struct stored, started) == 12 * sizeof(uint32_t), "the state of the version before can be read");
@@ -348,6 +352,13 @@ bool owned_given(int fd);
 int helper_start(struct sandbox *s);
 /* What runs in the new process: argv[1] is "--helper". */
 int helper_main(int argc, char **argv);
+
+/* ---- ports.c ---- */
+
+/* Whether the client on this socket could bind any port of the host itself. */
+bool ports_allowed(int client, uid_t uid, pid_t pid);
+/* In a worker that still has its owner's rights: starts the process that binds low ports for it, as worker_options.low_port_socket wants it. */
+int ports_start(int plan, int *ret);
 
 /* ---- store.c ---- */
 

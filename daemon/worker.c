@@ -56,6 +56,7 @@ enum {
         WORD_THREADS,
         WORD_FOREIGN,
         WORD_CHECK,
+        WORD_PORTS,
         WORD_LISTENERS,
         WORD_CGROUP,
         WORDS
@@ -160,7 +161,7 @@ _noreturn_ void owned_run(const struct sandbox *s, const int *fds, size_t n_fds,
 
 /* With a new plan it only checks that one. */
 static _noreturn_ void run_worker(const struct sandbox *s, int new_plan) {
-        char numbers[7][16], listeners[LISTENERS_MAX * 11 + 1] = "0";
+        char numbers[8][16], listeners[LISTENERS_MAX * 11 + 1] = "0";
         char *argv[WORDS + 1] = { (char *) "sandboxd-worker", (char *) "--worker", s->name };
         int fds[GIVEN_MAX];
         size_t n = 0;
@@ -180,6 +181,7 @@ static _noreturn_ void run_worker(const struct sandbox *s, int new_plan) {
         snprintf(numbers[4], sizeof(numbers[4]), "%" PRIu64, threads(s));
         snprintf(numbers[5], sizeof(numbers[5]), "%d", s->foreign);
         snprintf(numbers[6], sizeof(numbers[6]), "%d", new_plan >= 0);
+        snprintf(numbers[7], sizeof(numbers[7]), "%d", s->owner.low_ports);
         for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
                 argv[WORD_RECORD + i] = numbers[i];
         argv[WORD_LISTENERS] = listeners;
@@ -324,6 +326,9 @@ int worker_main(int argc, char **argv) {
         if (argc != WORDS)
                 return WORKER_CANT;
         bool foreign = atoi(argv[WORD_FOREIGN]);
+        /* What it is for, its plan, is read there, and not by us before we have entered. Callers of a foreign one have the right themselves, or not. */
+        if (atoi(argv[WORD_PORTS]) && !foreign && !atoi(argv[WORD_CHECK]) && (r = ports_start(GIVEN_PLAN, &options.low_port_socket)) < 0)
+                cant(argv[WORD_NAME], "no process for its ports", r);
         r = owned_enter(GIVEN_USER, foreign);
         if (r < 0)
                 cant(argv[WORD_NAME], "the sandbox can't be entered", r);
@@ -338,6 +343,8 @@ int worker_main(int argc, char **argv) {
         if (r < 0)
                 cant(argv[WORD_NAME], "no memory", r);
         note_tiers(options.shared, compiled.plan, argv[WORD_CGROUP]);
+        if (compiled.plan->n_low_ports == 0)
+                options.low_port_socket = fd_close(options.low_port_socket);
         /* Without one more is undecidable, and nothing is wrong. */
         if (helper_journal(GIVEN_REQUESTS, GIVEN_HELPER, &journal) >= 0)
                 options.journal = &journal;

@@ -1,0 +1,134 @@
+/*
+ * Ports below 1024 that a rule names, for sandboxes of root's. The worker has no right over the host any more when it learns that its programs bind one, so
+ * a process is forked off before that which keeps this one right: CAP_NET_BIND_SERVICE, and nothing else. It reads the plan itself, once it is asked
+ * for the first time, and believes nothing else that the worker says: lib/launch/lowport.c. It ends with the worker.
+ *
+ * Only for who could bind such a port without us: what counts is the right of the client that has handed the sandbox over, at that time, over the host.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/syslog.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "plan.h"
+#include "sandboxd.h"
+#include "sys.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
+/* ---- in the daemon ---- */
+
+static bool same_user_namespace(pid_t pid) {
+        struct stat own, other;
+        char path[64];
+
+        snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+        return stat("/proc/self/ns/user", &own) == 0 && stat(path, &other) == 0 && own.st_dev == other.st_dev && own.st_ino == other.st_ino;
+}
+
+static bool may_bind(pid_t pid) {
+        unsigned long long effective = 0;
+        char path[64], text[4096];
+
+        snprintf(path, sizeof(path), "/proc/%d/status", pid);
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd < 0 ? -1 : fd_read_full(fd, text, sizeof(text) - 1);
+        if (n <= 0)
+                return false;
+        text[n] = 0;
+        const char *line = strstr(text, "\nCapEff:");
+        return line && sscanf(line, "\nCapEff: %llx", &effective) == 1 && (effective >> CAP_NET_BIND_SERVICE) & 1;
+}
+
+bool ports_allowed(int client, uid_t uid, pid_t pid) {
+        socklen_t size = sizeof(int);
+        int pidfd;
+
+        if (uid != 0 || geteuid() != 0)
+                return false;
+        /* Its number could be another's by now; before Linux 6.5 nothing tells. */
+        if (getsockopt(client, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) < 0)
+                return false;
+        bool allowed = may_bind(pid) && same_user_namespace(pid) && sys_pidfd_send_signal(pidfd, 0) == 0;
+        fd_close(pidfd);
+        return allowed;
+}
+
+/* ---- in the process ---- */
+
+static int confine(void) {
+        const uint32_t bit = 1U << CAP_NET_BIND_SERVICE;
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct data[2] = { { .effective = bit, .permitted = bit } };
+
+        if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+            prctl(PR_SET_NAME, "sandboxd-ports", 0, 0, 0) < 0 || syscall(SYS_capset, &header, data) < 0)
+                return -errno;
+        return 0;
+}
+
+static int keep_only(int plan, int socket, int *ret_plan, int *ret_socket) {
+        *ret_plan = fcntl(plan, F_DUPFD_CLOEXEC, 100);
+        *ret_socket = fcntl(socket, F_DUPFD_CLOEXEC, 100);
+        if (*ret_plan < 0 || *ret_socket < 0 || dup2(*ret_plan, 3) < 0 || dup2(*ret_socket, 4) < 0)
+                return -errno;
+        *ret_plan = 3;
+        *ret_socket = 4;
+        return syscall(SYS_close_range, 5, ~0U, 0) < 0 ? -errno : 0;
+}
+
+static _noreturn_ void serve(int plan_fd, int socket) {
+        struct policy_report report = {};
+        struct launched launched = LAUNCHED_INIT;
+        struct policy *policy;
+        struct plan *plan;
+        int r = keep_only(plan_fd, socket, &plan_fd, &launched.low_port_socket);
+
+        if (r < 0 || (r = confine()) < 0)
+                _exit(WORKER_CANT);
+        struct pollfd p = { .fd = launched.low_port_socket, .events = POLLIN };
+        while (poll(&p, 1, -1) < 0 && errno == EINTR)
+                ;
+        if (!(p.revents & POLLIN) || plan_load_fd(plan_fd, &policy, &plan, &report) < 0)
+                _exit(WORKER_DONE);
+        do
+                r = launch_serve_low_port(&launched, plan);
+        while (r >= 0 || r == -EMSGSIZE);
+        _exit(WORKER_DONE);
+}
+
+int ports_start(int plan, int *ret) {
+        int pair[2];
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+                return -errno;
+        /* Twice, so that its end is not the worker's matter. */
+        pid_t pid = fork();
+        if (pid == 0) {
+                if (fork() != 0)
+                        _exit(0);
+                fd_close(pair[0]);
+                serve(plan, pair[1]);
+        }
+        fd_close(pair[1]);
+        if (pid < 0) {
+                int r = -errno;
+                fd_close(pair[0]);
+                return r;
+        }
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+                ;
+        *ret = pair[0];
+        return 0;
+}
