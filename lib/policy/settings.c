@@ -307,6 +307,9 @@ static int read_file(const char *path, uid_t uid, char **ret, size_t *ret_size, 
         _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
                 return -ENOENT;
+        /* In a folder that one can't look into, as with the HOME of who one was before, there is nothing of one's own. */
+        if (fd < 0 && errno == EACCES && stat(path, &st) < 0)
+                return -ENOENT;
         if (fd < 0 || fstat(fd, &st) < 0)
                 policy_report_add(report, false, place, "it can't be opened: %s", strerror(errno));
         else if (!S_ISREG(st.st_mode))

@@ -56,6 +56,10 @@ refuses_to_start() {
     [[ $output == *"sandboxd.yaml:1:11: error: policies: expected a list"* ]]
     run ! as user "$SANDBOXCTL" policy list
     [[ $output == *"sandboxd.yaml:1:11"* ]]
+    # Another's home, as setpriv and the like leave it: there are no settings in it.
+    mkdir -m 700 "$work/closed"
+    XDG_CONFIG_HOME=$work/closed run -0 as user "$SANDBOXCTL" exec --policy shell --chdir / -- true
+    [ -z "$output" ]
 }
 
 @test "SIGHUP with wrong settings keeps the old ones; so does who comes after a killed daemon; mended ones count" {
