@@ -58,7 +58,7 @@ refuses_to_start() {
     [[ $output == *"sandboxd.yaml:1:11"* ]]
     # Another's home, as setpriv and the like leave it: there are no settings in it.
     mkdir -m 700 "$work/closed"
-    XDG_CONFIG_HOME=$work/closed run -0 as user "$SANDBOXCTL" exec --policy shell --chdir / -- true
+    XDG_CONFIG_HOME=$work/closed run -0 as user "$SANDBOXCTL" exec --policy "$SANDBOXD_SOURCE/policies/shell.yaml" --chdir / -- true
     [ -z "$output" ]
 }
 
