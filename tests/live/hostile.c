@@ -39,11 +39,19 @@ static int check(const char *what, int fd) {
         return fd >= 0 ? fd : fail(what, errno);
 }
 
+/* Forks a child that dies with us; where we are dead already, at once. */
+static pid_t fork_along(void) {
+        pid_t parent = getpid(), pid = fork();
+
+        if (pid == 0 && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent))
+                _exit(0);
+        return pid;
+}
+
 static int pidfd_of_child(void) {
-        pid_t pid = fork();
+        pid_t pid = fork_along();
 
         if (pid == 0) {
-                prctl(PR_SET_PDEATHSIG, SIGKILL);
                 pause();
                 _exit(0);
         }
@@ -77,8 +85,7 @@ static int deaf_socket(void) {
 
         if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0)
                 fail("socketpair", errno);
-        if (fork() == 0) {
-                prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (fork_along() == 0) {
                 (void) !read(pair[1], byte, sizeof(byte));
                 fcntl(pair[0], F_SETFL, 0);
                 while (send(pair[0], byte, sizeof(byte), MSG_DONTWAIT) > 0)
