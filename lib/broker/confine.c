@@ -85,8 +85,9 @@ uint64_t confine_get_permitted(void) {
         return permitted_now;
 }
 
+/* A caller whose namespaces aren't ours may have more than the daemon's bounding set leaves us: then less is done for it. */
 int confine_effective(uint64_t effective) {
-        return set_capabilities(confine_get_permitted(), effective);
+        return set_capabilities(confine_get_permitted(), effective & confine_get_permitted());
 }
 
 int confine_permitted(uint64_t permitted, uint64_t effective) {
