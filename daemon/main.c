@@ -21,7 +21,6 @@
 #include "str.h"
 
 #define STOP_USEC 15000000
-#define MANAGER_USEC 2000000
 
 static void print_help(void) {
         printf("Usage: sandboxd [OPTION]…\n"
@@ -57,7 +56,11 @@ static int make_folder(const char *path) {
         if (!folder)
                 return -ENOMEM;
         *strrchr(folder, '/') = 0;
-        return folder[0] == 0 || mkdir(folder, geteuid() == 0 ? 0755 : 0700) >= 0 || errno == EEXIST ? 0 : -errno;
+        /* Everybody finds root's, whatever the umask is. */
+        mode_t mask = umask(geteuid() == 0 ? 0022 : 0077);
+        int r = folder[0] == 0 || mkdir(folder, 0777) >= 0 || errno == EEXIST ? 0 : -errno;
+        umask(mask);
+        return r;
 }
 
 static int make_socket(const char *path) {
@@ -113,9 +116,7 @@ static int listen_on(struct daemon *d, const char *path) {
 /* Whether the service manager is going to start us again. It tells both by SIGTERM; what job our unit has tells which. */
 static bool is_restart(void) {
         _cleanup_free_ char *unit = NULL, *path = NULL, *job = NULL, *type = NULL;
-        const char *runtime = getenv("XDG_RUNTIME_DIR");
-        char address[256];
-        sd_bus *bus = NULL;
+        sd_bus *bus;
         uint32_t id = 0;
         bool restart = false;
         sd_bus_message *reply = NULL;
@@ -123,15 +124,10 @@ static bool is_restart(void) {
 
         if (getenv("SANDBOXD_KEEPER"))
                 return false;
-        if (geteuid() == 0)
-                snprintf(address, sizeof(address), "unix:path=/run/systemd/private");
-        else
-                snprintf(address, sizeof(address), "unix:path=%s/systemd/private", runtime ?: "");
         if ((geteuid() == 0 ? sd_pid_get_unit(0, &unit) : sd_pid_get_user_unit(0, &unit)) < 0 ||
-            sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path) < 0 || sd_bus_new(&bus) < 0)
+            sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path) < 0 || systemd_connect(&bus) < 0)
                 return false;
-        if (sd_bus_set_address(bus, address) >= 0 && sd_bus_set_method_call_timeout(bus, MANAGER_USEC) >= 0 && sd_bus_start(bus) >= 0 &&
-            sd_bus_get_property(bus, "org.freedesktop.systemd1", path, "org.freedesktop.systemd1.Unit", "Job", NULL, &reply, "(uo)") >= 0 &&
+        if (sd_bus_get_property(bus, "org.freedesktop.systemd1", path, "org.freedesktop.systemd1.Unit", "Job", NULL, &reply, "(uo)") >= 0 &&
             sd_bus_message_read(reply, "(uo)", &id, &object) >= 0 && id != 0 &&
             sd_bus_get_property_string(bus, "org.freedesktop.systemd1", object, "org.freedesktop.systemd1.Job", "JobType", NULL, &type) >=
                     0)
@@ -165,11 +161,24 @@ static int stop(struct daemon *d) {
         return sd_event_add_time_relative(d->event, NULL, CLOCK_MONOTONIC, STOP_USEC, 0, on_stop_time, d);
 }
 
+/* Services that systemd has started behind us end first, as they are used to, and with answers to the end. */
+static void on_services_stopped(struct daemon *d) {
+        if (stop(d) < 0)
+                (void) sd_event_exit(d->event, 1);
+}
+
+static int end(struct daemon *d) {
+        if (d->ending)
+                return 0;
+        d->ending = true;
+        return services_stop(d, on_services_stopped) ? 0 : stop(d);
+}
+
 static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
         struct daemon *d = userdata;
 
         if (si->ssi_signo != SIGHUP && !is_restart())
-                return stop(d);
+                return end(d);
         if (si->ssi_signo == SIGHUP && !configure_check(d)) {
                 log_record(LOG_ERR, MESSAGE_SETTINGS, NULL, "it keeps the settings that it has, and is not executed anew");
                 return 0;
@@ -236,6 +245,7 @@ static int run(const char *path, const char *config) {
                 (void) unlink(d.socket);
         peers_close(&d);
         sandboxes_leave(&d);
+        services_done(&d);
         sd_event_unref(d.event);
         fd_close(d.exe);
         fd_close(d.spare);

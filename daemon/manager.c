@@ -104,7 +104,7 @@ static int check_fds(bool foreign, const struct adoption *a) {
 }
 
 /* What a client has wrong is its own affair, but for what would stop us: texts without end, descriptors that hold up who has them. */
-static int check(const struct peer *p, bool foreign, const struct adoption *a) {
+static int check(struct peer *p, bool foreign, const struct adoption *a) {
         size_t n = strlen(a->policy) + strlen(a->output) + strlen(a->cgroup);
 
         for (char *const *word = a->command; *word; word++)
@@ -114,17 +114,30 @@ static int check(const struct peer *p, bool foreign, const struct adoption *a) {
         int r = check_fds(foreign, a);
         if (r < 0)
                 return r;
-        /* Nothing keeps a foreign one from being looked into by its like: who has no more rights than that gains nothing by a worker. */
-        if (foreign && p->owner.uid != geteuid())
-                return -EPERM;
         /* An ordinary user's daemon can become nobody else. */
         return geteuid() == 0 || geteuid() == p->owner.uid ? 0 : -EPERM;
 }
 
+/* Nothing keeps a foreign one from being looked into by its like: who has no more rights than that gains nothing by a worker. What systemd has started
+ * as another user for a service of root's is root's. */
+static int check_foreign(struct peer *p, struct adoption *a, char **ret_cgroup) {
+        static const struct owner root = {};
+
+        if (p->owner.uid == geteuid())
+                return 0;
+        int r = service_attest(p, a->fds[FD_INIT], ret_cgroup);
+        if (r < 0)
+                return r;
+        a->owner = &root;
+        a->cgroup = *ret_cgroup;
+        return 0;
+}
+
 static int adopt(sd_bus_message *m, bool foreign, void *userdata, sd_bus_error *error) {
         struct peer *p = userdata;
-        struct adoption a = { .policy = "", .output = "", .cgroup = "" };
+        struct adoption a = { .policy = "", .output = "", .cgroup = "", .owner = &p->owner };
         char *none[] = { NULL }, **command = NULL, why[QUOTA_WHY];
+        _cleanup_free_ char *cgroup = NULL;
 
         for (int i = 0; i < FD_COUNT; i++)
                 a.fds[i] = -1;
@@ -132,6 +145,8 @@ static int adopt(sd_bus_message *m, bool foreign, void *userdata, sd_bus_error *
         a.command = command ?: none;
         if (r >= 0)
                 r = check(p, foreign, &a);
+        if (r >= 0 && foreign)
+                r = check_foreign(p, &a, &cgroup);
         if (r >= 0 && p->daemon->stopping)
                 r = -ESHUTDOWN;
         if (r >= 0)

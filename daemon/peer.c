@@ -13,6 +13,7 @@
 #include "control.h"
 #include "fd.h"
 #include "sandboxd.h"
+#include "sys.h"
 
 static int read_owner(int fd, struct owner *ret, pid_t *ret_pid) {
         struct ucred credentials;
@@ -32,6 +33,18 @@ static int read_owner(int fd, struct owner *ret, pid_t *ret_pid) {
         *ret_pid = credentials.pid;
         ret->low_ports = ports_allowed(fd, credentials.uid, credentials.pid);
         return 0;
+}
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
+/* Whatever its number means later. Before 6.5 the kernel tells of numbers only. */
+static int peer_pidfd(int fd, pid_t pid) {
+        int pidfd = -1;
+        socklen_t size = sizeof(pidfd);
+
+        return getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) >= 0 ? pidfd : errno == ENOPROTOOPT ? sys_pidfd_open(pid, 0) : -1;
 }
 
 static void peer_free(struct peer *p) {
@@ -59,6 +72,7 @@ static void peer_free(struct peer *p) {
                         sandbox_client_gone(s);
         }
         sd_bus_close_unref(p->bus);
+        fd_close(p->pidfd);
         free(p->owner.groups);
         free(p);
 }
@@ -127,6 +141,7 @@ static int peer_new(struct daemon *d, int fd) {
                 return -ENOMEM;
         }
         p->daemon = d;
+        p->pidfd = -1;
         int r = read_owner(fd, &p->owner, &p->pid);
         /* What we ourselves are could as well do without us. */
         bool fronted = r >= 0 && geteuid() == 0 && p->owner.uid != 0;
@@ -140,6 +155,7 @@ static int peer_new(struct daemon *d, int fd) {
         }
         if (r >= 0 && fronted) {
                 int through;
+                p->pidfd = peer_pidfd(fd, p->pid);
                 r = front_start(d, p->owner.uid, fd, &through);
                 if (r >= 0) {
                         fd_close(fd);
@@ -149,6 +165,7 @@ static int peer_new(struct daemon *d, int fd) {
         struct peer **larger = r < 0 ? NULL : reallocarray(d->peers, d->n_peers + 1, sizeof(*larger));
         if (!larger) {
                 fd_close(fd);
+                fd_close(p->pidfd);
                 free(p->owner.groups);
                 free(p);
                 return r < 0 ? r : -ENOMEM;
@@ -209,6 +226,7 @@ void peers_close(struct daemon *d) {
         while (d->n_peers > 0) {
                 struct peer *p = d->peers[--d->n_peers];
                 sd_bus_close_unref(p->bus);
+                fd_close(p->pidfd);
                 free(p->owner.groups);
                 free(p);
         }

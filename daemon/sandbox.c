@@ -677,8 +677,7 @@ static int watch(struct sandbox *s) {
         return r;
 }
 
-/* The kernel's word for it, as seen from here. */
-static pid_t pidfd_pid(int pidfd) {
+pid_t pidfd_pid(int pidfd) {
         char path[64], text[512];
         int pid = 0;
 
@@ -692,7 +691,7 @@ static pid_t pidfd_pid(int pidfd) {
         return line && sscanf(line + 5, "%d", &pid) == 1 && pid > 0 ? pid : 0;
 }
 
-static int adopt(struct sandbox *s, struct peer *client, struct adoption *a) {
+static int adopt(struct sandbox *s, struct adoption *a) {
         struct launch_command release = { .type = LAUNCH_RELEASE };
         int r;
 
@@ -702,8 +701,8 @@ static int adopt(struct sandbox *s, struct peer *client, struct adoption *a) {
         s->init = pidfd_pid(s->fds[FD_INIT]);
         if (s->init == 0)
                 return -EBADF;
-        if ((r = make_state(s, &client->owner, a)) < 0 || (r = shared_new(&s->shared, &s->fds[FD_SLOTS])) < 0 ||
-            (r = registry_add(s)) < 0 || (r = start_helper(s)) < 0)
+        if ((r = make_state(s, a->owner, a)) < 0 || (r = shared_new(&s->shared, &s->fds[FD_SLOTS])) < 0 || (r = registry_add(s)) < 0 ||
+            (r = start_helper(s)) < 0)
                 return r;
         if (!a->kill_on_broker_loss && (r = store_sandbox(s)) < 0)
                 return r;
@@ -717,19 +716,19 @@ static int adopt(struct sandbox *s, struct peer *client, struct adoption *a) {
 }
 
 int sandbox_adopt(struct daemon *d, struct peer *client, struct adoption *a, sd_bus_message *call) {
-        struct sandbox *old = sandbox_find(d, client->owner.uid, a->name);
+        struct sandbox *old = sandbox_find(d, a->owner->uid, a->name);
 
         /* The name of one that has ended is free again. */
         if (old && (sandbox_alive(old) || old->client))
                 return -EEXIST;
         if (old)
                 sandbox_free(old);
-        if (count(d, client->owner.uid, true, NULL) >= quota_of(d, client->owner.uid, QUOTA_SANDBOXES))
+        if (count(d, a->owner->uid, true, NULL) >= quota_of(d, a->owner->uid, QUOTA_SANDBOXES))
                 return -EDQUOT;
-        struct sandbox *s = sandbox_new(d, client->owner.uid, a->name, NULL);
+        struct sandbox *s = sandbox_new(d, a->owner->uid, a->name, NULL);
         if (!s)
                 return -ENOMEM;
-        int r = adopt(s, client, a);
+        int r = adopt(s, a);
         if (r < 0) {
                 /* Its worker, if there is one, sees the listener hang up. */
                 sandbox_free(s);

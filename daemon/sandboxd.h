@@ -15,6 +15,7 @@
  *   worker.c     starting a worker; the worker's own side
  *   ports.c      ports below 1024, for root's sandboxes
  *   helper.c     the same for the helper (lib/broker/helper.h)
+ *   service.c    services of systemd that run behind us: who hands them over, and their end
  *   store.c      what the service manager keeps for us, so that a killed daemon finds its sandboxes again
  *   keeper.c     our own parent process, which keeps it where there is no service manager
  *   configure.c  the settings, and the quotas in them
@@ -155,8 +156,13 @@ struct daemon {
         char socket[108]; /* the path of the one that we have made, and remove; else empty */
         int spare;        /* a descriptor for the moment in which there is no other */
         int exe;          /* our own program: workers are started from it */
+        bool ending;      /* services are being stopped, and then … */
         bool stopping;    /* everything is to be killed, and then we end */
         bool leaving;     /* we end, and what is stored goes on */
+        sd_bus *systemd;  /* while services are stopped */
+        struct service **services;
+        size_t n_services;
+        void (*services_stopped)(struct daemon *d);
 };
 
 /* ---- log.c ---- */
@@ -193,6 +199,7 @@ struct peer {
         sd_bus *bus;
         struct owner owner;
         pid_t pid;
+        int pidfd; /* of one of another user than ours; else -1 */
 };
 
 int peer_listen(struct daemon *d, int socket, bool ours); /* taken over; ours: it is removed when we end for good */
@@ -261,6 +268,7 @@ struct adoption {
         bool foreground, kill_on_broker_loss, wait_killable;
         uint32_t record;
         uint64_t time_usec;
+        const struct owner *owner; /* whose it becomes */
 };
 
 /* -EEXIST: the name is taken; -EDQUOT: the owner has too many. On success the command has been let go, and `call` is answered when it runs. */
@@ -277,6 +285,8 @@ struct found {
 int sandbox_restore(struct daemon *d, struct found *found);
 struct sandbox *sandbox_find(struct daemon *d, uid_t uid, const char *name);
 int sandbox_command(struct sandbox *s, const struct launch_command *command);
+/* The kernel's word for it, as seen from here; 0: it is dead, or no pidfd. */
+pid_t pidfd_pid(int pidfd);
 /* Sends a signal to init, as the sandbox's owner. */
 void sandbox_signal(struct sandbox *s, int signal);
 void sandbox_kill(struct sandbox *s);
@@ -359,6 +369,17 @@ int helper_main(int argc, char **argv);
 bool ports_allowed(int client, uid_t uid, pid_t pid);
 /* In a worker that still has its owner's rights: starts the process that binds low ports for it, as worker_options.low_port_socket wants it. */
 int ports_start(int plan, int *ret);
+
+/* ---- service.c ---- */
+
+/* Whether a peer that is not root may hand over a sandbox in place: its process, whose pidfd it gives, is a wrapped service's, which root has made. The
+ * sandbox is root's then. `*ret_cgroup` (the caller frees it) is the control group's folder. -EPERM: it may not. */
+int service_attest(struct peer *p, int init_pidfd, char **ret_cgroup);
+/* Has systemd stop the services whose sandboxes these are, and calls `stopped` when it has. False: there are none, or it can't be told. */
+bool services_stop(struct daemon *d, void (*stopped)(struct daemon *d));
+void services_done(struct daemon *d);
+/* Our service manager, root's or the user's. */
+int systemd_connect(sd_bus **ret);
 
 /* ---- store.c ---- */
 

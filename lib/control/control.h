@@ -45,6 +45,10 @@
 #define CONTROL_PATH "/org/sandboxd"
 #define CONTROL_PREFIX "/org/sandboxd/sandbox"
 
+/* Of root's: the drop-in of a service that runs wrapped, by the unit's name. */
+#define CONTROL_DROP_IN "zz-sandboxd.conf" /* last, so that no other takes its lines back */
+#define CONTROL_DROP_INS "/etc/systemd/system/%s.d/" CONTROL_DROP_IN
+
 #define CONTROL_ADOPT "shhhhha{sv}"
 #define CONTROL_ADOPT_IN_PLACE "shhhha{sv}"
 #define CONTROL_ENDED "sissisa{st}"
