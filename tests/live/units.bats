@@ -65,7 +65,10 @@ for name in unset:
     key, _, value = name.partition("=")
     words = re.findall(r"@[a-z-]+", value)
     if key == "CapabilityBoundingSet":
-        words = re.findall("KILL|SETUID|SETGID", value.replace("SET(UID|GID|PCAP)", "SETUID"))
+        # CAP_SET(UID|GID|PCAP) and the like: one of them has a reason.
+        head, _, tails = value.lstrip("~").removeprefix("CAP_").partition("(")
+        words = [head + tail for tail in tails.rstrip(")").split("|")]
+        words = [next((word for word in words if re.search(rf"\b{word}\b", comments)), words[0])]
     elif key in ("RestrictNamespaces", "RestrictAddressFamilies"):
         # Set as far as it can be, below a comment.
         if re.search(rf"^{key}=.*\b{value.lstrip('~')}\b", open(sys.argv[2]).read(), re.M):
