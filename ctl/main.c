@@ -25,6 +25,7 @@ static const struct {
         { "logs", verb_logs, "show what a detached sandbox has written" },
         { "diff", verb_diff, "show what a kept layer changes" },
         { "commit", verb_commit, "apply a kept layer to the directories below it" },
+        { "service", verb_service, "put a service of systemd behind the broker" },
         { "policy", verb_policy, "check, list or show policies" },
         { "doctor", verb_doctor, "say what this machine can do, and what is lost where it can't" },
 };
@@ -73,6 +74,10 @@ int main(int argc, char **argv) {
                 printf("sandboxctl %s\n", SANDBOXD_VERSION);
                 return 0;
         }
+
+        /* Written by `service wrap`, and for nobody to type. */
+        if (str_equal(argv[1], "service-exec"))
+                return verb_service_exec(argc - 1, argv + 1);
 
         const char *names[ELEMENTSOF(verbs)];
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {

@@ -137,7 +137,7 @@ static int append_request(sd_bus_message *m, const struct remote_request *q, con
 }
 
 /* `fds` ends with -1. */
-static int adopt(struct remote *r, const struct remote_request *q, const char *method, const int *fds, int *ret_started) {
+static int adopt(struct remote *r, const struct remote_request *q, const char *method, const int *fds, bool other_name, int *ret_started) {
         _cleanup_(strbuf_done) struct strbuf text = {};
         sd_bus_error error = SD_BUS_ERROR_NULL;
         sd_bus_message *m = NULL, *reply = NULL;
@@ -160,7 +160,10 @@ static int adopt(struct remote *r, const struct remote_request *q, const char *m
                 e = sd_bus_message_read(reply, "ob", &object, ret_started);
         if (e >= 0 && !(r->object = strdup(object)))
                 e = -ENOMEM;
-        if (e < 0)
+        /* Whoever has other names to try asks again. */
+        if (e < 0 && other_name && sd_bus_error_has_name(&error, CONTROL_NAME_TAKEN))
+                e = -EEXIST;
+        else if (e < 0)
                 (void) remote_failed(e, &error, "sandboxd doesn't take the sandbox over");
         sd_bus_message_unref(m);
         sd_bus_message_unref(reply);
@@ -170,14 +173,14 @@ static int adopt(struct remote *r, const struct remote_request *q, const char *m
 
 int remote_adopt(struct remote *r, const struct remote_request *q, const struct launched *l) {
         const int fds[] = { l->init_pidfd, l->control, l->listener, l->user_namespace, -1 };
-        int started = 0, e = adopt(r, q, "Adopt", fds, &started);
+        int started = 0, e = adopt(r, q, "Adopt", fds, false, &started);
 
         return e < 0 ? e : started;
 }
 
 int remote_adopt_in_place(struct remote *r, const struct remote_request *q, int init_pidfd, int listener, int root) {
         const int fds[] = { init_pidfd, listener, root, -1 };
-        int started = 0, e = adopt(r, q, "AdoptInPlace", fds, &started);
+        int started = 0, e = adopt(r, q, "AdoptInPlace", fds, true, &started);
 
         return e < 0 ? e : 0;
 }

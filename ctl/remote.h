@@ -35,7 +35,7 @@ int remote_open_output(struct remote *r, const char *name, const char *home);
 /* Hands the sandbox over. 1: its command runs; 0: it could not be started, and remote_wait says why. */
 int remote_adopt(struct remote *r, const struct remote_request *request, const struct launched *launched);
 /* The same for a process that has loaded the filter of a plan with the setting PLAN_IN_PLACE into itself, or is about to: its pidfd, the listener, and an
- * O_PATH descriptor of its root. 0 or negative errno. */
+ * O_PATH descriptor of its root. 0 or negative errno; -EEXIST, of which nothing is printed: the name is taken. */
 int remote_adopt_in_place(struct remote *r, const struct remote_request *request, int init_pidfd, int listener, int root);
 /* Connects anew to a daemon that was started anew, for as long as a restart may take. */
 int remote_reconnect(struct remote *r);

@@ -107,6 +107,18 @@ int request_init(struct policy_request *r) {
         return e;
 }
 
+int request_init_system(struct policy_request *r) {
+        int e;
+
+        *r = (struct policy_request) { .uid = getuid(), .gid = getgid(), .environment = environ, .cwd = "/" };
+        e = add_folders(r, 0, strdup(SANDBOXD_SYSTEM_POLICY_DIR));
+        if (e >= 0)
+                e = add_folder(r, strdup(shipped_folder(&r->trust_last)));
+        if (e < 0)
+                request_done(r);
+        return e;
+}
+
 void request_done(struct policy_request *r) {
         for (size_t i = 0; i < r->n_folders; i++)
                 free((char *) r->folders[i]);

@@ -14,3 +14,5 @@ int verb_stop(int argc, char **argv);
 int verb_kill(int argc, char **argv);
 int verb_wait(int argc, char **argv);
 int verb_logs(int argc, char **argv);
+int verb_service(int argc, char **argv);
+int verb_service_exec(int argc, char **argv);
