@@ -5,6 +5,7 @@ It listens on the port of its argument, or on the socket that systemd hands over
 watchdog that it lives (until it is asked to `hang`), and can `keep` a text in systemd's store of file descriptors.
 """
 
+import errno
 import os
 import signal
 import socket
@@ -75,10 +76,19 @@ class Service:
         self.alive = False
         return "hangs"
 
+    @staticmethod
+    def read(path):
+        try:
+            with open(path) as file:
+                return file.read().strip()
+        except OSError as error:
+            return errno.errorcode[error.errno]
+
     def answer(self, question):
         word, _, rest = question.partition(" ")
         answers = {"pid": os.getpid, "uid": os.getuid, "reloads": lambda: self.reloads, "hang": self.hang, "count": self.count,
-                   "kept": lambda: self.kept, "keep": lambda: self.keep(rest), "environment": lambda: os.environ.get(rest, "")}
+                   "kept": lambda: self.kept, "keep": lambda: self.keep(rest), "read": lambda: self.read(rest),
+                   "environment": lambda: os.environ.get(rest, "")}
         return answers[word]() if word in answers else f"what is {word}?"
 
     def run(self):

@@ -131,7 +131,7 @@ unit_pid() {
 # start_unit UNIT…: starts it, and says what was wrong when that fails.
 start_unit() {
     enter_systemd systemctl start "$@" || {
-        enter_systemd systemctl --no-pager --lines=0 status "$@"
+        enter_systemd systemctl --no-pager --lines=0 status "$@" || :
         journal "$@"
         return 1
     }
