@@ -4,10 +4,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "broker.h"
 #include "fd.h"
+
+#define LANE_WAIT_NSEC 100000000
 
 static void set_state(struct slot *slot, enum slot_state state) {
         atomic_store_explicit(&slot->state, state, memory_order_release);
@@ -60,7 +63,7 @@ bool act_journaled(const struct call *call) {
         return call->worker->options.journal;
 }
 
-/* One that nobody uses; NULL where there is none: what is done then is not waited for, for it could be what others wait for. */
+/* One that nobody uses; NULL where there is none. */
 static struct lane *lane_take_of(struct call *call, unsigned first, unsigned n) {
         struct receiver *r = call_receiver(call);
         struct worker *w = r->worker;
@@ -73,8 +76,20 @@ static struct lane *lane_take_of(struct call *call, unsigned first, unsigned n) 
         return NULL;
 }
 
+/* One that somebody uses is free again soon, so that it is waited for; but not for long, since what is done there could hang (a file system's server). */
 static struct lane *lane_take(struct call *call) {
-        return lane_take_of(call, 0, JOURNAL_QUICK);
+        struct receiver *r = call_receiver(call);
+        struct lane *lane = lane_take_of(call, 0, JOURNAL_QUICK);
+        struct timespec until;
+
+        if (lane || !r->worker->options.journal)
+                return lane;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += LANE_WAIT_NSEC;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        lane = &r->worker->lanes[r->index % JOURNAL_QUICK];
+        return pthread_mutex_clocklock(&lane->lock, CLOCK_MONOTONIC, &until) == 0 ? lane : NULL;
 }
 
 static unsigned lane_index(const struct worker *w, const struct lane *lane) {
