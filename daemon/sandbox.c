@@ -133,6 +133,7 @@ static void close_fds(struct sandbox *s) {
         s->init_source = sd_event_source_disable_unref(s->init_source);
         s->listener_source = sd_event_source_disable_unref(s->listener_source);
         s->worker_source = sd_event_source_disable_unref(s->worker_source);
+        s->hurry_timer = sd_event_source_disable_unref(s->hurry_timer);
         s->helper_source = sd_event_source_disable_unref(s->helper_source);
         s->timer = sd_event_source_disable_unref(s->timer);
         s->orphan_timer = sd_event_source_disable_unref(s->orphan_timer);
@@ -787,6 +788,7 @@ static int restore(struct sandbox *s, uid_t uid) {
                 return r;
         if (s->fds[FD_WORKER] >= 0) {
                 s->worker = pidfd_pid(s->fds[FD_WORKER]) ?: INT_MAX;
+                hurry_end(s);
                 r = sd_event_add_io(s->daemon->event, &s->worker_source, s->fds[FD_WORKER], EPOLLIN, on_worker, s);
         } else
                 sandbox_start_worker(s);

@@ -15,6 +15,7 @@
  *   worker.c     starting a worker; the worker's own side
  *   ports.c      ports below 1024, for root's sandboxes
  *   helper.c     the same for the helper (lib/broker/helper.h)
+ *   hurry.c      the priority with which a worker begins
  *   service.c    services of systemd that run behind us: who hands them over, and their end
  *   store.c      what the service manager keeps for us, so that a killed daemon finds its sandboxes again
  *   keeper.c     our own parent process, which keeps it where there is no service manager
@@ -136,7 +137,8 @@ struct sandbox {
         unsigned failures; /* workers that died since the last answered call */
         uint64_t answered; /* calls at that time */
         sd_event_source *control_source, *init_source, *listener_source, *worker_source, *helper_source;
-        sd_event_source *timer, *orphan_timer, *limit_timer, *retire_timer;
+        sd_event_source *timer, *orphan_timer, *limit_timer, *retire_timer, *hurry_timer;
+        uint64_t hurried; /* when a worker was given a priority (CLOCK_MONOTONIC, microseconds) */
         struct peer *client;      /* of a foreground one: it dies with it; NULL: detached, or to come back */
         sd_bus_message *adopting; /* the Adopt() call, until the command runs */
         sd_bus_message **waiting; /* Wait() calls to be answered */
@@ -355,6 +357,15 @@ _noreturn_ void owned_run(const struct sandbox *s, const int *fds, size_t n_fds,
 int owned_enter(int user_namespace, bool foreign);
 /* Whether there is a descriptor of this number; what isn't there is /dev/null. */
 bool owned_given(int fd);
+
+/* ---- hurry.c ---- */
+
+/* Whether the worker that is started now begins with a priority; in it; and in us, once it is there. */
+bool hurry_may(struct sandbox *s);
+void hurry_self(void);
+int hurry_watch(struct sandbox *s);
+/* It may still have it, from the daemon before us. */
+void hurry_end(const struct sandbox *s);
 
 /* ---- helper.c ---- */
 

@@ -193,18 +193,22 @@ static _noreturn_ void run_worker(const struct sandbox *s, int new_plan) {
 int worker_start(struct sandbox *s) {
         int pidfd;
         pid_t pid;
+        bool hurried = hurry_may(s);
         int r = owned_fork(&pid, &pidfd);
 
         if (r < 0)
                 return r;
-        if (pid == 0)
+        if (pid == 0) {
+                if (hurried)
+                        hurry_self();
                 run_worker(s, -1);
+        }
         fd_close(s->fds[FD_WORKER]);
         s->fds[FD_WORKER] = pidfd;
         s->worker = pid;
         s->ours = true;
         s->stored->workers++;
-        return 0;
+        return hurried ? hurry_watch(s) : 0;
 }
 
 int worker_check(const struct sandbox *s, int plan, pid_t *ret_pid) {

@@ -16,13 +16,14 @@ setup_test() {
     policy_extra=$'network: { mode: none, connect: [any] }\n'
 }
 
-# held KILLS ROUNDS CODE OUTPUT: EIO comes less than once in a hundred kills (in a short run it may be that one), and successors answer in time: half of
-# them within 50 ms, all within 500, in the long run; a short one says little, and must not fail for what else the machine does.
+# held KILLS ROUNDS CODE OUTPUT MEDIAN: EIO comes less than once in a hundred kills (in a short run it may be that one), and successors answer in time:
+# half of them within MEDIAN ms, all within 500, in the long run. A short one says little, and must not fail for what else the machine does. A user's own
+# daemon can't give a worker that begins a priority, so that it takes longer where a hundred programs share two processors.
 held() {
     local kills=$1 rounds=$2 figures limits=(500 5000)
     echo "$4"
     echo "$4" >&3
-    [ -z "${SANDBOXD_TEST_FULL:-}" ] || limits=(50 500)
+    [ -z "${SANDBOXD_TEST_FULL:-}" ] || limits=("$5" 500)
     [ "$3" -eq 0 ]
     [ "$(sed -n 's/.* undecided \([0-9]*\) .*/\1/p' <<< "$4")" -le $(((kills + rounds + 99) / 100)) ]
     [[ "$4" == *" poisoned 0"* ]]
@@ -47,7 +48,7 @@ under_keeper() {
     said=$(POLICY=$(policy broker shell) as "$who" "$BATS_TEST_DIRNAME/load" "$work/$who/load" "$@" \
         "pkill -KILL -x sandboxd -P $keeper" "kill -HUP $keeper" 3>&-) || code=$?
     grep -vE 'it has been started|it is here again|its worker was killed' "$work/daemon.log" || :
-    held "$2" "$4" "$code" "$said"
+    held "$2" "$4" "$code" "$said" 250
 }
 
 # under_systemd SANDBOXES KILLS PAUSE ROUNDS
@@ -62,13 +63,13 @@ under_systemd() {
         "systemctl kill --signal=KILL --kill-whom=main sandboxd" "systemctl restart sandboxd") || code=$?
     journal sandboxd | grep -vE 'it has been started|it is here again|its worker was killed' | tail -50
     enter_systemd systemctl stop sandboxd
-    held "$2" "$4" "$code" "$said"
+    held "$2" "$4" "$code" "$said" 50
 }
 
 @test "ten sandboxes, killed workers and a killed daemon: user" { under_keeper user 10 40 150 4; }
 @test "fifty sandboxes, 200 killed workers, 50 times a killed and 50 times a new daemon of systemd's" {
     need_full
-    under_systemd 50 60 500 15
+    under_systemd 50 200 500 50
 }
 @test "fifty sandboxes, 200 killed workers, 50 times a killed and 50 times a new daemon: user" {
     need_full
