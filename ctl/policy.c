@@ -366,7 +366,7 @@ static int apply_one(const struct words *w) {
         if (!policy)
                 return message_fail("%s", strerror(ENOMEM));
         words.policy = policy;
-        if (!control_name_valid(words.sandbox))
+        if (control_split(words.sandbox, NULL, NULL) < 0)
                 return message_fail("'%s' can't be a sandbox: names are 1 to 63 of a-z, 0-9, _ . -, the first a letter or digit", word);
         return apply(&words);
 }

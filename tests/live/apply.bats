@@ -129,7 +129,7 @@ two_policies() {
     eventually says known
     detach user view other -- sleep 60
     # As root, for the daemon's descriptors; peers of root's may steer all sandboxes.
-    "$SANDBOXD_BUILD/tests/live/apply_raw" "$SANDBOXD_SOCKET" "$(daemon_of)" one "$open" > "$work/said" 2>&1
+    "$SANDBOXD_BUILD/tests/live/apply_raw" "$SANDBOXD_SOCKET" "$(daemon_of)" "$SANDBOXD_TEST_USER/one" "$open" > "$work/said" 2>&1
     cat "$work/said"
     grep -q '^garbage: .*can.t be compiled' "$work/said"
     grep -q '^open: .*can.t be applied' "$work/said"
@@ -152,9 +152,9 @@ two_policies() {
     [[ $output == *"there is no sandbox mine of yours"* ]]
     cd "$work/user"
     started user theirs "$made" sleep 60
-    run -125 ctl root policy apply theirs "$made"
+    run -125 ctl root policy apply "$SANDBOXD_TEST_USER/theirs" "$made"
     [[ $output == *"apply the policy as that user"* ]]
-    ctl root kill mine theirs
+    ctl root kill mine "$SANDBOXD_TEST_USER/theirs"
 }
 
 under_load() {
