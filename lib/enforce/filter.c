@@ -103,7 +103,7 @@ static int add_notify(scmp_filter_ctx context, const struct filter_rule *rule) {
         return r == -EEXIST ? 0 : r; /* the same rule twice */
 }
 
-static int export_program(scmp_filter_ctx context, struct sock_fprog *ret) {
+int filter_export(void *context, struct sock_fprog *ret) {
         _cleanup_close_ int fd = memfd_create("filter", MFD_CLOEXEC);
         _cleanup_free_ char *code = NULL;
         size_t size;
@@ -146,7 +146,7 @@ static int build_notify(const struct filter_builder *b, struct sock_fprog *ret) 
                 if (r < 0)
                         return r;
         }
-        return export_program(context, ret);
+        return filter_export(context, ret);
 }
 
 /* Runs what was built over every rule's own case and the calls without rules: an error of the library's (it has merged rules wrongly

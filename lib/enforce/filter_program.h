@@ -27,3 +27,6 @@ void program_done(struct program *p);
 
 /* Makes the program that allows the `n` sorted, distinct calls, kills foreign architectures, and answers the rest with ENOSYS. */
 int program_known(const int *allow, size_t n, struct program *ret);
+
+/* The program of a libseccomp context (scmp_filter_ctx); the caller frees `ret->filter`. -E2BIG: more than FILTER_MAX instructions. */
+int filter_export(void *context, struct sock_fprog *ret);
