@@ -125,4 +125,4 @@ static const struct claim claims[] = {
         {},
 };
 
-const struct module guard_module = { .name = "guard", .claims = claims, .compile = compile };
+const struct module guard_module = { .name = "guard", .claims = claims, .only_decides = true, .compile = compile };

@@ -87,4 +87,4 @@ static const struct claim claims[] = {
         {},
 };
 
-const struct module kernel_module = { .name = "kernel", .claims = claims, .compile = compile };
+const struct module kernel_module = { .name = "kernel", .claims = claims, .only_decides = true, .compile = compile };

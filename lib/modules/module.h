@@ -5,8 +5,8 @@
 
 #include "modules.h"
 
-extern const struct module files_module, names_module, metadata_module, append_module, exec_module, network_module, kernel_module,
-        guard_module, processes_module;
+extern const struct module files_module, names_module, metadata_module, append_module, exec_module, network_module, sockets_module,
+        kernel_module, guard_module, processes_module;
 
 /* append.c: whether an ioctl would undo what `append` rules say; sets call->why. */
 bool append_refuses_ioctl(struct call *call);
@@ -38,6 +38,8 @@ const struct claim *modules_claim(int nr);
 
 /* Whether any raw rule names the call. */
 bool raw_names(const struct policy *policy, int nr);
+/* Whether raw rules refuse the call whatever its arguments are. */
+bool raw_refuses(const struct policy *policy, int nr);
 /* Checks the rules and adds what they need to be notified of. -EINVAL with errors in the report. */
 int raw_compile(const struct plan *plan, struct filter_builder *filter, struct policy_report *report);
 /* Answers a call that a raw rule names, or any call under `default: deny`. */

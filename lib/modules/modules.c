@@ -6,16 +6,37 @@
 
 /* The table of modules. Adding a call: its handler and row in a module's file, and a row in known.c if the number is new. */
 static const struct module *const modules[] = {
-        &files_module,   &names_module,  &metadata_module, &append_module,    &exec_module,
-        &network_module, &kernel_module, &guard_module,    &processes_module,
+        &files_module,   &names_module,   &metadata_module, &append_module, &exec_module,
+        &network_module, &sockets_module, &kernel_module,   &guard_module,  &processes_module,
 };
 
-const struct claim *modules_claim(int nr) {
+/* The row, and whose it is. */
+static const struct claim *find_claim(int nr, const struct module **ret_module) {
         for (size_t i = 0; i < ELEMENTSOF(modules); i++)
                 for (const struct claim *claim = modules[i]->claims; claim->name; claim++)
-                        if (claim->nr == nr)
+                        if (claim->nr == nr) {
+                                *ret_module = modules[i];
                                 return claim;
+                        }
         return NULL;
+}
+
+const struct claim *modules_claim(int nr) {
+        const struct module *module;
+
+        return find_claim(nr, &module);
+}
+
+bool modules_acts(const struct plan *plan, const struct filter_builder *filter) {
+        const struct module *module;
+
+        for (size_t i = 0; i < filter->n_notify; i++) {
+                int nr = filter->notify[i].nr;
+                /* Without a row the table or a raw rule answers, from registers. */
+                if (find_claim(nr, &module) && !module->only_decides && !raw_refuses(plan->policy, nr))
+                        return true;
+        }
+        return false;
 }
 
 /* The table's part of the filter. */
@@ -62,10 +83,8 @@ static int make_claims(const struct plan *plan, const struct filter_builder *fil
         return 0;
 }
 
-int modules_compile(const struct plan *plan, struct filter *ret_filter, struct claim **ret_claims, size_t *ret_n,
-                    struct policy_report *report) {
+int modules_collect(const struct plan *plan, struct filter_builder *ret, struct policy_report *report) {
         _cleanup_(filter_builder_done) struct filter_builder builder = {};
-        _cleanup_(filter_done) struct filter filter = {};
         bool invalid = false;
         int r;
 
@@ -84,7 +103,20 @@ int modules_compile(const struct plan *plan, struct filter *ret_filter, struct c
                 return r;
         if (r < 0 || invalid)
                 return -EINVAL;
+        *ret = builder;
+        builder = (struct filter_builder) {};
+        return 0;
+}
 
+int modules_compile(const struct plan *plan, struct filter *ret_filter, struct claim **ret_claims, size_t *ret_n,
+                    struct policy_report *report) {
+        _cleanup_(filter_builder_done) struct filter_builder builder = {};
+        _cleanup_(filter_done) struct filter filter = {};
+        int r;
+
+        r = modules_collect(plan, &builder, report);
+        if (r < 0)
+                return r;
         r = ret_filter ? filter_build(&builder, &filter) : 0;
         if (r < 0) {
                 policy_report_add(report, false, (struct place) { .file = plan->policy->name },

@@ -12,6 +12,7 @@
 struct module {
         const char *name;
         const struct claim *claims; /* the calls it can answer; ends with a row whose name is NULL */
+        bool only_decides;          /* its handlers change nothing but a result in the caller's memory: a call done twice does no harm */
         /* Says which of its calls are to be notified under this plan, and with which arguments. May report that the policy can't be
          * enforced (-EINVAL with an error in the report). */
         int (*compile)(const struct plan *plan, struct filter_builder *filter, struct policy_report *report);
@@ -22,6 +23,14 @@ struct module {
  * NULL: whoever answers needs the claims alone, and the filter takes most of the time. */
 int modules_compile(const struct plan *plan, struct filter *ret_filter, struct claim **ret_claims, size_t *ret_n,
                     struct policy_report *report);
+
+/* The rules of that filter, for who makes another form of it (oci_profile.h); the caller frees them with filter_builder_done. -EINVAL with errors in
+ * the report. */
+int modules_collect(const struct plan *plan, struct filter_builder *ret, struct policy_report *report);
+
+/* Whether the broker acts for callers under the plan whose rules are in the filter, so that a call must not be done twice: without
+ * WAIT_KILLABLE_RECV it can be. */
+bool modules_acts(const struct plan *plan, const struct filter_builder *filter);
 
 /* The number of a call by name (-1: none by this name), and back (NULL). */
 int modules_syscall_number(const char *name);

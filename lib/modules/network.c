@@ -327,9 +327,11 @@ static struct verdict handle_setsockopt(struct call *call) {
 
 /* ---- The module ---- */
 
-static int compile_socket(struct filter_builder *filter) {
+static int compile_sockets(const struct plan *plan, struct filter_builder *filter, struct policy_report *report) {
         int r = rule_unless(filter, __NR_socket, 0, UINT32_MAX, families, ELEMENTSOF(families), NULL);
 
+        (void) plan;
+        (void) report;
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(families); i++) {
                 const struct filter_arg family = { .index = 0, .mask = UINT32_MAX, .value = families[i] };
                 const struct filter_arg protocol[] = { family, { .index = 2, .nonzero = true } };
@@ -361,9 +363,6 @@ static int compile(const struct plan *plan, struct filter_builder *filter, struc
         int r;
 
         (void) report;
-        r = compile_socket(filter);
-        if (r < 0)
-                return r;
         /* In every mode: a Unix socket that the view shows is reached by connect and by addressed sends, and needs a rule. */
         if ((r = rule_always(filter, __NR_connect)) < 0 || (r = rule_always(filter, __NR_sendmsg)) < 0 ||
             (r = rule_always(filter, __NR_sendmmsg)) < 0)
@@ -378,9 +377,13 @@ static int compile(const struct plan *plan, struct filter_builder *filter, struc
         return plan->files_brokered ? rule_always(filter, __NR_bind) : 0;
 }
 
-static const struct claim claims[] = {
+static const struct claim sockets_claims[] = {
         { __NR_socket, "socket", handle_socket },
         { __NR_setsockopt, "setsockopt", handle_setsockopt },
+        {},
+};
+
+static const struct claim claims[] = {
         { __NR_connect, "connect", handle_connect },
         { __NR_bind, "bind", handle_bind },
         { __NR_listen, "listen", handle_listen },
@@ -391,3 +394,5 @@ static const struct claim claims[] = {
 };
 
 const struct module network_module = { .name = "network", .claims = claims, .compile = compile };
+/* What is decided from registers alone. */
+const struct module sockets_module = { .name = "sockets", .claims = sockets_claims, .only_decides = true, .compile = compile_sockets };

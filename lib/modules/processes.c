@@ -121,4 +121,4 @@ static int compile(const struct plan *plan, struct filter_builder *filter, struc
         return r;
 }
 
-const struct module processes_module = { .name = "processes", .claims = claims, .compile = compile };
+const struct module processes_module = { .name = "processes", .claims = claims, .only_decides = true, .compile = compile };

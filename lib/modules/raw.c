@@ -33,6 +33,19 @@ bool raw_names(const struct policy *policy, int nr) {
         return false;
 }
 
+bool raw_refuses(const struct policy *policy, int nr) {
+        for (size_t i = 0; i < policy->syscalls.n_rules; i++) {
+                const struct syscall_rule *rule = policy->syscalls.rules + i;
+                if (!rule_names(rule, nr))
+                        continue;
+                if (rule->action == ACTION_LOG)
+                        return false;
+                if (rule->n_args == 0)
+                        return true;
+        }
+        return policy->syscalls.deny_unnamed;
+}
+
 static bool args_match(const struct syscall_rule *rule, const struct call *call) {
         for (size_t i = 0; i < rule->n_args; i++)
                 if ((CALL_ARG(call, rule->args[i].index) & rule->args[i].mask) != rule->args[i].value)
