@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "module.h"
+#include "oci_profile.h"
 #include "str.h"
 #include "sys.h"
 
@@ -718,6 +719,83 @@ static void check_shipped(const char *name) {
                 filter_done(&c.filter);
                 free(TAKE_PTR(c.claims));
         }
+}
+
+/* As a container has it: its OCI profile answers every call as the two programs do, or asks the broker. */
+static void check_container(const char *name) {
+        const char *folders[] = { POLICIES };
+        char *environment[] = { NULL };
+        _cleanup_(policy_freep) struct policy *policy = NULL;
+        _cleanup_(plan_freep) struct plan *plan = NULL;
+        _cleanup_(done) struct compiled c = {};
+        _cleanup_(filter_builder_done) struct filter_builder builder = {};
+        _cleanup_(oci_profile_done) struct oci_profile profile = {};
+        const struct policy_request request = { .policy = name,
+                                                .folders = folders,
+                                                .n_folders = 1,
+                                                .cwd = "/",
+                                                .name = name,
+                                                .environment = environment,
+                                                .trust_last = true,
+                                                .inspect = true };
+        const struct plan_request plan_request = { .setting = PLAN_CONTAINER };
+        struct sock_fprog program;
+
+        cr_assert_eq(policy_load(&request, &policy, &c.report), 0, "%s", name);
+        cr_assert_eq(plan_compile(policy, &plan_request, &plan, &c.report), 0, "%s: %s", name, c.report.n ? c.report.messages[0].text : "");
+        cr_assert_eq(modules_collect(plan, &builder, &c.report), 0, "%s", name);
+        cr_expect(modules_acts(plan, &builder), "%s", name);
+        cr_assert_eq(filter_build(&builder, &c.filter), 0);
+        cr_assert_eq(oci_profile_merge(&builder, NULL, &profile), 0, "%s", name);
+        cr_assert_eq(oci_profile_build(&profile, &program), 0, "%s", name);
+        cr_expect_lt(program.len, 3000, "%s: %d instructions", name, program.len);
+        for (int nr = 0; nr < 450; nr++)
+                for (unsigned i = 0; i < 100 && nr != 335 && nr != 336; i++) { /* libseccomp has no names for these */
+                        uint64_t args[6];
+                        for (size_t j = 0; j < 6; j++)
+                                args[j] = i % 4 == 0 ? (uint64_t) random() << 32 | random() : (uint64_t) random() % 64;
+                        uint32_t got = filter_simulate(&program, AUDIT_ARCH_X86_64, nr, args);
+                        uint32_t want = oci_stricter(filter_simulate(&c.filter.known, AUDIT_ARCH_X86_64, nr, args),
+                                                     filter_simulate(&c.filter.notify, AUDIT_ARCH_X86_64, nr, args));
+                        cr_assert_eq(got, want, "%s: call %d: %#x, wanted %#x", name, nr, got, want);
+                }
+        free(program.filter);
+}
+
+Test(shipped, container_policies) {
+        static const char *const names[] = { "container-db", "container-default", "container-untrusted", "container-web" };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                check_container(names[i]);
+}
+
+/* Below runc: what only refuses. */
+static bool acts(struct syscall_rule *rules, size_t n) {
+        struct compiled c = { .policy.syscalls = { .rules = rules, .n_rules = n } };
+        _cleanup_(filter_builder_done) struct filter_builder builder = {};
+
+        c.policy.name = (char *) "test";
+        c.plan.policy = &c.policy;
+        cr_assert_eq(modules_collect(&c.plan, &builder, &c.report), 0);
+        policy_report_done(&c.report);
+        return modules_acts(&c.plan, &builder);
+}
+
+Test(compile, acts_or_not) {
+        static char *all[] = { (char *) "connect", (char *) "send*", (char *) "chroot" },
+                    *some[] = { (char *) "connect", (char *) "sendto" };
+        static struct syscall_arg arg = { .index = 0, .value = 3, .mask = UINT32_MAX };
+        struct syscall_rule rules[] = { { .names = all, .n_names = 3, .action = ACTION_ERRNO, .error = EPERM } };
+
+        cr_expect(acts(NULL, 0));
+        cr_expect_not(acts(rules, 1));
+        rules[0].args = &arg;
+        rules[0].n_args = 1;
+        cr_expect(acts(rules, 1));
+        rules[0] = (struct syscall_rule) { .names = some, .n_names = 2, .action = ACTION_ERRNO, .error = EPERM };
+        cr_expect(acts(rules, 1));
+        rules[0] = (struct syscall_rule) { .names = all, .n_names = 3, .action = ACTION_LOG };
+        cr_expect(acts(rules, 1));
 }
 
 Test(shipped, policies) {
