@@ -1,5 +1,5 @@
 /*
- * sandboxctl policy check | list | show
+ * sandboxctl policy check | list | show | oci-profile
  */
 #include <errno.h>
 #include <getopt.h>
@@ -13,6 +13,7 @@
 #include "modules.h"
 #include "plan.h"
 #include "request.h"
+#include "runtime/profile.h"
 #include "str.h"
 #include "verbs.h"
 
@@ -29,12 +30,16 @@ static void print_help(void) {
                "       sandboxctl policy list [--json]\n"
                "       sandboxctl policy show [--set K=V]… [--json] NAME|FILE\n"
                "       sandboxctl policy apply [--set K=V]… [--dry-run] [--json] SANDBOX FILE|NAME\n"
+               "       sandboxctl policy oci-profile NAME\n"
                "\n"
                "  check  load and compile policies, and show all errors in them\n"
                "  list   name the policies that can be used by name\n"
                "  show   print a policy with all that it extends, as one\n"
                "  apply  put another policy in force for a sandbox of sandboxd's that runs; what\n"
                "         only a new start can change is refused, and listed\n"
+               "  oci-profile\n"
+               "         print a policy as the seccomp profile of a container on crun, for Podman and\n"
+               "         Kubernetes: its calls go to sandboxd\n"
                "\n"
                "A FILE has a / in it (./mine.yaml), or ends in .yaml; all else is a NAME.\n"
                "\n"
@@ -371,11 +376,39 @@ static int apply_one(const struct words *w) {
         return apply(&words);
 }
 
+/* ---- oci-profile ---- */
+
+/* For engines that hand a seccomp profile on to crun as it is: the container then needs no runtime of ours. */
+static int oci_profile(const struct words *w) {
+        _cleanup_(choose_done) struct choice choice = {};
+        _cleanup_free_ char *text = NULL, *why = NULL;
+        char socket[AGENT_SIZE];
+
+        if (w->n_rest != 1 || w->n_flags > 0)
+                return message_fail("policy oci-profile wants the name of one policy, and no variables: the agent knows the name alone");
+        if (!policy_name_valid(w->rest[0])) {
+                _cleanup_free_ char *word = str_escape(w->rest[0]);
+                return message_fail("'%s' is no name of a policy: the agent opens no file that a container names", word);
+        }
+        int r = agent_socket(socket);
+        if (r < 0)
+                return message_fail("it isn't known where your sandboxd listens: XDG_RUNTIME_DIR is not set, or too long");
+        r = choose_init(&choice, &why);
+        if (r >= 0) {
+                const struct profile_request request = { .choice = &choice, .policy = w->rest[0], .socket = socket, .wait_killable = true };
+                r = profile_make(&request, &text, &why);
+        }
+        if (r < 0)
+                return message_fail("%s", why ? why : strerror(-r)), 1;
+        puts(text);
+        return 0;
+}
+
 int verb_policy(int argc, char **argv) {
         static const struct {
                 const char *name;
                 int (*run)(const struct words *w);
-        } verbs[] = { { "check", check }, { "list", list }, { "show", show }, { "apply", apply_one } };
+        } verbs[] = { { "check", check }, { "list", list }, { "show", show }, { "apply", apply_one }, { "oci-profile", oci_profile } };
         const char *names[ELEMENTSOF(verbs)];
         struct words w = {};
 
@@ -402,6 +435,7 @@ int verb_policy(int argc, char **argv) {
         }
         _cleanup_free_ char *word = str_escape(argv[1]);
         const char *near = str_nearest(argv[1], names, ELEMENTSOF(names));
-        return message_fail("policy has no verb '%s'%s%s%s", word, near ? "; did you mean '" : "; it has check, list, show and apply",
-                            near ? near : "", near ? "'?" : "");
+        return message_fail("policy has no verb '%s'%s%s%s", word,
+                            near ? "; did you mean '" : "; it has check, list, show, apply and oci-profile", near ? near : "",
+                            near ? "'?" : "");
 }

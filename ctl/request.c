@@ -11,9 +11,7 @@
 
 extern char **environ;
 
-/* The folder of the shipped policies: the checkout's, for a program that runs from its build folder. That one is then as much its own as the
- * program, whoever it belongs to. */
-static const char *shipped_folder(bool *ret_own) {
+const char *request_shipped_folder(bool *ret_own) {
         char exe[PATH_MAX];
         ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 
@@ -101,7 +99,7 @@ int request_init(struct policy_request *r) {
         if (e >= 0)
                 e = add_folders(r, 0, strdup(SANDBOXD_SYSTEM_POLICY_DIR));
         if (e >= 0)
-                e = add_folder(r, strdup(shipped_folder(&r->trust_last)));
+                e = add_folder(r, strdup(request_shipped_folder(&r->trust_last)));
         if (e < 0)
                 request_done(r);
         return e;

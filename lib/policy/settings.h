@@ -32,7 +32,7 @@ struct settings_oci {
         char **selectable; /* that a container's annotation may name */
         size_t n_selectable;
         char *floor;          /* that each container has besides its own; NULL: none */
-        char *default_policy; /* of a container that names none; NULL: such a one is refused */
+        char *default_policy; /* of a container that names none; NULL: container-default */
 };
 
 struct settings {

@@ -27,8 +27,8 @@ options_of_manual() {
             return 1
         }
     done < verbs
-    "$SANDBOXCTL" policy --help | grep -oE '^ +(check|list|show)' | tr -d ' ' | sort -u > verbs
-    [ "$(wc -l < verbs)" -eq 3 ]
+    "$SANDBOXCTL" policy --help | grep -oE '^ +(check|list|show|oci-profile)' | tr -d ' ' | sort -u > verbs
+    [ "$(wc -l < verbs)" -eq 4 ]
 }
 
 @test "each key that a policy can have is in sandboxd.policy(5)" {
@@ -70,10 +70,17 @@ options_of_manual() {
     diff help manual
 }
 
+@test "each option of sandbox-runtime is in sandbox-runtime(8), and each there is an option" {
+    { "${SANDBOXCTL%/*}/sandbox-runtime" --help && "${SANDBOXCTL%/*}/sandbox-runtime" install --help; } | options_of_help > help
+    sed -n '/^# OPTIONS/,/^# ERRORS/p' "$SANDBOXD_SOURCE/man/sandbox-runtime.8.scd" | grep -oE '^\*--[a-z][a-z-]*\*' | tr -d '*' | sort -u > manual
+    [ "$(wc -l < manual)" -ge 8 ]
+    diff help manual
+}
+
 @test "the pages are well formed, and no line of theirs is lost" {
     need_command scdoc man
     local page
-    for page in sandboxctl.1 sandboxd.8 sandboxd.policy.5 sandboxd.yaml.5; do
+    for page in sandboxctl.1 sandboxd.8 sandbox-runtime.8 sandboxd.policy.5 sandboxd.yaml.5; do
         scdoc < "$SANDBOXD_SOURCE/man/$page.scd" > "$page"
         MANWIDTH=100 man --warnings -l "$page" > text 2> warnings
         cat warnings

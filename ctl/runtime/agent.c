@@ -1,0 +1,106 @@
+/*
+ * The daemon that takes the listener. Root's is a service; a user's is started here where there is none, as for the first container of a rootless
+ * Podman.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "fd.h"
+#include "runtime.h"
+#include "str.h"
+
+#define START_SECONDS 10
+
+_Static_assert(AGENT_SIZE == sizeof(((struct sockaddr_un *) 0)->sun_path), "size of a socket's path");
+
+bool agent_is_root(void) {
+        unsigned long inside, outside, n;
+        _cleanup_fclose_ FILE *map = fopen("/proc/self/uid_map", "re");
+
+        return getuid() == 0 && map && fscanf(map, "%lu %lu %lu", &inside, &outside, &n) == 3 && inside == 0 && outside == 0 &&
+               n == UINT32_MAX;
+}
+
+int agent_socket(char ret[AGENT_SIZE]) {
+        const char *named = getenv("SANDBOXD_AGENT"), *runtime = getenv("XDG_RUNTIME_DIR");
+        int n;
+
+        if (named && named[0] == '/')
+                n = snprintf(ret, AGENT_SIZE, "%s", named);
+        else if (agent_is_root())
+                n = snprintf(ret, AGENT_SIZE, "/run/sandboxd/agent");
+        else if (runtime && runtime[0] == '/')
+                n = snprintf(ret, AGENT_SIZE, "%s/sandboxd/agent", runtime);
+        else
+                return -ENOENT;
+        return n < AGENT_SIZE ? 0 : -ENAMETOOLONG;
+}
+
+static int try(const char *path) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        if (strlen(path) >= sizeof(address.sun_path))
+                return -ENAMETOOLONG;
+        strcpy(address.sun_path, path);
+        return fd < 0 || connect(fd, (struct sockaddr *) &address, sizeof(address)) < 0 ? -errno : 0;
+}
+
+static const char *daemon_path(void) {
+        char exe[PATH_MAX];
+        ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+
+        exe[n > 0 ? n : 0] = 0;
+        return str_starts(exe, SANDBOXD_BUILD_DIR "/") ? SANDBOXD_BUILD_DIR "/daemon/sandboxd" : SANDBOXD_DAEMON;
+}
+
+/* Twice forked, so that it is nobody's child who might wait for it, and holds none of the engine's descriptors. */
+static int spawn(void) {
+        const char *program = daemon_path();
+        pid_t pid = fork();
+        int status;
+
+        if (pid < 0)
+                return -errno;
+        if (pid == 0) {
+                int null = open("/dev/null", O_RDWR);
+                if (setsid() < 0 || null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0 || close_range(3, ~0U, 0) < 0 ||
+                    chdir("/") < 0)
+                        _exit(1);
+                pid = fork();
+                if (pid == 0)
+                        execl(program, "sandboxd", NULL);
+                _exit(pid <= 0);
+        }
+        while (waitpid(pid, &status, 0) < 0)
+                if (errno != EINTR)
+                        return -errno;
+        return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -ECHILD;
+}
+
+int agent_ensure(const char *socket_path, char **ret_why) {
+        const struct timespec pause = { .tv_nsec = 20000000 };
+        int r = try(socket_path);
+
+        if (r == 0)
+                return 0;
+        if (r != -ENOENT && r != -ECONNREFUSED)
+                return WHY(ret_why, "sandboxd can't be reached on %s: %s", socket_path, strerror(-r));
+        r = spawn();
+        if (r < 0)
+                return WHY(ret_why, "no sandboxd listens on %s, and none can be started: %s", socket_path, strerror(-r));
+        for (time_t end = time(NULL) + START_SECONDS; time(NULL) < end; nanosleep(&pause, NULL))
+                if (try(socket_path) == 0)
+                        return 0;
+        return WHY(ret_why, "no sandboxd listens on %s, and the one that was started (%s) does not: see its log", socket_path,
+                   daemon_path());
+}

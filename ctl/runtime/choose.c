@@ -1,0 +1,128 @@
+/*
+ * Which policy a container gets. Whoever writes a pod or a compose file also writes its annotations: they choose among what the administrator lists, and
+ * no more. What the agent does with a name
+ * (daemon/container.c) is the same: a filter of another policy would send it other calls.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "policy.h"
+#include "request.h"
+#include "runtime.h"
+#include "settings.h"
+#include "str.h"
+
+#define ANNOTATION "org.sandboxd.policy"
+#define DEFAULT_POLICY "container-default"
+#define NOBODY 65534 /* anybody but root: a rootless engine's uid 0 is its user */
+
+static bool is_selectable(const struct settings_oci *oci, const char *name) {
+        for (size_t i = 0; i < oci->n_selectable; i++)
+                if (str_equal(oci->selectable[i], name))
+                        return true;
+        return false;
+}
+
+static int check_name(const char *name, const char *where, char **ret_why) {
+        if (policy_name_valid(name))
+                return 0;
+        _cleanup_free_ char *text = str_escape(name);
+        return WHY(ret_why, "%s: '%s' is no name of a policy (a to z, 0 to 9 and -; files can't be named here)", where, text);
+}
+
+static int load(uid_t uid, bool root_file, struct settings **ret, char **ret_why) {
+        struct policy_report report = {};
+        _cleanup_free_ char *path = NULL;
+        int r = settings_path(root_file ? 0 : uid ? uid : NOBODY, &path);
+
+        r = r == -ENOENT ? settings_parse("", "", 0, ret, &report) : r < 0 ? r : settings_load(path, false, uid, ret, &report);
+        if (r < 0 && report.n > 0)
+                (void) WHY(ret_why, "%s:%u: %s", report.messages[0].place.file, report.messages[0].place.line, report.messages[0].text);
+        else if (r < 0)
+                (void) WHY(ret_why, "the settings can't be read: %s", strerror(-r));
+        policy_report_done(&report);
+        return r < 0 ? -EINVAL : 0;
+}
+
+int choose_init(struct choice *c, char **ret_why) {
+        const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+        int n;
+
+        *c = (struct choice) { .root = agent_is_root() };
+        int r = load(getuid(), true, &c->system, ret_why);
+        if (r >= 0 && !c->root)
+                r = load(getuid(), false, &c->own, ret_why);
+        if (r < 0 || c->root)
+                return r;
+        n = config && config[0] == '/' ? asprintf(&c->own_folder, "%s/sandboxd/policies", config)
+                                       : asprintf(&c->own_folder, "%s/.config/sandboxd/policies", home ? home : "");
+        if (n < 0)
+                c->own_folder = NULL;
+        return n < 0 ? WHY(ret_why, "%s", strerror(ENOMEM)) : 0;
+}
+
+void choose_done(struct choice *c) {
+        settings_free(c->system);
+        settings_free(c->own);
+        free(c->own_folder);
+}
+
+static size_t add_folders(const struct settings *settings, const char *usual, const char *folders[CHOICE_FOLDERS], size_t n) {
+        for (size_t i = 0; settings->policies_set && i < settings->n_policies && n < CHOICE_FOLDERS - 2; i++)
+                folders[n++] = settings->policies[i];
+        if (!settings->policies_set)
+                folders[n++] = usual;
+        return n;
+}
+
+size_t choose_folders(const struct choice *c, const char *folders[CHOICE_FOLDERS], bool *ret_own) {
+        size_t n = c->root ? 0 : add_folders(c->own, c->own_folder, folders, 0);
+
+        n = add_folders(c->system, SANDBOXD_SYSTEM_POLICY_DIR, folders, n);
+        folders[n++] = request_shipped_folder(ret_own);
+        return n;
+}
+
+static int annotated(struct json_object *config, const char **ret, char **ret_why) {
+        struct json_object *annotations, *value;
+
+        *ret = NULL;
+        if (!json_object_object_get_ex(config, "annotations", &annotations) || !annotations ||
+            !json_object_object_get_ex(annotations, ANNOTATION, &value))
+                return 0;
+        if (!json_object_is_type(value, json_type_string))
+                return WHY(ret_why, "the annotation " ANNOTATION " is no text");
+        /* An empty one is how templates leave it out. */
+        if (json_object_get_string_len(value) > 0)
+                *ret = json_object_get_string(value);
+        return 0;
+}
+
+int choose_policy(const struct words *w, const struct choice *c, struct json_object *config, char **ret, char **ret_why) {
+        const struct settings *settings = c->root ? c->system : c->own;
+        const struct settings_oci *oci = &settings->oci;
+        const char *name, *where;
+        int r = annotated(config, &name, ret_why);
+
+        if (r < 0)
+                return r;
+        if (name) {
+                where = "the annotation " ANNOTATION;
+                r = check_name(name, where, ret_why);
+                if (r >= 0 && !is_selectable(oci, name))
+                        r = WHY(ret_why, "%s names the policy '%s', which `oci: selectable` in %s doesn't list", where, name,
+                                settings->file ? settings->file : "sandboxd.yaml");
+        } else if (w->policy)
+                r = check_name(name = w->policy, "--policy", ret_why);
+        else
+                name = oci->default_policy ? oci->default_policy : DEFAULT_POLICY;
+        if (r < 0)
+                return r;
+        /* Two policies as one, each call as the stricter says, is more than a filter: the broker's rules would have to be both as well. */
+        if (oci->floor && !str_equal(oci->floor, name))
+                return WHY(ret_why, "`oci: floor` in %s is '%s', the container's policy is '%s', and this version can't enforce both",
+                           settings->file, oci->floor, name);
+        *ret = strdup(name);
+        return *ret ? 0 : WHY(ret_why, "%s", strerror(ENOMEM));
+}

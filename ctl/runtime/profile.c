@@ -1,0 +1,189 @@
+/*
+ * The policy's filter, merged with the container's own seccomp profile.
+ */
+#include "profile.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "modules.h"
+#include "oci_profile.h"
+#include "plan.h"
+#include "request.h"
+#include "runtime.h"
+#include "str.h"
+
+/* ---- The policy ---- */
+
+static int first_error(const struct policy_report *report, const char *name, int error, char **ret_why) {
+        for (size_t i = 0; i < report->n; i++) {
+                const struct policy_message *m = report->messages + i;
+                if (m->warning)
+                        continue;
+                if (m->place.file && m->place.line > 0)
+                        return WHY(ret_why, "the policy '%s' is wrong: %s:%u: %s", name, m->place.file, m->place.line, m->text);
+                return WHY(ret_why, "the policy '%s': %s", name, m->text);
+        }
+        return WHY(ret_why, "the policy '%s': %s", name, strerror(-error));
+}
+
+static int collect(const struct choice *choice, const char *name, const char *root, struct filter_builder *ret, bool *ret_acts,
+                   char **ret_why) {
+        _cleanup_(policy_freep) struct policy *policy = NULL;
+        _cleanup_(plan_freep) struct plan *plan = NULL;
+        struct policy_report report = {};
+        const char *folders[CHOICE_FOLDERS];
+        char *const environment[] = { NULL };
+        /* As the agent asks: nothing of it is the caller's. */
+        struct policy_request request = { .policy = name,
+                                          .folders = folders,
+                                          .cwd = "/",
+                                          .name = name,
+                                          .uid = getuid(),
+                                          .gid = getgid(),
+                                          .environment = environment,
+                                          .inspect = true };
+        struct plan_request plan_request = { .setting = PLAN_CONTAINER, .root = root };
+
+        request.n_folders = choose_folders(choice, folders, &request.trust_last);
+        int r = policy_load(&request, &policy, &report);
+        if (r >= 0)
+                r = plan_compile(policy, &plan_request, &plan, &report);
+        if (r >= 0)
+                r = modules_collect(plan, ret, &report);
+        if (r >= 0)
+                *ret_acts = modules_acts(plan, ret);
+        else
+                r = first_error(&report, name, r, ret_why);
+        policy_report_done(&report);
+        return r;
+}
+
+/* ---- What the agent is told ---- */
+
+static const char *annotation(struct json_object *config, const char *name) {
+        struct json_object *annotations, *value;
+
+        if (!json_object_object_get_ex(config, "annotations", &annotations) || !annotations ||
+            !json_object_object_get_ex(annotations, name, &value) || !json_object_is_type(value, json_type_string))
+                return NULL;
+        return json_object_get_string(value);
+}
+
+static const char *first_annotation(struct json_object *config, const char *const *names, size_t n) {
+        const char *value = NULL;
+
+        for (size_t i = 0; !value && i < n; i++)
+                value = annotation(config, names[i]);
+        return value;
+}
+
+#define NAME_MAX_SIZE 64
+#define ID_SHOWN 12 /* as engines show their containers' */
+
+/* A sandbox's name: what people call the container where the engine says it, and the beginning of its id, by which it is one. */
+static void make_name(struct json_object *config, const char *id, char ret[NAME_MAX_SIZE]) {
+        static const char *const names[] = { "io.kubernetes.cri.container-name", "io.kubernetes.container.name",
+                                             "io.kubernetes.cri.sandbox-name" };
+        const char *name = first_annotation(config, names, ELEMENTSOF(names));
+        size_t n = 0;
+
+        for (; name && *name && n < NAME_MAX_SIZE - 2 - ID_SHOWN; name++)
+                ret[n++] = isalnum((unsigned char) *name) ? tolower((unsigned char) *name) : '-';
+        if (n > 0)
+                ret[n++] = '-';
+        size_t end = n > 0 || strlen(id) == 64 ? n + ID_SHOWN : NAME_MAX_SIZE - 1;
+        for (; *id && n < end; id++) {
+                bool other = n > 0 && strchr("._-", *id);
+                ret[n++] = isalnum((unsigned char) *id) ? tolower((unsigned char) *id) : other ? *id : '-';
+        }
+        ret[n] = 0;
+        if (n > 0 && !isalnum((unsigned char) ret[0]))
+                ret[0] = 'c';
+}
+
+static void add_label(struct json_object *labels, const char *name, const char *value) {
+        if (value)
+                json_object_object_add(labels, name, json_object_new_string(value));
+}
+
+static char *make_metadata(struct json_object *config, const char *id, const char *policy) {
+        static const char *const images[] = { "io.kubernetes.cri.image-name", "io.kubernetes.cri-o.ImageName",
+                                              "org.opencontainers.image.ref.name", "org.opencontainers.image.title" };
+        static const char *const pods[] = { "io.kubernetes.cri.sandbox-name", "io.kubernetes.pod.name" };
+        static const char *const namespaces[] = { "io.kubernetes.cri.sandbox-namespace", "io.kubernetes.pod.namespace" };
+        struct json_object *o = json_object_new_object(), *labels = json_object_new_object();
+        char name[NAME_MAX_SIZE];
+
+        json_object_object_add(o, "sandboxd", json_object_new_int(1));
+        json_object_object_add(o, "policy", json_object_new_string(policy));
+        if (id) {
+                make_name(config, id, name);
+                json_object_object_add(o, "name", json_object_new_string(name));
+        }
+        add_label(labels, "image", first_annotation(config, images, ELEMENTSOF(images)));
+        add_label(labels, "pod", first_annotation(config, pods, ELEMENTSOF(pods)));
+        add_label(labels, "namespace", first_annotation(config, namespaces, ELEMENTSOF(namespaces)));
+        if (json_object_object_length(labels) > 0)
+                json_object_object_add(o, "labels", labels);
+        else
+                json_object_put(labels);
+        char *text = strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+        json_object_put(o);
+        return text;
+}
+
+/* ---- Both ---- */
+
+static struct json_object *their_seccomp(struct json_object *config) {
+        struct json_object *os, *seccomp;
+
+        if (!json_object_object_get_ex(config, "linux", &os) || !os || !json_object_object_get_ex(os, "seccomp", &seccomp))
+                return NULL;
+        return seccomp;
+}
+
+static int merge(const struct filter_builder *b, struct json_object *theirs, struct oci_profile *ret, char **ret_why) {
+        _cleanup_(oci_profile_done) struct oci_profile profile = {};
+        _cleanup_free_ char *why = NULL;
+
+        if (theirs && oci_profile_read(theirs, &profile, &why) < 0)
+                return WHY(ret_why, "the container's own seccomp profile can't be merged: %s", why ? why : strerror(ENOMEM));
+        int r = oci_profile_merge(b, theirs ? &profile : NULL, ret);
+        if (r == -E2BIG)
+                return WHY(ret_why,
+                           "the policy and the container's own seccomp profile need more than the kernel's 4,096 instructions together");
+        if (r < 0)
+                return WHY(ret_why, "the policy and the container's own seccomp profile can't be said as one: %s", strerror(-r));
+        return 0;
+}
+
+int profile_make(const struct profile_request *q, char **ret, char **ret_why) {
+        _cleanup_(filter_builder_done) struct filter_builder builder = {};
+        _cleanup_(oci_profile_done) struct oci_profile merged = {};
+        struct json_object *theirs = q->config ? their_seccomp(q->config) : NULL;
+        _cleanup_free_ char *metadata = make_metadata(q->config, q->id, q->policy);
+        bool acts;
+        int r;
+
+        r = collect(q->choice, q->policy, q->root, &builder, &acts, ret_why);
+        if (r < 0)
+                return r;
+        if (acts && !q->wait_killable)
+                return WHY(ret_why,
+                           "the policy '%s' needs crun: runc takes no seccomp flags, without which a call that a signal interrupts would "
+                           "be done twice; "
+                           "install crun",
+                           q->policy);
+        r = merge(&builder, theirs, &merged, ret_why);
+        if (r < 0)
+                return r;
+        const struct oci_listener listener = { .path = q->socket, .metadata = metadata, .wait_killable = q->wait_killable };
+        struct json_object *json = metadata ? oci_profile_write(&merged, &listener, theirs) : NULL;
+        *ret = json ? strdup(json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)) : NULL;
+        json_object_put(json);
+        return *ret ? 0 : WHY(ret_why, "%s", strerror(ENOMEM));
+}

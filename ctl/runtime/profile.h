@@ -1,0 +1,53 @@
+/*
+ * A policy as an OCI seccomp profile, merged with a container's own. Used by sandbox-runtime and by `sandboxctl policy oci-profile`.
+ */
+#pragma once
+
+#include <json-c/json.h>
+#include <stdbool.h>
+
+#define CHOICE_FOLDERS 40
+
+struct settings;
+
+/* Settings and folders of policies: the administrator's, and where the engine is a user's own, that user's before them. */
+struct choice {
+        bool root; /* the engine is root's */
+        struct settings *system, *own;
+        char *own_folder;
+};
+
+/* -EINVAL with a text; choose_done is to be called in any case. */
+int choose_init(struct choice *c, char **ret_why);
+void choose_done(struct choice *c);
+/* Where policies are looked up; `*ret_own` as request_shipped_folder. */
+size_t choose_folders(const struct choice *c, const char *folders[CHOICE_FOLDERS], bool *ret_own);
+
+struct profile_request {
+        const struct choice *choice;
+        const char *policy;         /* a name */
+        const char *id;             /* of the container; NULL: a profile for any */
+        const char *root;           /* its root on the host; NULL: not known */
+        const char *socket;         /* the agent's */
+        struct json_object *config; /* the container's config.json, or NULL */
+        bool wait_killable;         /* the runtime below takes seccomp flags (crun) */
+};
+
+/* The new linux.seccomp as text. -EINVAL with a text that says what is wrong; the caller frees both. */
+int profile_make(const struct profile_request *q, char **ret, char **ret_why);
+
+/* Whether we are root in earnest: rootless engines run us as uid 0 of a user namespace. */
+bool agent_is_root(void);
+
+#define AGENT_SIZE 108 /* of a socket's path */
+
+/* Where the agent listens: $SANDBOXD_AGENT, below /run for root, below $XDG_RUNTIME_DIR for others and in user namespaces. -ENOENT. */
+int agent_socket(char ret[AGENT_SIZE]);
+
+/* A text made for `*ret_why`; its value is -EINVAL. */
+#define WHY(ret_why, ...) \
+        ({ \
+                if (asprintf(ret_why, __VA_ARGS__) < 0) \
+                        *(ret_why) = NULL; \
+                -EINVAL; \
+        })
