@@ -1,0 +1,218 @@
+# What the engines' tests share: a world (namespaces of its own) for each file, an engine in it, images made of the host's own files.
+#
+# setup_file: `engine_world v1`, then docker_start, containerd_start or nothing (podman has no daemon); teardown_file: `engine_end`.
+
+load ../live/lib
+
+RUNTIME=${SANDBOXCTL%/*}/sandbox-runtime
+DOCKER=/usr/bin/docker # Debian's, of the same version as its daemon
+
+# engine_world v1|v2: makes $world, a folder, and $world_pid, the first process in it.
+engine_world() {
+    [ "$EUID" -eq 0 ] || skip "needs root"
+    world=$(mktemp -d "$TMPDIR/engine.XXXXXX")
+    chmod 755 "$world"
+    setsid unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private -- \
+        "$SANDBOXD_SOURCE/tests/engines/world" "$world" "$1" < /dev/null > "$world/log" 2>&1 3>&- &
+    world_unshare=$!
+    disown
+    eventually test -e "$world/ready" || { cat "$world/log" >&2; return 1; }
+    world_pid=$(ps -o pid= --ppid "$world_unshare" | tr -d ' ')
+    # A name of its own: tools/run-tests looks for what is left of "sandboxd-".
+    world_cgroup=sandboxd-${world##*/}
+    export world world_unshare world_pid world_cgroup
+}
+
+# inside COMMAND…: runs it in the world.
+inside() {
+    nsenter --target "$world_pid" --mount --net --pid -- env -u LC_ALL HOME=/root "$@" 3>&-
+}
+
+# inside_background LOG COMMAND…: its number outside is in $started.
+inside_background() {
+    local log=$1
+    shift
+    setsid nsenter --target "$world_pid" --mount --net --pid -- env -u LC_ALL HOME=/root "$@" < /dev/null > "$log" 2>&1 3>&- &
+    started=$!
+    disown
+}
+
+engine_end() {
+    local folder
+    [ -n "${world:-}" ] || return 0
+    kill -9 "$world_pid" 2> /dev/null || :
+    ended "$world_pid" 100
+    ended "$world_unshare" 100
+    # In each hierarchy, children first. They are empty, but the kernel takes a moment to see it.
+    for _ in 1 2 3 4 5; do
+        folder=$(find /sys/fs/cgroup -depth -type d -path "*/$world_cgroup*" 2> /dev/null)
+        [ -n "$folder" ] || break
+        xargs -r rmdir <<< "$folder" 2> /dev/null || :
+        sleep 0.1
+    done
+    for _ in $(seq 50); do
+        rm -rf "$world" 2> /dev/null && break
+        sleep 0.1
+    done
+    [ ! -e "$world" ]
+}
+
+# ---- Root file systems ----
+
+# rootfs_busybox FOLDER: a shell and its tools, and accounts.
+rootfs_busybox() {
+    local applet
+    need_command busybox
+    mkdir -p "$1"/{bin,sbin,etc,proc,sys,dev,tmp,root,usr/bin,var/tmp,run,www}
+    cp "$(command -v busybox)" "$1/bin/busybox"
+    for applet in $(busybox --list); do
+        [ "$applet" = busybox ] || ln -sf /bin/busybox "$1/bin/$applet"
+    done
+    printf 'root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33::/:/bin/false\nredis:x:100:100::/:/bin/false\nnobody:x:65534:65534:nobody:/:/bin/false\n' > "$1/etc/passwd"
+    printf 'root:x:0:\nwww-data:x:33:\nredis:x:100:\nnogroup:x:65534:\n' > "$1/etc/group"
+    chmod 1777 "$1/tmp" "$1/var/tmp"
+}
+
+# rootfs_add FOLDER PATH…: copies files of the host, programs with the libraries they are linked to.
+rootfs_add() {
+    local root=$1 path library
+    shift
+    for path in "$@"; do
+        [ -e "$path" ] || skip "$path is not installed"
+        mkdir -p "$root${path%/*}"
+        cp -aL "$path" "$root${path%/*}/"
+        [ -f "$path" ] && [ -x "$path" ] || continue
+        for library in $(ldd "$path" 2> /dev/null | grep -o '/[^ ]*'); do
+            mkdir -p "$root${library%/*}"
+            cp -nL "$library" "$root${library%/*}/"
+        done
+    done
+}
+
+rootfs_nginx() {
+    rootfs_busybox "$1"
+    rootfs_add "$1" /usr/sbin/nginx /etc/nginx/mime.types
+    mkdir -p "$1/var/log/nginx" "$1/var/lib/nginx" "$1/usr/share/nginx"
+    printf 'hello from nginx\n' > "$1/www/index.html"
+    printf 'user www-data;\nworker_processes 2;\npid /run/nginx.pid;\nerror_log /dev/stderr;\nevents {}\nhttp {\n  include mime.types;\n  access_log off;\n  server { listen 80; root /www; }\n}\n' \
+        > "$1/etc/nginx/nginx.conf"
+}
+
+rootfs_redis() {
+    rootfs_busybox "$1"
+    rootfs_add "$1" /usr/bin/redis-server /usr/bin/redis-cli
+    mkdir -p "$1/data"
+}
+
+# ---- sandboxd ----
+
+# daemon_start: root's sandboxd of the world.
+daemon_start() {
+    inside_background "$world/sandboxd.log" "$SANDBOXD"
+    world_daemon=$started
+    export world_daemon
+    eventually inside test -S /run/sandboxd/agent || { cat "$world/sandboxd.log" >&2; return 1; }
+}
+
+# world_settings TEXT: what sandboxd.yaml says in the world.
+world_settings() {
+    local file
+    file=$(strings "$RUNTIME" | grep -m1 '^/.*/sandboxd\.yaml$')
+    # shellcheck disable=SC2016
+    inside sh -c 'mkdir -p "${1%/*}" && printf "%s\n" "$2" > "$1"' sh "$file" "$1"
+}
+
+# eventually_shows NAME: Docker's container is a sandbox, under the beginning of its id.
+eventually_shows() {
+    local id
+    id=$(docker inspect -f '{{.Id}}' "$1")
+    shown() { inside "$SANDBOXCTL" ps --json | jq -e --arg id "${id:0:12}" '.[] | select(.name == $id)'; }
+    eventually shown
+}
+
+# ---- Docker ----
+
+# docker_start [OPTION…]: dockerd in the world; its runtimes are in $world/daemon.json, which the caller may have written.
+docker_start() {
+    need_command dockerd runc crun iptables
+    [ -e "$world/daemon.json" ] || docker_runtimes '"crun": { "path": "/usr/bin/crun" }'
+    inside_background "$world/dockerd.log" dockerd --config-file "$world/daemon.json" --data-root "$world/docker" --exec-root /run/docker \
+        --pidfile /run/docker.pid --cgroup-parent "/$world_cgroup" -H unix:///run/docker.sock "$@"
+    eventually docker info || { tail -20 "$world/dockerd.log" >&2; return 1; }
+}
+
+# docker_runtimes JSON: the members of "runtimes".
+docker_runtimes() {
+    printf '{ "runtimes": { %s } }\n' "$1" > "$world/daemon.json"
+}
+
+docker() {
+    inside env DOCKER_HOST=unix:///run/docker.sock "$DOCKER" "$@"
+}
+
+# docker_image NAME [CHANGE…]: an image of the folder that rootfs_NAME makes.
+docker_image() {
+    local name=$1 changes=() change
+    shift
+    "rootfs_$name" "$world/rootfs-$name"
+    for change in "$@"; do
+        changes+=(--change "$change")
+    done
+    tar -C "$world/rootfs-$name" -c . | docker import "${changes[@]}" - "$name" > /dev/null
+}
+
+# ---- Podman ----
+
+# podman WORD…: as root of the world.
+podman() {
+    inside podman --root "$world/podman" --runroot /run/podman --tmpdir /run/podman/tmp --cgroup-manager cgroupfs --events-backend file --storage-driver overlay "$@"
+}
+
+# podman_run WORD…: no machine of the tests' lets a process have the limits that Podman sets by itself.
+podman_run() {
+    podman run --cgroup-parent "/$world_cgroup" --ulimit nofile=20000:20000 --ulimit nproc=10000:10000 "$@"
+}
+
+podman_image() {
+    rootfs_busybox "$world/rootfs"
+    tar -C "$world/rootfs" -c . | podman import - busybox > /dev/null
+}
+
+# ---- containerd ----
+
+# containerd_start: with the configuration of the world's /etc/containerd/config.toml, to which this adds what the world needs.
+containerd_start() {
+    need_command containerd ctr
+    mkdir -p "$world/containerd" "$world/cni"
+    inside sh -c 'mkdir -p /etc/containerd && cat > /etc/containerd/config.toml' <<EOT
+version = 2
+root = "$world/containerd"
+state = "/run/containerd"
+[plugins]
+  [plugins."io.containerd.grpc.v1.cri"]
+    sandbox_image = "localhost/pause:1"
+    restrict_oom_score_adj = true
+    [plugins."io.containerd.grpc.v1.cri".cni]
+      bin_dir = "/usr/lib/cni"
+      conf_dir = "$world/cni"
+  [plugins."io.containerd.internal.v1.opt"]
+    path = "$world/opt"
+EOT
+    inside "$RUNTIME" install --containerd
+    cat > "$world/cni/10-bridge.conflist" <<EOT
+{ "cniVersion": "0.4.0", "name": "bridge", "plugins": [
+    { "type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true,
+      "ipam": { "type": "host-local", "ranges": [[{ "subnet": "10.88.7.0/24" }]], "dataDir": "$world/ipam", "routes": [{ "dst": "0.0.0.0/0" }] } } ] }
+EOT
+    inside_background "$world/containerd.log" containerd --config /etc/containerd/config.toml
+    eventually ctr version || { tail -20 "$world/containerd.log" >&2; return 1; }
+}
+
+ctr() {
+    inside ctr "$@"
+}
+
+# oci_archive NAME:TAG FOLDER ENTRYPOINT…: writes an image of one layer to standard output.
+oci_archive() {
+    /usr/bin/python3 "$SANDBOXD_SOURCE/tests/engines/oci-archive" "$@"
+}
