@@ -111,7 +111,7 @@ int request_init_system(struct policy_request *r) {
         *r = (struct policy_request) { .uid = getuid(), .gid = getgid(), .environment = environ, .cwd = "/" };
         e = add_folders(r, 0, strdup(SANDBOXD_SYSTEM_POLICY_DIR));
         if (e >= 0)
-                e = add_folder(r, strdup(shipped_folder(&r->trust_last)));
+                e = add_folder(r, strdup(request_shipped_folder(&r->trust_last)));
         if (e < 0)
                 request_done(r);
         return e;
