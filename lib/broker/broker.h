@@ -35,7 +35,7 @@ struct task_status {
         gid_t gid, egid, sgid;
         mode_t umask;
         uint64_t permitted;
-        bool no_new_privs;
+        bool no_new_privs, traced;
         unsigned threads;
         pid_t tgid, tgid_inside, tid_inside;       /* inside: in the innermost pid namespace */
         uint64_t pending, pending_shared, blocked; /* signals; bit 0 is signal 1 */

@@ -116,4 +116,5 @@ struct claim {
         int nr;
         const char *name;
         call_handler handle;
+        bool executes; /* it runs another program, where it goes on */
 };

@@ -108,6 +108,7 @@ static int parse_status(const char *text, struct task_status *s) {
                 .permitted = number(text, "CapPrm", 16, &failed),
                 .umask = number(text, "Umask", 8, &failed),
                 .no_new_privs = number(text, "NoNewPrivs", 10, &failed),
+                .traced = number(text, "TracerPid", 10, &failed) != 0,
                 .threads = number(text, "Threads", 10, &failed),
                 .tgid = number(text, "Tgid", 10, &failed),
                 .tgid_inside = last_number(text, "NStgid"),

@@ -16,6 +16,7 @@
 #include "broker.h"
 #include "fd.h"
 #include "sys.h"
+#include "walk.h"
 
 #if defined(__x86_64__)
 #define NATIVE_ARCH AUDIT_ARCH_X86_64
@@ -54,6 +55,62 @@ static struct verdict validate(struct receiver *r, struct verdict v) {
         return (struct verdict) { .kind = VERDICT_ERROR, .error = EIO, .denied = v.denied };
 }
 
+/* ---- a container that its runtime is starting ---- */
+
+enum { START_NOT_YET, STARTED, STARTED_UNSEEN };
+
+/* Of what the caller runs: not there (-EACCES: a process that has not executed anything since it came into the container's user namespace can't be looked
+ * at by us who are there; it is its runtime's for sure), not on a mount of the container's, or what the rules say of it. */
+static int look_at_program(struct call *call, struct match *ret) {
+        struct receiver *r = call_receiver(call);
+        _cleanup_close_ int exe = target_open_proc(call, "exe", O_PATH);
+
+        if (exe < 0)
+                return exe == -EPERM ? -EACCES : exe;
+        int e = root_enter(r);
+        if (e < 0)
+                return e == -EACCES ? -EIO : e;
+        int where = locate(r, exe, call->path3, NULL);
+        if (where == WHERE_INSIDE)
+                *ret = call_match(call, call->path3);
+        return where;
+}
+
+/* The first of all calls is of the process that has loaded the filter: all others begin by one of its calls. Runtimes don't tell its number in each case. */
+static bool is_starter(struct receiver *r, pid_t tgid) {
+        int32_t none = 0;
+
+        return atomic_compare_exchange_strong(&r->worker->shared->starter, &none, tgid) || none == tgid;
+}
+
+/* Is it the process that has loaded the filter, which has executed nothing of the container yet? What it runs lies on no mount of the container's then,
+ * whatever the filter has told us of; and nobody inside steers it. */
+static bool is_runtimes(struct receiver *r, bool *ret_unseen) {
+        struct call *call = &r->call;
+        struct task_status status;
+        struct match match;
+
+        if (!call->plan->starting || atomic_load(&r->worker->shared->started) != START_NOT_YET || target_status(call, &status) < 0 ||
+            !is_starter(r, status.tgid) || status.traced)
+                return false;
+        int where = look_at_program(call, &match);
+        *ret_unseen = where == -EACCES;
+        return where == WHERE_FOREIGN || *ret_unseen;
+}
+
+/* What was executed without a look is looked at when it makes its first call. Until then it has done nothing but compute. */
+static bool program_allowed(struct receiver *r) {
+        struct call *call = &r->call;
+        struct match match = {};
+
+        if (!is_starter(r, target_tgid_outside(call)))
+                return true;
+        if (look_at_program(call, &match) != WHERE_INSIDE || match.state != MATCH_GRANTED || !(match.rights & RIGHT_EXEC))
+                return false;
+        atomic_store(&r->worker->shared->started, STARTED);
+        return true;
+}
+
 struct verdict loop_decide(struct receiver *r) {
         struct call *call = &r->call;
         int e;
@@ -62,6 +119,17 @@ struct verdict loop_decide(struct receiver *r) {
                 /* The filter notifies what some module claims, and nothing else: never let through what nobody has looked at. */
                 call->why = "no module answers it";
                 return verdict_deny(ENOSYS);
+        }
+        bool unseen = false, starts = is_runtimes(r, &unseen);
+        if (starts && unseen && call->claim->executes)
+                atomic_store(&r->worker->shared->started, STARTED_UNSEEN);
+        if (starts && (unseen || !call->claim->executes))
+                /* proceed: it is the runtime's own process yet, and no code of the image runs in it; what it executes unseen is looked at by its first
+                 * call. */
+                return verdict_proceed(PROCEED_HARMLESS);
+        if (call->plan->starting && atomic_load(&r->worker->shared->started) == STARTED_UNSEEN && !program_allowed(r)) {
+                call->why = "the container's own program is none that the policy lets it execute";
+                return verdict_kill();
         }
         /* In a pid namespace of its own everybody dies with init. Elsewhere whoever is left dies by its next call. */
         if (call->plan->setting == PLAN_IN_PLACE && atomic_load(&r->worker->shared->kill.set)) {
@@ -77,7 +145,10 @@ struct verdict loop_decide(struct receiver *r) {
         }
         if (r->worker->unsafe_crash && strcmp(call->claim->name, "truncate") == 0)
                 abort();
-        return validate(r, call->claim->handle(call));
+        struct verdict verdict = validate(r, call->claim->handle(call));
+        if (starts && verdict.kind == VERDICT_PROCEED)
+                atomic_store(&r->worker->shared->started, STARTED);
+        return verdict;
 }
 
 static void count(struct receiver *r, const struct verdict *v, const struct reply_result *result) {

@@ -81,6 +81,8 @@ struct shared {
         _Atomic uint64_t numbers; /* given to entries of the journal */
         struct counters counters;
         struct kill_note kill;
+        _Atomic uint32_t started; /* plan.starting: what is known of the container's program (loop.c) */
+        _Atomic int32_t starter;  /* and whose it is: the process of the first call */
         struct slot slots[SLOTS_MAX];
         struct observed observed; /* not in version 2 */
 };

@@ -102,8 +102,8 @@ static struct verdict handle_execveat(struct call *call) {
 }
 
 static const struct claim claims[] = {
-        { __NR_execve, "execve", handle_execve },
-        { __NR_execveat, "execveat", handle_execveat },
+        { __NR_execve, "execve", handle_execve, true },
+        { __NR_execveat, "execveat", handle_execveat, true },
         {},
 };
 

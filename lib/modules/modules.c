@@ -75,7 +75,9 @@ static int make_claims(const struct plan *plan, const struct filter_builder *fil
         for (int nr = 0; nr < SYSCALLS_MAX; nr++)
                 for (size_t i = 0; i < filter->n_notify; i++)
                         if (filter->notify[i].nr == nr) {
-                                claims[n++] = (struct claim) { nr, modules_syscall_name(nr), find_handler(plan, nr) };
+                                const struct claim *claim = modules_claim(nr);
+                                claims[n++] =
+                                        (struct claim) { nr, modules_syscall_name(nr), find_handler(plan, nr), claim && claim->executes };
                                 break;
                         }
         *ret = TAKE_PTR(claims);

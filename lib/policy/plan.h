@@ -119,8 +119,9 @@ struct plan {
         /* Every path call goes to the broker, which alone holds: the root is the host's whole tree, read-write, and the view has only what makes
          * content of its own. */
         bool files_brokered;
-        const char *brokered_why;          /* static text: what mounts can't enforce; NULL: nothing, or `enforce: broker` asks for it */
-        struct place brokered_at;          /* the rule's */
+        const char *brokered_why; /* static text: what mounts can't enforce; NULL: nothing, or `enforce: broker` asks for it */
+        struct place brokered_at; /* the rule's */
+        bool starting; /* PLAN_CONTAINER: the process that has loaded the filter is its runtime's until it executes the container's program */
         struct plan_condition *conditions; /* beside policy->whens */
         size_t n_conditions;
         uint16_t *low_ports; /* ports below 1024 that a bind rule names, for the owner's CAP_NET_BIND_SERVICE */

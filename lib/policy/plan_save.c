@@ -94,7 +94,7 @@ RECORD(low_port_record, "a low port", low_port, ANY_NUMBER(low_port, port));
 RECORD(plan_record, "a plan", plan, OPTIONAL_TEXT(plan, root), FLAG(plan, files_brokered), OPTIONAL_TEXT(plan, brokered_why),
        OPTIONAL_TEXT(plan, brokered_at.file), ANY_NUMBER(plan, brokered_at.line), ANY_NUMBER(plan, brokered_at.column),
        RECORDS(plan, conditions, condition_record, CONDITIONS_MAX), RECORDS(plan, low_ports, low_port_record, 1024),
-       RECORDS(plan, nodes, node_record, SAVED_ENTRIES_MAX), NUMBER(plan, setting, PLAN_CONTAINER));
+       RECORDS(plan, nodes, node_record, SAVED_ENTRIES_MAX), NUMBER(plan, setting, PLAN_CONTAINER), FLAG(plan, starting));
 
 /* A node of the tree, in a list in which each comes after its parent and the siblings before it. */
 struct saved_node {
