@@ -31,6 +31,8 @@ static void print_help(void) {
                "Options:\n"
                "  --socket PATH   listen there (default: /run/sandboxd/control for root,\n"
                "                  $XDG_RUNTIME_DIR/sandboxd/control for others)\n"
+               "  --agent PATH    take containers over from OCI runtimes there (default:\n"
+               "                  `agent` beside the usual control socket; `none`: nowhere)\n"
                "  --config FILE   read the settings there (default: " SANDBOXD_SYSTEM_CONFIG " for\n"
                "                  root, ~/.config/sandboxd/sandboxd.yaml for others)\n"
                "  --check-config  only say what is wrong with the settings\n"
@@ -63,7 +65,7 @@ static int make_folder(const char *path) {
         return r;
 }
 
-static int make_socket(const char *path) {
+static int make_socket(const char *path, mode_t hidden) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         int r;
@@ -77,7 +79,7 @@ static int make_socket(const char *path) {
                 return -EADDRINUSE;
         if (unlink(path) < 0 && errno != ENOENT)
                 return -errno;
-        mode_t mask = umask(geteuid() == 0 ? 0111 : 0177);
+        mode_t mask = umask(hidden);
         r = bind(fd, (const struct sockaddr *) &address, sizeof(address)) < 0 ? -errno : 0;
         umask(mask);
         if (r < 0)
@@ -97,7 +99,7 @@ static int listen_on(struct daemon *d, const char *path) {
                 log_record(LOG_ERR, MESSAGE_DAEMON, NULL, "XDG_RUNTIME_DIR is not set: log in, or say where to listen with --socket PATH");
                 return r;
         }
-        int fd = r < 0 ? r : make_socket(own);
+        int fd = r < 0 ? r : make_socket(own, geteuid() == 0 ? 0111 : 0177);
         if (fd == -EADDRINUSE)
                 log_record(LOG_ERR, MESSAGE_DAEMON, NULL, "another sandboxd listens on %s already", own);
         else if (fd < 0)
@@ -109,6 +111,31 @@ static int listen_on(struct daemon *d, const char *path) {
         if (getenv("NOTIFY_SOCKET"))
                 (void) sd_pid_notify_with_fds(0, 0, "FDSTORE=1\nFDNAME=" OWN_SOCKET "\nFDPOLL=0", &fd, 1);
         return peer_listen(d, fd, true);
+}
+
+/* The agent's: where it is asked for, else beside the usual control socket. */
+static int listen_for_runtimes(struct daemon *d, const char *control, const char *path) {
+        char own[CONTROL_SOCKET_SIZE];
+        int r;
+
+        if (path && str_equal(path, "none"))
+                return 0;
+        if (path)
+                r = path[0] != '/' ? -EINVAL : snprintf(own, sizeof(own), "%s", path) < (int) sizeof(own) ? 0 : -ENAMETOOLONG;
+        else if (control && !getenv("SANDBOXD_AGENT"))
+                return 0;
+        else
+                r = control_agent(geteuid(), own);
+        int fd = r < 0 ? r : make_socket(own, 0177);
+        if (fd < 0) {
+                log_record(LOG_ERR, MESSAGE_DAEMON, NULL, "%s: it can't listen there for OCI runtimes: %s%s", path ?: own,
+                           fd == -EADDRINUSE ? "another sandboxd does" : strerror(-fd),
+                           fd == -EINVAL ? " (the path must begin with /)" : "");
+                return fd;
+        }
+        if (getenv("NOTIFY_SOCKET"))
+                (void) sd_pid_notify_with_fds(0, 0, "FDSTORE=1\nFDNAME=" OWN_AGENT "\nFDPOLL=0", &fd, 1);
+        return agent_listen(d, fd, true);
 }
 
 /* ---- the end ---- */
@@ -218,7 +245,7 @@ static int prepare(struct daemon *d) {
         return r < 0 ? r : 0;
 }
 
-static int run(const char *path, const char *config) {
+static int run(const char *path, const char *agent, const char *config) {
         struct daemon d = { .exe = -1, .spare = -1, .config = config };
         int r = prepare(&d);
 
@@ -231,8 +258,8 @@ static int run(const char *path, const char *config) {
                 return 1;
         if (r < 0)
                 log_record(LOG_ERR, MESSAGE_DAEMON, NULL, "what was stored can't be taken back: %s", strerror(-r));
-        if (r == 0)
-                r = listen_on(&d, path);
+        if (r == 0 && (r = listen_on(&d, path)) >= 0 && !d.has_agent)
+                r = listen_for_runtimes(&d, path, agent);
         if (r < 0)
                 return 1;
         store_settings(d.settings);
@@ -243,6 +270,8 @@ static int run(const char *path, const char *config) {
         /* Once nobody is left to be found again. */
         if (d.stopping && d.socket[0])
                 (void) unlink(d.socket);
+        if (d.stopping && d.agent[0])
+                (void) unlink(d.agent);
         peers_close(&d);
         sandboxes_leave(&d);
         services_done(&d);
@@ -255,11 +284,15 @@ static int run(const char *path, const char *config) {
 
 int main(int argc, char **argv) {
         static const struct option options[] = {
-                { "socket", required_argument, NULL, 's' }, { "config", required_argument, NULL, 'c' },
-                { "check-config", no_argument, NULL, 'C' }, { "help", no_argument, NULL, 'h' },
-                { "version", no_argument, NULL, 'V' },      {},
+                { "socket", required_argument, NULL, 's' },
+                { "agent", required_argument, NULL, 'a' },
+                { "config", required_argument, NULL, 'c' },
+                { "check-config", no_argument, NULL, 'C' },
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, 'V' },
+                {},
         };
-        const char *path = NULL, *config = NULL;
+        const char *path = NULL, *agent = NULL, *config = NULL;
         bool check = false;
         int c;
 
@@ -269,9 +302,12 @@ int main(int argc, char **argv) {
                 return front_main();
         if (argc > 1 && str_equal(argv[1], "--helper"))
                 return helper_main(argc, argv);
+        if (argc > 1 && str_equal(argv[1], "--container"))
+                return container_main(argc, argv);
         while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
                 switch (c) {
                 case 's': path = optarg; break;
+                case 'a': agent = optarg; break;
                 case 'c': config = optarg; break;
                 case 'C': check = true; break;
                 case 'h': print_help(); return 0;
@@ -286,5 +322,5 @@ int main(int argc, char **argv) {
                 return configure_show(config);
         if (!getenv("NOTIFY_SOCKET"))
                 keeper_run(argv);
-        return run(path, config);
+        return run(path, agent, config);
 }

@@ -93,9 +93,11 @@ static int check_fds(bool foreign, const struct adoption *a) {
         if (plan_sealed(a->fds[FD_PLAN]) < 0 || vet(a->fds[FD_INIT]) != VET_PIDFD || vet(a->fds[FD_LISTENER]) != VET_LISTENER ||
             (a->fds[FD_ROOT] >= 0 && vet(a->fds[FD_ROOT]) != VET_PATH))
                 return -EINVAL;
-        if (!foreign &&
-            (vet(a->fds[FD_USER]) != VET_USER || getsockopt(a->fds[FD_CONTROL], SOL_SOCKET, SO_TYPE, &type, &size) < 0 ||
-             type != SOCK_SEQPACKET || getsockopt(a->fds[FD_CONTROL], SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 || domain != AF_UNIX))
+        /* Of a foreign one it can be our own, and none is given. */
+        if (!(foreign && a->fds[FD_USER] < 0) && vet(a->fds[FD_USER]) != VET_USER)
+                return -EINVAL;
+        if (!foreign && (getsockopt(a->fds[FD_CONTROL], SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET ||
+                         getsockopt(a->fds[FD_CONTROL], SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 || domain != AF_UNIX))
                 return -EINVAL;
         if (a->fds[FD_LOG] < 0)
                 return 0;

@@ -132,7 +132,7 @@ static void record_refused(struct daemon *d, uid_t uid) {
         log_record(LOG_WARNING, MESSAGE_REFUSED, NULL, "a connection was refused: %s", quota_why(d, uid, QUOTA_CONNECTIONS, why));
 }
 
-static int peer_new(struct daemon *d, int fd) {
+int peer_new(struct daemon *d, int fd) {
         struct peer *p = calloc(1, sizeof(*p));
         size_t n = 0;
 

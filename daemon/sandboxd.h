@@ -20,6 +20,9 @@
  *   store.c      what the service manager keeps for us, so that a killed daemon finds its sandboxes again
  *   keeper.c     our own parent process, which keeps it where there is no service manager
  *   configure.c  the settings, and the quotas in them
+ *   agent.c      the seccomp agent of OCI runtimes
+ *   container.c  taking one container over, in a process of its own
+ *   state.c      what its runtime says of it
  *   log.c        the daemon's records: the journal, else standard error
  */
 #pragma once
@@ -138,7 +141,7 @@ struct sandbox {
         uint64_t answered; /* calls at that time */
         sd_event_source *control_source, *init_source, *listener_source, *worker_source, *helper_source;
         sd_event_source *timer, *orphan_timer, *limit_timer, *retire_timer, *hurry_timer;
-        uint64_t hurried; /* when a worker was given a priority (CLOCK_MONOTONIC, microseconds) */
+        uint64_t hurried;         /* when a worker was given a priority (CLOCK_MONOTONIC, microseconds) */
         struct peer *client;      /* of a foreground one: it dies with it; NULL: detached, or to come back */
         sd_bus_message *adopting; /* the Adopt() call, until the command runs */
         sd_bus_message **waiting; /* Wait() calls to be answered */
@@ -156,12 +159,15 @@ struct daemon {
         struct settings *settings;
         time_t refused;   /* when a connection over quota was last recorded */
         char socket[108]; /* the path of the one that we have made, and remove; else empty */
-        int spare;        /* a descriptor for the moment in which there is no other */
-        int exe;          /* our own program: workers are started from it */
-        bool ending;      /* services are being stopped, and then … */
-        bool stopping;    /* everything is to be killed, and then we end */
-        bool leaving;     /* we end, and what is stored goes on */
-        sd_bus *systemd;  /* while services are stopped */
+        char agent[108];  /* the same of the agent's */
+        bool has_agent;
+        unsigned n_takers; /* processes that take a container over */
+        int spare;         /* a descriptor for the moment in which there is no other */
+        int exe;           /* our own program: workers are started from it */
+        bool ending;       /* services are being stopped, and then … */
+        bool stopping;     /* everything is to be killed, and then we end */
+        bool leaving;      /* we end, and what is stored goes on */
+        sd_bus *systemd;   /* while services are stopped */
         struct service **services;
         size_t n_services;
         void (*services_stopped)(struct daemon *d);
@@ -204,6 +210,7 @@ struct peer {
         int pidfd; /* of one of another user than ours; else -1 */
 };
 
+int peer_new(struct daemon *d, int fd);                   /* serves a connection, taken over */
 int peer_listen(struct daemon *d, int socket, bool ours); /* taken over; ours: it is removed when we end for good */
 #define OWN_SOCKET "socket"                               /* the name by which that one is stored */
 void peers_close(struct daemon *d);
@@ -411,6 +418,14 @@ void store_settings(const struct settings *settings);
 /* Takes what the service manager has for us: listening sockets, settings and sandboxes; between the last two the settings are read (configure()). Returns
  * how many sockets there were. -EINVAL: the settings are wrong. */
 int store_take(struct daemon *d);
+
+/* ---- agent.c, container.c ---- */
+
+#define OWN_AGENT "agent" /* the name by which the agent's own socket is stored, and by which a service manager gives one */
+int agent_listen(struct daemon *d, int socket, bool ours);
+/* What runs in the new process: argv[1] is "--container", argv[2] the --config where there is one; the runtime's connection, and one to the daemon, have these numbers. */
+enum { AGENT_CONNECTION = 3, AGENT_BUS };
+int container_main(int argc, char **argv);
 
 /* ---- keeper.c ---- */
 

@@ -251,7 +251,9 @@ int store_take(struct daemon *d) {
         for (int i = 0; i < n; i++) {
                 int fd = SD_LISTEN_FDS_START + i;
                 if (sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) > 0) {
-                        if (peer_listen(d, fd, str_equal(names[i], OWN_SOCKET)) >= 0)
+                        if (str_equal(names[i], OWN_AGENT))
+                                (void) agent_listen(d, fd, getenv("SANDBOXD_KEEPER"));
+                        else if (peer_listen(d, fd, str_equal(names[i], OWN_SOCKET)) >= 0)
                                 sockets++;
                 } else if (str_equal(names[i], OWN_SETTINGS)) {
                         fd_close(settings);

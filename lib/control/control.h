@@ -70,6 +70,19 @@
 
 #define CONTROL_SOCKET_SIZE 108
 
+/*
+ * The agent: where runtimes send the listeners of containers (linux.seccomp.listenerPath), a SOCK_STREAM of mode 0600, for the daemon's own user alone. The
+ * profile's listenerMetadata is the name of a policy, or an object:
+ *   sandboxd       1
+ *   policy         a policy's name; without it the default of sandboxd.yaml
+ *   name           of the sandbox; without it the container's id, or the first twelve letters of one of 64
+ *   labels         texts that `ps` shows: image, pod, …
+ *   wait-killable  whether the profile has SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV; without it: unless the runtime is runc, which can't
+ */
+
+/* Where that is: $SANDBOXD_AGENT, else beside the control socket of this user's. As control_socket(). */
+int control_agent(uid_t uid, char ret[CONTROL_SOCKET_SIZE]);
+
 /* Where a daemon of this user listens: $SANDBOXD_SOCKET, else below /run for root and below $XDG_RUNTIME_DIR for others. -ENOENT: a user
  * has no such directory. -ENAMETOOLONG. */
 int control_socket(uid_t uid, char ret[CONTROL_SOCKET_SIZE]);

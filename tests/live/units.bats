@@ -30,14 +30,14 @@ installed() {
     installed
     # Those that they stand on are not the project's.
     cp /lib/systemd/system/*.target "$system"
-    systemd-analyze verify --man=no --recursive-errors=yes --root="$root" sandboxd.service sandboxd.socket > said 2>&1 || { cat said; return 1; }
+    systemd-analyze verify --man=no --recursive-errors=yes --root="$root" sandboxd.service sandboxd.socket sandboxd-agent.socket > said 2>&1 || { cat said; return 1; }
     cat said
     [ ! -s said ]
     cp /usr/lib/systemd/user/*.target "$user"
     # --root isn't heeded for a user's.
     sed -i "s,^ExecStart=,&$root," "$user/sandboxd.service"
     SYSTEMD_UNIT_PATH=$user XDG_RUNTIME_DIR=$work systemd-analyze --user verify --man=no --recursive-errors=yes \
-        "$user/sandboxd.service" "$user/sandboxd.socket" > said 2>&1 || { cat said; return 1; }
+        "$user/sandboxd.service" "$user/sandboxd.socket" "$user/sandboxd-agent.socket" > said 2>&1 || { cat said; return 1; }
     cat said
     [ ! -s said ]
     # It would have found something.

@@ -1,0 +1,144 @@
+/*
+ * The seccomp agent of the OCI runtime specification: a socket to which runtimes send the listener of a container that they start. Only those of our own
+ * user get in. What they send is text that holds whatever a container's author has put in its annotations, so that we don't read it: each connection
+ * goes to a process of its own (container.c), which parses it, looks at the container, compiles the policy, and asks for adoption over the control
+ * interface like any other client.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syslog.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "sandboxd.h"
+#include "str.h"
+#include "sys.h"
+
+#define AT_ONCE_MAX 64
+
+extern char **environ;
+
+struct taker {
+        struct daemon *daemon;
+        pid_t pid;
+        int pidfd;
+};
+
+/* Whoever is refused is told nothing; the runtime's start fails with the calls that nobody answers. */
+static void refuse(const char *why) {
+        log_record(LOG_WARNING, MESSAGE_REFUSED, NULL, "a container was refused: %s", why);
+}
+
+static int on_taken(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        struct taker *t = userdata;
+        int status = 0;
+
+        while (waitpid(t->pid, &status, 0) < 0 && errno == EINTR)
+                ;
+        /* Its copy of the listener went with it: nobody answers, and that container's calls fail. */
+        if (WIFSIGNALED(status))
+                log_record(LOG_ERR, MESSAGE_REFUSED, NULL, "a container was not taken over: the process for it was killed (signal %d)",
+                           WTERMSIG(status));
+        sd_event_source_disable_unref(source);
+        t->daemon->n_takers--;
+        close(t->pidfd);
+        free(t);
+        return 0;
+}
+
+static _noreturn_ void run_taker(const struct daemon *d, int connection, int bus) {
+        char *argv[] = { (char *) "sandboxd-agent", (char *) "--container", (char *) d->config, NULL };
+        int exe = fcntl(d->exe, F_DUPFD_CLOEXEC, 100), high[2] = { fcntl(connection, F_DUPFD, 100), fcntl(bus, F_DUPFD, 100) };
+        sigset_t none;
+
+        sigemptyset(&none);
+        (void) sigprocmask(SIG_SETMASK, &none, NULL);
+        (void) signal(SIGPIPE, SIG_DFL);
+        if (exe < 0 || high[0] < 0 || high[1] < 0 || dup2(high[0], AGENT_CONNECTION) < 0 || dup2(high[1], AGENT_BUS) < 0)
+                _exit(1);
+        close(high[0]);
+        close(high[1]);
+        syscall(SYS_execveat, exe, "", argv, environ, AT_EMPTY_PATH);
+        _exit(1);
+}
+
+static int start_taker(struct daemon *d, int connection) {
+        struct taker *t = calloc(1, sizeof(*t));
+        sd_event_source *source;
+        int pair[2];
+
+        if (!t)
+                return -ENOMEM;
+        /* Its credentials are ours, and we serve nobody here but our own user. */
+        int r = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0 ? -errno : 0;
+        if (r < 0) {
+                free(t);
+                return r;
+        }
+        t->daemon = d;
+        r = owned_fork(&t->pid, &t->pidfd);
+        if (r >= 0 && t->pid == 0)
+                run_taker(d, connection, pair[1]);
+        fd_close(pair[1]);
+        if (r < 0) {
+                fd_close(pair[0]);
+                free(t);
+                return r;
+        }
+        d->n_takers++;
+        /* It sees its end where it isn't served. */
+        r = peer_new(d, pair[0]);
+        int e = sd_event_add_io(d->event, &source, t->pidfd, EPOLLIN, on_taken, t);
+        if (e < 0)
+                (void) kill(t->pid, SIGKILL);
+        return r < 0 ? r : e;
+}
+
+static int on_connection(sd_event_source *source, int socket, uint32_t revents, void *userdata) {
+        struct daemon *d = userdata;
+        _cleanup_close_ int fd = accept4(socket, NULL, NULL, SOCK_CLOEXEC);
+        struct ucred peer;
+        socklen_t size = sizeof(peer);
+
+        if (fd < 0)
+                return 0;
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid != geteuid()) {
+                refuse("it is another user's");
+                return 0;
+        }
+        if (d->ending || d->stopping) {
+                refuse("sandboxd is being stopped");
+                return 0;
+        }
+        if (d->n_takers >= AT_ONCE_MAX) {
+                refuse("too many are being started");
+                return 0;
+        }
+        int r = start_taker(d, fd);
+        if (r < 0)
+                refuse(strerror(-r));
+        return 0;
+}
+
+int agent_listen(struct daemon *d, int socket, bool ours) {
+        struct sockaddr_un address = {};
+        socklen_t size = sizeof(address);
+        sd_event_source *source;
+        int flags = fcntl(socket, F_GETFL);
+
+        if (flags < 0 || fcntl(socket, F_SETFL, flags | O_NONBLOCK) < 0)
+                return -errno;
+        int r = sd_event_add_io(d->event, &source, socket, EPOLLIN, on_connection, d);
+        if (r < 0)
+                return r;
+        if (ours && getsockname(socket, (struct sockaddr *) &address, &size) >= 0)
+                snprintf(d->agent, sizeof(d->agent), "%.*s", (int) sizeof(address.sun_path), address.sun_path);
+        d->has_agent = true;
+        (void) sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IDLE);
+        return sd_event_source_set_floating(source, true);
+}

@@ -1,0 +1,471 @@
+/*
+ * Taking a container over: what runs in the process that the agent starts for one connection of a runtime. It has the daemon's user, as the runtime has, and none
+ * of the daemon's sandboxes; it reads the state, looks at the container's process, compiles the policy that the profile's metadata name, and hands all
+ * of that to the daemon. Whatever is wrong, the process that has loaded the filter is killed: nobody would answer its calls, and a runtime learns of
+ * nothing else.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <poll.h>
+#include <pwd.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syslog.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "control.h"
+#include "fd.h"
+#include "modules.h"
+#include "plan.h"
+#include "sandboxd.h"
+#include "settings.h"
+#include "state.h"
+#include "str.h"
+#include "sys.h"
+
+#define ALARM_SECONDS 60
+#define NAME_TRIES 1000
+#define ID_SHOWN 12 /* as engines show theirs */
+#define NAME_SIZE 64
+
+struct taking {
+        const char *config; /* the daemon's --config; NULL: the usual file */
+        struct container_state state;
+        int fds[STATE_FDS_MAX];
+        size_t n_fds;
+        int listener; /* one of these */
+        struct ucred peer;
+        pid_t pid;
+        int pidfd, root, user; /* user: -1, it is in our own user namespace */
+        sd_bus *bus;
+        struct policy *policy;
+        struct plan *plan;
+        char *why;
+};
+
+static _printf_(3, 4) int wrong(struct taking *t, int error, const char *format, ...) {
+        va_list args;
+
+        free(t->why);
+        va_start(args, format);
+        if (vasprintf(&t->why, format, args) < 0)
+                t->why = NULL;
+        va_end(args);
+        return error;
+}
+
+/* ---- the container's process ---- */
+
+/* The listener alone; what else a runtime has sent is of no use here. */
+static void keep_listener(struct taking *t) {
+        t->listener = t->fds[t->state.listener];
+        for (size_t i = 0; i < t->n_fds; i++)
+                if (i != t->state.listener)
+                        close(t->fds[i]);
+}
+
+static int open_of(const struct taking *t, const char *name, int flags) {
+        char path[64];
+
+        snprintf(path, sizeof(path), "/proc/%d/%s", t->pid, name);
+        int fd = open(path, flags | O_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+}
+
+static bool is_gone(const struct taking *t) {
+        struct pollfd p = { .fd = t->pidfd, .events = POLLIN };
+
+        return poll(&p, 1, 0) != 0;
+}
+
+/* What a security module would forbid the container, it would not forbid us. */
+static int check_label(struct taking *t) {
+        char own[256] = "", theirs[256] = "";
+        static const char *const names[] = { "attr/exec", "attr/current" };
+        _cleanup_close_ int fd = open("/proc/self/attr/current", O_RDONLY | O_CLOEXEC);
+
+        if (fd < 0 || read(fd, own, sizeof(own) - 1) <= 0)
+                return 0;
+        for (size_t i = 0; i < ELEMENTSOF(names) && !theirs[0]; i++) {
+                _cleanup_close_ int label = open_of(t, names[i], O_RDONLY);
+                if (label >= 0 && read(label, theirs, sizeof(theirs) - 1) < 0)
+                        theirs[0] = 0;
+        }
+        own[strcspn(own, "\n")] = theirs[strcspn(theirs, "\n")] = 0;
+        if (!theirs[0] || str_equal(own, theirs))
+                return 0;
+        _cleanup_free_ char *text = str_escape(theirs);
+        return wrong(
+                t, -EPERM,
+                "it is labelled '%s' (AppArmor, SELinux), which would not hold for what sandboxd does for it; start it without (docker: "
+                "--security-opt apparmor=unconfined, label=disable)",
+                text ?: "?");
+}
+
+static uint64_t status_number(const char *text, const char *name) {
+        const char *line = strstr(text, name);
+
+        return line ? strtoull(line + strlen(name), NULL, 10) : 0;
+}
+
+/* crun doesn't say whom it has started for an exec: it is its only child that is under a filter. 0: there is none, or more than one. */
+static pid_t find_filtered_child(pid_t parent) {
+        DIR *proc = opendir("/proc");
+        pid_t found = 0;
+
+        if (!proc)
+                return 0;
+        for (const struct dirent *entry; (entry = readdir(proc));) {
+                pid_t pid = atoi(entry->d_name);
+                char path[64], text[8192];
+                snprintf(path, sizeof(path), "/proc/%d/status", pid);
+                _cleanup_close_ int fd = pid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+                ssize_t n = fd < 0 ? -1 : fd_read_full(fd, text, sizeof(text) - 1);
+                if (n <= 0)
+                        continue;
+                text[n] = 0;
+                if ((pid_t) status_number(text, "\nPPid:") != parent || status_number(text, "\nSeccomp:") != 2)
+                        continue;
+                if (found) {
+                        found = 0;
+                        break;
+                }
+                found = pid;
+        }
+        closedir(proc);
+        return found;
+}
+
+static int look_at(struct taking *t) {
+        struct stat own, theirs;
+
+        t->pid = t->state.pid ? t->state.pid : find_filtered_child(t->peer.pid);
+        t->pidfd = t->pid > 0 ? sys_pidfd_open(t->pid, 0) : -1;
+        if (t->pidfd < 0)
+                return wrong(t, -ESRCH, "the process %d, of which the runtime speaks, isn't there", t->pid);
+        _cleanup_close_ int user = open_of(t, "ns/user", O_RDONLY);
+        if (user < 0 || fstat(user, &theirs) < 0 || stat("/proc/self/ns/user", &own) < 0)
+                return wrong(t, -ESRCH, "the process %d can't be looked at", t->pid);
+        if (own.st_ino != theirs.st_ino || own.st_dev != theirs.st_dev)
+                t->user = TAKE_FD(user);
+        int r = check_label(t);
+        if (r < 0)
+                return r;
+        t->root = open_of(t, "root", O_PATH | O_DIRECTORY);
+        if (t->root < 0)
+                return wrong(t, t->root, "its root can't be reached: %s", strerror(-t->root));
+        /* It was all of one process. */
+        return is_gone(t) ? wrong(t, -ESRCH, "it has died") : 0;
+}
+
+/* Into the container's user namespace, where its files have owners: the policy is compiled with the rights that the workers have. */
+static int enter(struct taking *t) {
+        if (t->user >= 0) {
+                if (setns(t->user, CLONE_NEWUSER) < 0 || (setgroups(0, NULL) < 0 && errno != EPERM) || setresgid(0, 0, 0) < 0 ||
+                    setresuid(0, 0, 0) < 0)
+                        return wrong(t, -errno, "its user namespace can't be entered: %s", strerror(errno));
+                (void) prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+        }
+        return 0;
+}
+
+/* runc takes none of the kernel's flags for filters, and says nothing of that. */
+static bool is_runc(const struct taking *t) {
+        char path[64], exe[PATH_MAX];
+
+        snprintf(path, sizeof(path), "/proc/%d/exe", t->peer.pid);
+        ssize_t n = readlink(path, exe, sizeof(exe) - 1);
+        if (n <= 0)
+                return false;
+        exe[n] = 0;
+        const char *name = strrchr(exe, '/');
+        return str_starts(name ? name + 1 : exe, "runc") || strstr(exe, "runc_cloned");
+}
+
+static bool killable(const struct taking *t) {
+        return t->state.killable_known ? t->state.killable : !is_runc(t);
+}
+
+/* ---- the policy ---- */
+
+static const char *shipped_folder(bool *ret_own) {
+        char exe[PATH_MAX];
+        ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+
+        exe[n > 0 ? n : 0] = 0;
+        *ret_own = str_starts(exe, SANDBOXD_BUILD_DIR "/");
+        return *ret_own ? SANDBOXD_SOURCE_DIR "/policies" : SANDBOXD_POLICY_DIR;
+}
+
+static char *user_folder(void) {
+        const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+        const struct passwd *pw = home && home[0] == '/' ? NULL : getpwuid(getuid());
+        char *folder = NULL;
+        int n = config && config[0] == '/' ? asprintf(&folder, "%s/sandboxd/policies", config)
+                                           : asprintf(&folder, "%s/.config/sandboxd/policies", pw ? pw->pw_dir : home ?: "");
+
+        return n < 0 ? NULL : folder;
+}
+
+#define FOLDERS_MAX 40
+
+/* Root-owned folders for root; a user's own come first for the user's. */
+static int list_folders(struct taking *t, struct settings *const settings[2], const char *folders[FOLDERS_MAX], size_t *n, bool *own) {
+        for (int i = geteuid() == 0; i < 2; i++) {
+                const struct settings *s = settings[i];
+                for (size_t k = 0; s->policies_set && k < s->n_policies && *n < FOLDERS_MAX - 2; k++)
+                        folders[(*n)++] = s->policies[k];
+                if (s->policies_set)
+                        continue;
+                folders[*n] = i == 1 ? SANDBOXD_SYSTEM_POLICY_DIR : user_folder();
+                if (!folders[(*n)++])
+                        return wrong(t, -ENOMEM, "no memory");
+        }
+        folders[(*n)++] = shipped_folder(own);
+        return 0;
+}
+
+static int report_wrong(struct taking *t, int error, const struct policy_report *report) {
+        for (size_t i = 0; i < report->n; i++) {
+                const struct policy_message *m = &report->messages[i];
+                if (!m->warning && m->place.file && m->place.line > 0)
+                        return wrong(t, error, "%s:%u: %s", m->place.file, m->place.line, m->text);
+                if (!m->warning)
+                        return wrong(t, error, "%s", m->text);
+        }
+        return wrong(t, error, "%s", strerror(-error));
+}
+
+static int load_settings(struct taking *t, uid_t uid, struct settings **ret) {
+        struct policy_report report = {};
+        _cleanup_free_ char *path = NULL;
+        int r = settings_path(uid, &path);
+
+        if (r >= 0 && uid == geteuid() && t->config) {
+                free(path);
+                path = strdup(t->config);
+                r = path ? 0 : -ENOMEM;
+        }
+        r = r == -ENOENT ? settings_parse("", "", 0, ret, &report)
+            : r < 0      ? r
+                         : settings_load(path, uid == geteuid() && t->config, uid, ret, &report);
+        if (r < 0)
+                r = report_wrong(t, r, &report);
+        policy_report_done(&report);
+        return r;
+}
+
+static int choose_policy(struct taking *t, const struct settings *settings, const char **ret) {
+        const char *name = t->state.policy ?: settings->oci.default_policy;
+
+        if (!name)
+                return wrong(t, -EINVAL, "its profile's listenerMetadata names no policy");
+        _cleanup_free_ char *text = str_escape(name);
+        if (!policy_name_valid(name))
+                return wrong(t, -EINVAL, "'%s' can't be the name of a policy", text ?: "?");
+        /* Two policies can't be made one here, and less than what is asked for is not to be run. */
+        if (settings->oci.floor && !str_equal(settings->oci.floor, name))
+                return wrong(t, -EINVAL, "sandboxd.yaml has the policy '%s' as floor of all containers, and its profile asks for '%s'",
+                             settings->oci.floor, text ?: "?");
+        *ret = name;
+        return 0;
+}
+
+/* As whoever has made the profile has asked for it: nothing of the policy depends on who asks. */
+static int load_policy(struct taking *t) {
+        char *const environment[] = { NULL };
+        const char *folders[FOLDERS_MAX];
+        struct settings *settings[2] = {};
+        struct policy_report report = {};
+        struct policy_request request = {
+                .uid = geteuid(), .gid = getegid(), .folders = folders, .cwd = "/", .environment = environment, .inspect = true
+        };
+        int r = load_settings(t, 0, &settings[1]);
+
+        if (r >= 0)
+                r = load_settings(t, geteuid(), &settings[0]);
+        if (r >= 0)
+                r = list_folders(t, settings, folders, &request.n_folders, &request.trust_last);
+        if (r >= 0)
+                r = choose_policy(t, settings[geteuid() == 0], &request.policy);
+        if (r < 0)
+                return r;
+        request.name = request.policy;
+        r = policy_load(&request, &t->policy, &report);
+        if (r < 0)
+                r = report_wrong(t, r, &report);
+        policy_report_done(&report);
+        return r;
+}
+
+static int compile(struct taking *t) {
+        struct policy_report report = {};
+        char root[64];
+        const struct plan_request request = { .setting = PLAN_CONTAINER, .root = root, .uid = geteuid(), .gid = getegid() };
+
+        snprintf(root, sizeof(root), "/proc/self/fd/%d", t->root);
+        int r = plan_compile(t->policy, &request, &t->plan, &report);
+        if (r < 0)
+                r = report_wrong(t, r, &report);
+        policy_report_done(&report);
+        if (r < 0)
+                return r;
+        if (!killable(t))
+                return wrong(t, -EOPNOTSUPP,
+                             "runc loads filters without WAIT_KILLABLE_RECV, so that a call that a signal interrupts would be done twice: "
+                             "install crun, and have the engine use it");
+        t->plan->starting = true;
+        return 0;
+}
+
+/* ---- handing over ---- */
+
+/* The daemon's own names are of lower case, and short. */
+static void make_name(const struct taking *t, char ret[NAME_SIZE]) {
+        const char *from = t->state.name ?: t->state.id;
+        size_t n = 0, end = t->state.name || strlen(from) != 64 ? NAME_SIZE - 1 : ID_SHOWN;
+
+        for (; *from && n < end; from++) {
+                char c = *from >= 'A' && *from <= 'Z' ? *from - 'A' + 'a' : *from;
+                bool letter = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+                if (letter || (n > 0 && strchr("._-", c)))
+                        ret[n++] = c;
+        }
+        if (n == 0)
+                ret[n++] = 'c';
+        ret[n] = 0;
+}
+
+/* An exec of a container is named after it, by the first number that is free. */
+static void number_name(const char *name, unsigned number, char ret[NAME_SIZE]) {
+        char end[24];
+
+        snprintf(end, sizeof(end), ".exec-%u", number);
+        snprintf(ret, NAME_SIZE, "%.*s%s", (int) (NAME_SIZE - 1 - strlen(end)), name, end);
+}
+
+static int append_more(sd_bus_message *m, const struct taking *t) {
+        char *const none[] = { (char *) "container", t->state.id, NULL };
+        int r = sd_bus_message_open_container(m, 'a', "{sv}");
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}", "policy", "s", t->policy->name, "kill-on-broker-loss", "b",
+                                          (int) t->policy->kill_on_broker_loss, "wait-killable", "b", (int) true, "record", "u",
+                                          (unsigned) t->policy->audit, "time", "t", t->policy->limits.time_usec);
+        if (r >= 0 && t->user >= 0)
+                r = sd_bus_message_append(m, "{sv}", "user", "h", t->user);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'e', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append_basic(m, 's', "command");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "as");
+        if (r >= 0)
+                r = sd_bus_message_append_strv(m, t->state.n_labels ? t->state.labels : (char **) none);
+        for (int i = 0; r >= 0 && i < 3; i++)
+                r = sd_bus_message_close_container(m);
+        return r;
+}
+
+/* -EEXIST: the name is taken. */
+static int adopt(struct taking *t, const char *name, int plan) {
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        sd_bus_message *m = NULL, *reply = NULL;
+        int r = sd_bus_message_new_method_call(t->bus, &m, NULL, CONTROL_PATH, CONTROL_MANAGER, "AdoptInPlace");
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "shhhh", name, plan, t->pidfd, t->listener, t->root);
+        if (r >= 0)
+                r = append_more(m, t);
+        if (r >= 0)
+                r = sd_bus_call(t->bus, m, 0, &error, &reply);
+        if (r < 0 && sd_bus_error_has_name(&error, CONTROL_NAME_TAKEN))
+                r = wrong(t, -EEXIST, "%s", error.message);
+        else if (r < 0)
+                r = wrong(t, r, "%s", error.message ?: strerror(-r));
+        sd_bus_message_unref(m);
+        sd_bus_message_unref(reply);
+        sd_bus_error_free(&error);
+        return r;
+}
+
+static int hand_over(struct taking *t) {
+        _cleanup_(strbuf_done) struct strbuf text = {};
+        char name[NAME_SIZE], numbered[NAME_SIZE];
+        int r = plan_save(t->plan, &text);
+        _cleanup_close_ int plan = r < 0 ? r : fd_memfd("sandboxd-plan", text.text, text.length);
+
+        if (plan < 0)
+                return wrong(t, plan, "its policy can't be handed over: %s", strerror(-plan));
+        make_name(t, name);
+        if (!t->state.exec)
+                return adopt(t, name, plan);
+        r = -EEXIST;
+        for (unsigned i = 1; r == -EEXIST && i <= NAME_TRIES; i++) {
+                number_name(name, i, numbered);
+                r = adopt(t, numbered, plan);
+        }
+        return r;
+}
+
+/* As ourselves, before we are somebody in the container's user namespace. */
+static int connect_bus(struct taking *t) {
+        _cleanup_free_ char *version = NULL;
+        int r = sd_bus_new(&t->bus);
+
+        if (r >= 0)
+                r = sd_bus_set_fd(t->bus, AGENT_BUS, AGENT_BUS);
+        if (r >= 0)
+                r = sd_bus_negotiate_fds(t->bus, true);
+        if (r >= 0)
+                r = sd_bus_start(t->bus);
+        if (r >= 0)
+                r = sd_bus_get_property_string(t->bus, NULL, CONTROL_PATH, CONTROL_MANAGER, "Version", NULL, &version);
+        return r < 0 ? wrong(t, r, "the daemon doesn't answer: %s", strerror(-r)) : 0;
+}
+
+static int take(struct taking *t) {
+        socklen_t size = sizeof(t->peer);
+        int r;
+
+        if (getsockopt(AGENT_CONNECTION, SOL_SOCKET, SO_PEERCRED, &t->peer, &size) < 0)
+                return wrong(t, -errno, "%s", strerror(errno));
+        r = container_state_read(AGENT_CONNECTION, &t->state, t->fds, &t->n_fds, &t->why);
+        if (r < 0)
+                return r;
+        keep_listener(t);
+        if ((r = look_at(t)) < 0 || (r = connect_bus(t)) < 0 || (r = load_policy(t)) < 0 || (r = enter(t)) < 0 || (r = compile(t)) < 0)
+                return r;
+        return hand_over(t);
+}
+
+int container_main(int argc, char **argv) {
+        struct taking t = { .listener = -1, .pidfd = -1, .root = -1, .user = -1 };
+        char name[NAME_SIZE] = "";
+
+        if (argc < 2 || argc > 3 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+                return 1;
+        (void) close_range(AGENT_BUS + 1, ~0U, 0);
+        t.config = argv[2];
+        alarm(ALARM_SECONDS);
+        int r = take(&t);
+        if (r >= 0)
+                return 0;
+        if (t.state.id)
+                make_name(&t, name);
+        log_record(LOG_ERR, MESSAGE_REFUSED, name[0] ? name : NULL, "%s is not started: %s",
+                   t.state.exec ? "an exec in the container" : "the container", t.why ?: strerror(-r));
+        /* Before the listener is closed: no call of it is ever answered. */
+        if (t.pidfd >= 0)
+                (void) sys_pidfd_send_signal(t.pidfd, SIGKILL);
+        return 1;
+}
