@@ -224,12 +224,12 @@ static bool opens_fifo(const struct call *call, const struct prepared *p) {
         return SYS(SYS_newfstatat, at ? (int) p->registers[0] : AT_FDCWD, p->registers[at], &st, 0) >= 0 && S_ISFIFO(st.st_mode);
 }
 
-/* What all of the machine opens (/dev/null is 0, 1 and 2) has events that nobody here has made. */
-static void forget_device(const uint64_t *args, long watch) {
+/* What all of the machine opens and writes to (/dev/null is 0, 1 and 2) has events that nobody here has made. */
+static bool watches_device(const struct call *call, const struct prepared *p) {
         struct stat st;
 
-        if (SYS(SYS_newfstatat, AT_FDCWD, args[1], &st, 0) >= 0 && S_ISCHR(st.st_mode))
-                SYS(SYS_inotify_rm_watch, args[0], watch);
+        return call->operation->nr == SYS_inotify_add_watch && SYS(SYS_newfstatat, AT_FDCWD, p->registers[1], &st, 0) >= 0 &&
+               S_ISCHR(st.st_mode);
 }
 
 void call_make(const struct sequence *s, const struct call *call, struct prepared *p) {
@@ -249,6 +249,10 @@ void call_make(const struct sequence *s, const struct call *call, struct prepare
         case SYS_write: p->result = do_write(p); break;
         case SYS_openat2: p->result = do_openat2(p); break;
         default:
+                if (watches_device(call, p)) {
+                        p->result = 0;
+                        break;
+                }
                 /* Where a walk without locks has to begin anew, the kernel counts the links that it has seen already once more. */
                 for (int i = 0; i < 20; i++) {
                         bool socket = call->operation->nr == DO_BIND || call->operation->nr == DO_CONNECT;
@@ -256,8 +260,6 @@ void call_make(const struct sequence *s, const struct call *call, struct prepare
                         if (p->result != -ELOOP || !through_chain(call))
                                 break;
                 }
-                if (call->operation->nr == SYS_inotify_add_watch && p->result >= 0)
-                        forget_device(a, p->result);
         }
         atomic_store(&p->fifo_since, 0);
         p->signals = file_size_signals - before;
