@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -110,8 +111,20 @@ int remote_open_output(struct remote *r, const char *name, const char *home) {
 
 /* ---- handing over ---- */
 
+/* Without the right there is none, and nothing depends on it but low ports. */
+static int prove_ports(const struct plan *plan) {
+        struct sockaddr_in address;
+
+        if (plan->n_low_ports == 0)
+                return -1;
+        control_port_proof(getpid(), &address);
+        int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        return fd < 0 || bind(fd, (struct sockaddr *) &address, sizeof(address)) < 0 ? fd_close(fd) : fd;
+}
+
 static int append_request(sd_bus_message *m, const struct remote_request *q, const struct remote *r) {
         _cleanup_close_ int root = q->plan->root ? open(q->plan->root, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+        _cleanup_close_ int ports = prove_ports(q->plan);
         int e = q->plan->root && root < 0 ? -errno : sd_bus_message_open_container(m, 'a', "{sv}");
 
         if (e >= 0)
@@ -123,6 +136,8 @@ static int append_request(sd_bus_message *m, const struct remote_request *q, con
                 e = sd_bus_message_append(m, "{sv}", "log", "h", q->log_fd);
         if (e >= 0 && root >= 0)
                 e = sd_bus_message_append(m, "{sv}", "root", "h", root);
+        if (e >= 0 && ports >= 0)
+                e = sd_bus_message_append(m, "{sv}", "ports", "h", ports);
         if (e >= 0)
                 e = sd_bus_message_open_container(m, 'e', "sv");
         if (e >= 0)

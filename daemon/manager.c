@@ -56,6 +56,8 @@ static int read_one(sd_bus_message *m, const char *key, struct adoption *a, char
                 r = copy_fd(m, &a->fds[FD_ROOT]);
         else if (str_equal(key, "user") && a->fds[FD_USER] < 0)
                 r = copy_fd(m, &a->fds[FD_USER]);
+        else if (str_equal(key, "ports"))
+                r = sd_bus_message_read_basic(m, 'h', &a->ports);
         else if (str_equal(key, "log") && a->fds[FD_LOG] < 0)
                 r = copy_fd(m, &a->fds[FD_LOG]);
         else
@@ -137,7 +139,7 @@ static int check_foreign(struct peer *p, struct adoption *a, char **ret_cgroup) 
 
 static int adopt(sd_bus_message *m, bool foreign, void *userdata, sd_bus_error *error) {
         struct peer *p = userdata;
-        struct adoption a = { .policy = "", .output = "", .cgroup = "", .owner = &p->owner };
+        struct adoption a = { .policy = "", .output = "", .cgroup = "", .owner = &p->owner, .ports = -1 };
         char *none[] = { NULL }, **command = NULL, why[QUOTA_WHY];
         _cleanup_free_ char *cgroup = NULL;
 
@@ -149,6 +151,7 @@ static int adopt(sd_bus_message *m, bool foreign, void *userdata, sd_bus_error *
                 r = check(p, foreign, &a);
         if (r >= 0 && foreign)
                 r = check_foreign(p, &a, &cgroup);
+        a.low_ports = r >= 0 && a.ports >= 0 && ports_proven(a.ports, p->owner.uid, p->pid);
         if (r >= 0 && p->daemon->stopping)
                 r = -ESHUTDOWN;
         if (r >= 0)

@@ -31,7 +31,6 @@ static int read_owner(int fd, struct owner *ret, pid_t *ret_pid) {
         }
         *ret = (struct owner) { .uid = credentials.uid, .gid = credentials.gid, .groups = groups, .n_groups = groups_size / sizeof(gid_t) };
         *ret_pid = credentials.pid;
-        ret->low_ports = ports_allowed(fd, credentials.uid, credentials.pid);
         return 0;
 }
 

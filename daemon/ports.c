@@ -3,66 +3,51 @@
  * a process is forked off before that which keeps this one right: CAP_NET_BIND_SERVICE, and nothing else. It reads the plan itself, once it is asked
  * for the first time, and believes nothing else that the worker says: lib/launch/lowport.c. It ends with the worker.
  *
- * Only for who could bind such a port without us: what counts is the right of the client that has handed the sandbox over, at that time, over the host.
+ * Only for who could bind such a port without us, which the client shows by a socket that it has bound to one: to the address that its pid gives, since other
+ * such sockets could be anybody's, who was given them. Asking /proc for its capabilities would take more rights than we have.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <netinet/in.h>
 #include <poll.h>
-#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/syslog.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "control.h"
 #include "fd.h"
 #include "plan.h"
 #include "sandboxd.h"
-#include "sys.h"
 
-#ifndef SO_PEERPIDFD
-#define SO_PEERPIDFD 77
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
 #endif
 
 /* ---- in the daemon ---- */
 
-static bool same_user_namespace(pid_t pid) {
-        struct stat own, other;
-        char path[64];
+/* Our network namespace, where a port is one of the host's. */
+static bool same_network(int fd) {
+        _cleanup_close_ int own = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        uint64_t one, other;
+        socklen_t size = sizeof(one);
 
-        snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
-        return stat("/proc/self/ns/user", &own) == 0 && stat(path, &other) == 0 && own.st_dev == other.st_dev && own.st_ino == other.st_ino;
+        return own >= 0 && getsockopt(own, SOL_SOCKET, SO_NETNS_COOKIE, &one, &size) == 0 &&
+               getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &other, &size) == 0 && one == other;
 }
 
-static bool may_bind(pid_t pid) {
-        unsigned long long effective = 0;
-        char path[64], text[4096];
+bool ports_proven(int fd, uid_t uid, pid_t pid) {
+        struct sockaddr_in address, wanted;
+        socklen_t size = sizeof(address);
 
-        snprintf(path, sizeof(path), "/proc/%d/status", pid);
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-        ssize_t n = fd < 0 ? -1 : fd_read_full(fd, text, sizeof(text) - 1);
-        if (n <= 0)
+        if (uid != 0 || geteuid() != 0 || getsockname(fd, (struct sockaddr *) &address, &size) < 0 || size != sizeof(address))
                 return false;
-        text[n] = 0;
-        const char *line = strstr(text, "\nCapEff:");
-        return line && sscanf(line, "\nCapEff: %llx", &effective) == 1 && (effective >> CAP_NET_BIND_SERVICE) & 1;
-}
-
-bool ports_allowed(int client, uid_t uid, pid_t pid) {
-        socklen_t size = sizeof(int);
-        int pidfd;
-
-        if (uid != 0 || geteuid() != 0)
-                return false;
-        /* Its number could be another's by now; before Linux 6.5 nothing tells. */
-        if (getsockopt(client, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) < 0)
-                return false;
-        bool allowed = may_bind(pid) && same_user_namespace(pid) && sys_pidfd_send_signal(pidfd, 0) == 0;
-        fd_close(pidfd);
-        return allowed;
+        control_port_proof(pid, &wanted);
+        return address.sin_family == AF_INET && address.sin_port == wanted.sin_port && address.sin_addr.s_addr == wanted.sin_addr.s_addr &&
+               same_network(fd);
 }
 
 /* ---- in the process ---- */

@@ -296,7 +296,7 @@ static int make_state(struct sandbox *s, const struct owner *owner, const struct
                 .foreground = a->foreground,
                 .kill_on_broker_loss = a->kill_on_broker_loss,
                 .wait_killable = a->wait_killable,
-                .low_ports = owner->low_ports ? STORED_LOW_PORTS : 0,
+                .low_ports = a->low_ports ? STORED_LOW_PORTS : 0,
                 .time_usec = a->time_usec,
                 .started = (uint64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000,
                 .began = (uint64_t) began.tv_sec * 1000000 + began.tv_nsec / 1000,

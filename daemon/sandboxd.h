@@ -274,7 +274,8 @@ struct adoption {
         const char *name, *policy, *output, *cgroup;
         char *const *command;
         int fds[FD_COUNT]; /* those that come from the client; moved out where it succeeds. No FD_CONTROL: it is a foreign one */
-        bool foreground, kill_on_broker_loss, wait_killable;
+        int ports;         /* what is to show that the client may bind low ports; not kept; -1: nothing */
+        bool foreground, kill_on_broker_loss, wait_killable, low_ports;
         uint32_t record;
         uint64_t time_usec;
         const struct owner *owner; /* whose it becomes */
@@ -383,8 +384,8 @@ int helper_main(int argc, char **argv);
 
 /* ---- ports.c ---- */
 
-/* Whether the client on this socket could bind any port of the host itself. */
-bool ports_allowed(int client, uid_t uid, pid_t pid);
+/* Whether this socket shows that the client could bind any port of the host itself: see control_port_proof(). */
+bool ports_proven(int fd, uid_t uid, pid_t pid);
 /* In a worker that still has its owner's rights: starts the process that binds low ports for it, as worker_options.low_port_socket wants it. */
 int ports_start(int plan, int *ret);
 

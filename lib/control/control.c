@@ -1,6 +1,7 @@
 #include "control.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -83,6 +84,12 @@ int control_connect(sd_bus **ret, char ret_path[CONTROL_SOCKET_SIZE]) {
         if (other >= 0 || own < 0)
                 strcpy(ret_path, system);
         return other >= 0 || own < 0 ? other : r;
+}
+
+void control_port_proof(pid_t pid, struct sockaddr_in *ret) {
+        *ret = (struct sockaddr_in) { .sin_family = AF_INET,
+                                      .sin_port = htons(1),
+                                      .sin_addr.s_addr = htonl((INADDR_LOOPBACK & 0xff000000) | (pid & 0xffffff)) };
 }
 
 bool control_name_valid(const char *name) {

@@ -7,7 +7,7 @@
  *                                                returns when that runs; false: it could not be started, and Wait() says why
  *       fds    plan (a sealed memfd, plan.h), pidfd of init, control socket, listener, the intermediate user namespace
  *       more   policy s, command as, foreground b, kill-on-broker-loss b, record u, wait-killable b, time t (µs, 0: no limit),
- *              log h, root h, output s, cgroup s
+ *              log h, root h, output s, cgroup s, ports h (see control_port_proof)
  *   AdoptInPlace(s name, hhhh fds, a{sv} more) → (ob)  the same for a sandbox that nobody of ours has launched: a process that has loaded the filter
  *              of a plan with the setting PLAN_IN_PLACE or PLAN_CONTAINER (plan.h). Only of the daemon's own user. It lives until nobody is left
  *              under the filter
@@ -90,6 +90,10 @@ int control_socket(uid_t uid, char ret[CONTROL_SOCKET_SIZE]);
 /* Connects to the caller's own daemon, else to root's. `*ret_path` (in a buffer) is the socket that it was, or the first that was tried.
  * -ENOENT, -ECONNREFUSED: no daemon runs. */
 int control_connect(sd_bus **ret, char ret_path[CONTROL_SOCKET_SIZE]);
+
+/* By a socket bound to this address, of a port below 1024 on the loopback, a client shows that it may bind such ports. */
+struct sockaddr_in;
+void control_port_proof(pid_t pid, struct sockaddr_in *ret);
 
 /* Names of sandboxes: [a-z0-9][a-z0-9_.-]{0,62} */
 bool control_name_valid(const char *name);
