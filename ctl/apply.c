@@ -175,7 +175,7 @@ static int compile_new(const struct apply_words *w, const struct plan *running, 
         request->policy = w->policy;
         request->flags = w->flags;
         request->n_flags = w->n_flags;
-        request->name = w->sandbox;
+        (void) control_split(w->sandbox, NULL, &request->name);
         int r = policy_load(request, ret_policy, report);
         return r < 0 ? r : plan_compile(*ret_policy, &plan_request, ret_plan, report);
 }

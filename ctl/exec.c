@@ -17,6 +17,7 @@
 
 #include "cgroup.h"
 #include "config.h"
+#include "ended.h"
 #include "environment.h"
 #include "exec_layers.h"
 #include "fd.h"
@@ -328,34 +329,6 @@ static int hand_over(struct run *run, struct launched *launched, struct ended *e
         return r;
 }
 
-static int not_started(const struct launch_event *failure, const struct exec_options *o) {
-        _cleanup_free_ char *command = str_escape(o->command[0]);
-        _cleanup_free_ char *text = str_escape(failure->text);
-
-        if (str_equal(failure->stage, "exec")) {
-                if (failure->error == ENOENT && str_starts(failure->text, "the program is there")) {
-                        message_fail("%s: %s: no such file in the sandbox; show it with --exec PATH", command, text);
-                        return EXIT_NOT_FOUND;
-                }
-                if (failure->error == ENOENT) {
-                        message_fail("%s: there is no such command in the sandbox%s", command,
-                                     strchr(o->command[0], '/') ? "" : " (looked for in PATH)");
-                        return EXIT_NOT_FOUND;
-                }
-                message_fail("%s: can't be executed in the sandbox: %s%s", command, strerror(failure->error),
-                             failure->error == EACCES ? "; it needs the execute bit and an `exec` rule (--exec PATH)" : "");
-                return EXIT_NOT_EXECUTABLE;
-        }
-        if (str_equal(failure->stage, "chdir"))
-                return message_fail("the directory %s can't be entered in the sandbox: %s; name another with --chdir DIR", text,
-                                    strerror(failure->error));
-        return message_fail("the sandbox could not be started, at the step \"%s\": %s: %s", failure->stage, text, strerror(failure->error));
-}
-
-static int status_code(int status) {
-        return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
 /* Limits that have left a trace, one line each. */
 static void say_limits(struct run *run, const struct ended *ended) {
         const struct policy_limits *limits = &run->policy->limits;
@@ -386,8 +359,8 @@ static int conclude(struct run *run, const struct ended *ended) {
         if (!run->options.quiet)
                 say_limits(run, ended);
         switch (ended->outcome) {
-        case OUTCOME_EXITED: return status_code(ended->status);
-        case OUTCOME_NOT_STARTED: return not_started(&ended->failure, &run->options);
+        case OUTCOME_EXITED: return ended_code(ended->status);
+        case OUTCOME_NOT_STARTED: return ended_not_started(&ended->failure, run->options.command[0], "the sandbox");
         case OUTCOME_BROKER_DIED:
                 if (WIFSIGNALED(ended->status))
                         return message_fail("the broker was killed (signal %d), and the sandbox with it", WTERMSIG(ended->status));

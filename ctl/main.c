@@ -17,6 +17,7 @@ static const struct {
         const char *help;
 } verbs[] = {
         { "exec", verb_exec, "run a command in a sandbox" },
+        { "enter", verb_enter, "run a command in a sandbox that runs already" },
         { "ps", verb_ps, "list the sandboxes that sandboxd owns" },
         { "status", verb_status, "show one of them" },
         { "stop", verb_stop, "end sandboxes: SIGTERM, then kill" },
@@ -26,7 +27,7 @@ static const struct {
         { "diff", verb_diff, "show what a kept layer changes" },
         { "commit", verb_commit, "apply a kept layer to the directories below it" },
         { "service", verb_service, "put a service of systemd behind the broker" },
-        { "policy", verb_policy, "check, list or show policies" },
+        { "policy", verb_policy, "check, list or show policies, or apply one to a sandbox that runs" },
         { "doctor", verb_doctor, "say what this machine can do, and what is lost where it can't" },
 };
 

@@ -260,6 +260,8 @@ static void print_status(const struct sandbox_info *info) {
                 printf("%-10s %u, its broker %u\n", "pid", info->pid, info->worker);
         printf("%-10s %s, %s ago\n", "started", when, age(info->started, since, sizeof(since)));
         printf("%-10s %u started\n", "brokers", info->workers);
+        if (info->entered > 0)
+                printf("%-10s %u\n", "entered", info->entered);
         if (info->output[0])
                 printf("%-10s %s\n", "output", output ?: "");
         json_object_object_foreach(info->counters, name, value) printf("%-10s %" PRIu64 "\n", name, json_object_get_uint64(value));

@@ -80,7 +80,7 @@ static int read_property(sd_bus_message *m, const char *name, struct sandbox_inf
         } simple[] = {
                 { "Name", &info->name },           { "Policy", &info->policy },         { "State", &info->state },
                 { "Output", &info->output },       { "Uid", NULL, &info->uid },         { "Pid", NULL, &info->pid },
-                { "Worker", NULL, &info->worker }, { "Workers", NULL, &info->workers },
+                { "Worker", NULL, &info->worker }, { "Workers", NULL, &info->workers }, { "Entered", NULL, &info->entered },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(simple); i++)
@@ -240,6 +240,7 @@ struct json_object *sandbox_json(const struct sandbox_info *info) {
         json_object_object_add(o, "pid", json_object_new_int64(info->pid));
         json_object_object_add(o, "worker", json_object_new_int64(info->worker));
         json_object_object_add(o, "workers", json_object_new_int64(info->workers));
+        json_object_object_add(o, "entered", json_object_new_int64(info->entered));
         json_object_object_add(o, "started", json_object_new_double(info->started / 1e6));
         json_object_object_add(o, "output", info->output[0] ? json_object_new_string(info->output) : NULL);
         json_object_object_add(o, "counters", json_object_get(info->counters));

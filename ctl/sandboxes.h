@@ -10,7 +10,7 @@
 struct sandbox_info {
         char *name, *policy, *state, *output;
         char **command;
-        uint32_t uid, pid, worker, workers;
+        uint32_t uid, pid, worker, workers, entered;
         uint64_t started; /* microseconds since 1970 */
         char *outcome, *stage, *text;
         int32_t status, error;

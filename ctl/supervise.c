@@ -127,7 +127,8 @@ static int on_control(sd_event_source *source, int fd, uint32_t revents, void *u
 
         while ((r = launch_event_receive(s->launched, &event)) >= 0)
                 switch (event.type) {
-                case LAUNCH_STARTED: break;
+                case LAUNCH_STARTED:
+                case LAUNCH_LISTENER: break;
                 case LAUNCH_FAILED:
                         if (!s->decided)
                                 s->ended->failure = event;
@@ -250,6 +251,39 @@ int supervise(struct launched *launched, const struct plan *plan, uint64_t time_
                 if (!s.worker_gone)
                         reap(launched->worker);
         }
+        sd_event_unref(s.event);
+        return r < 0 ? r : 0;
+}
+
+/* ---- what has entered a sandbox ---- */
+
+static int on_entered(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        struct supervisor *s = userdata;
+        int enabled;
+
+        (void) on_control(source, fd, revents, userdata);
+        if (s->decided)
+                return sd_event_exit(s->event, 0);
+        if (sd_event_source_get_enabled(source, &enabled) < 0 || enabled != SD_EVENT_OFF)
+                return 0;
+        decide(s, OUTCOME_INIT_DIED, 0);
+        return sd_event_exit(s->event, 0);
+}
+
+int supervise_entered(struct launched *launched, struct ended *ret) {
+        struct supervisor s = { .launched = launched, .ended = ret };
+
+        *ret = (struct ended) {};
+        int r = sd_event_new(&s.event);
+        if (r >= 0)
+                r = sd_event_add_io(s.event, &s.control_source, launched->control, EPOLLIN, on_entered, &s);
+        if (r >= 0)
+                r = watch_outside(&s);
+        if (r >= 0)
+                r = sd_event_loop(s.event);
+        if (s.terminal && r >= 0)
+                terminal_drain(s.terminal);
+        s.terminal = terminal_free(s.terminal);
         sd_event_unref(s.event);
         return r < 0 ? r : 0;
 }

@@ -32,5 +32,8 @@ struct remote;
 int supervise_remote(struct remote *remote, struct launched *launched, struct counters *counters, struct kill_note *kill,
                      struct ended *ret);
 
+/* The same for a program that was made to enter a sandbox (launch_enter); OUTCOME_INIT_DIED where that has ended before. */
+int supervise_entered(struct launched *launched, struct ended *ret);
+
 /* Blocks the signals that supervise() takes, and ignores SIGTTOU and SIGPIPE. `launch` resets both for the command. */
 void supervise_block_signals(void);

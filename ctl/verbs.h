@@ -4,6 +4,7 @@
 #pragma once
 
 int verb_exec(int argc, char **argv);
+int verb_enter(int argc, char **argv);
 int verb_diff(int argc, char **argv);
 int verb_commit(int argc, char **argv);
 int verb_policy(int argc, char **argv);

@@ -12,7 +12,7 @@
 #include "sandboxd.h"
 #include "str.h"
 
-#define FDS_EACH (FD_COUNT + 1) /* of a sandbox, with its client's connection */
+#define FDS_EACH (FD_COUNT + 2) /* of a sandbox, with its client's connection, and a further listener (replace.c) */
 #define FDS_RESERVED 500
 #define TEXT_MAX (1U << 20)
 

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "control.h"
+#include "fd.h"
 #include "plan.h"
 #include "sandboxd.h"
 
@@ -215,6 +216,24 @@ static int method_apply(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         return 1; /* answered when it is in force */
 }
 
+/* The client and init settle the rest between them, but for the listener. */
+static int method_enter(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        struct launch_command command = { .type = LAUNCH_ENTER };
+        struct sandbox *s = userdata;
+        int fd, r = sd_bus_message_read(m, "h", &fd);
+
+        if (r < 0)
+                return r;
+        if (!sandbox_running(s) || !s->init_source || !s->stored->released)
+                return sd_bus_error_setf(error, CONTROL_HAS_ENDED, "the sandbox %s has ended", s->name);
+        if (s->fds[FD_CONTROL] < 0)
+                return sd_bus_error_setf(error, CONTROL_FAILED, "the sandbox %s has no init of ours, and can't be entered", s->name);
+        r = fd_send(s->fds[FD_CONTROL], &command, sizeof(command), &fd, 1);
+        if (r < 0)
+                return sd_bus_error_setf(error, CONTROL_FAILED, "the sandbox %s can't be entered: %s", s->name, strerror(-r));
+        return sd_bus_reply_method_return(m, NULL);
+}
+
 void object_adopted(struct sandbox *s, bool started) {
         _cleanup_free_ char *path = NULL;
 
@@ -261,6 +280,7 @@ GETTER(pid, "u", (uint32_t) s->init)
 GETTER(worker, "u", (uint32_t) s->worker)
 GETTER(state, "s", sandbox_running(s) ? "running" : "ended")
 GETTER(started, "t", s->stored->started)
+GETTER(entered, "u", (uint32_t) (sandbox_running(s) ? s->n_listeners : 0))
 GETTER(workers, "u", s->stored->workers)
 GETTER(ending, "(sissi)", s->stored->ending.outcome, s->stored->ending.status, s->stored->ending.stage, s->stored->ending.text,
        s->stored->ending.error)
@@ -285,6 +305,7 @@ static const sd_bus_vtable sandbox_vtable[] = {
         SD_BUS_METHOD("Forget", NULL, NULL, method_forget, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Plan", NULL, "h", method_plan, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Apply", "hs", NULL, method_apply, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("Enter", "h", NULL, method_enter, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL("Stopped", "i", 0),
         SD_BUS_PROPERTY("Name", "s", get_name, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Policy", "s", get_policy, 0, 0),
@@ -296,6 +317,7 @@ static const sd_bus_vtable sandbox_vtable[] = {
         SD_BUS_PROPERTY("State", "s", get_state, 0, 0),
         SD_BUS_PROPERTY("Started", "t", get_started, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Workers", "u", get_workers, 0, 0),
+        SD_BUS_PROPERTY("Entered", "u", get_entered, 0, 0),
         SD_BUS_PROPERTY("Counters", "a{st}", get_counters, 0, 0),
         /* Not among what lists and GetAll give: they are large. */
         SD_BUS_PROPERTY("Tiers", "a(sss)", status_get_tiers, 0, SD_BUS_VTABLE_PROPERTY_EXPLICIT),

@@ -65,9 +65,19 @@ static void refuse(struct sandbox *s, const char *name, const char *why) {
         s->application = application_free(a);
 }
 
+/* Before the change is done: where we are killed in between, our successor says it once more. */
+static void tell_served(struct sandbox *s) {
+        for (size_t i = 0; i < s->n_listeners; i++) {
+                struct launch_command served = { .type = LAUNCH_SERVED, .signal = s->listeners[i].number };
+                if (!s->listeners[i].served)
+                        s->listeners[i].served = sandbox_command(s, &served) >= 0;
+        }
+}
+
 void replace_done(struct sandbox *s) {
         struct application *a = s->application;
 
+        tell_served(s);
         s->stored->stale = 0;
         if (!a || a->checker > 0)
                 return;
@@ -181,4 +191,43 @@ void replace_close_listeners(struct sandbox *s) {
                 s->listeners[i].source = sd_event_source_disable_unref(s->listeners[i].source);
                 s->listeners[i].fd = fd_close(s->listeners[i].fd);
         }
+}
+
+/* Of all sandboxes of an owner. */
+static size_t count_listeners(const struct daemon *d, uid_t uid) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < d->n_sandboxes; i++)
+                if (d->sandboxes[i]->owner.uid == uid && sandbox_running(d->sandboxes[i]))
+                        n += d->sandboxes[i]->n_listeners;
+        return n;
+}
+
+int replace_add_listener(struct sandbox *s, int descriptor, uint32_t number) {
+        _cleanup_close_ int fd = descriptor;
+        uint32_t highest = 0;
+
+        for (size_t i = 0; i < s->n_listeners; i++) {
+                if (number > 0 && s->listeners[i].number == number)
+                        return 0;
+                if (s->listeners[i].number > highest)
+                        highest = s->listeners[i].number;
+        }
+        if (s->n_listeners == ELEMENTSOF(s->listeners) || highest == UINT32_MAX)
+                return -ENOSPC;
+        if (count_listeners(s->daemon, s->owner.uid) >= quota_of(s->daemon, s->owner.uid, QUOTA_SANDBOXES))
+                return -EDQUOT;
+        struct extra_listener *l = &s->listeners[s->n_listeners];
+        *l = (struct extra_listener) { .fd = TAKE_FD(fd), .number = number > 0 ? number : highest + 1 };
+        int r = store_listener(s, l);
+        if (r >= 0)
+                r = replace_watch_listener(s, l);
+        if (r < 0) {
+                store_forget_listener(s, l->number);
+                l->fd = fd_close(l->fd);
+                return r;
+        }
+        s->n_listeners++;
+        replace_begin(s);
+        return 0;
 }

@@ -455,6 +455,18 @@ void sandbox_client_gone(struct sandbox *s) {
 
 /* ---- init's events ---- */
 
+/* Stored first, and then taken: it comes with another look at the event, which stays there. */
+static void take_listener(struct sandbox *s, const struct launch_event *event) {
+        struct launch_command refused = { .type = LAUNCH_REFUSED, .signal = event->status };
+        int fd = launch_event_peek_fd(s->fds[FD_CONTROL]);
+        int r = fd < 0 ? fd : replace_add_listener(s, fd, event->status);
+
+        if (r >= 0)
+                return;
+        log_record(LOG_WARNING, MESSAGE_REFUSED, s->label, "it was not entered: %s", strerror(-r));
+        (void) sandbox_command(s, &refused);
+}
+
 static void take_event(struct sandbox *s, const struct launch_event *event) {
         struct ending e = {};
 
@@ -474,6 +486,7 @@ static void take_event(struct sandbox *s, const struct launch_event *event) {
                 memcpy(e.text, event->text, sizeof(e.text));
                 set_ending(s, &e);
                 break;
+        case LAUNCH_LISTENER: take_listener(s, event); break;
         }
 }
 

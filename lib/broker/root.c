@@ -32,6 +32,9 @@ static const struct {
 
 #define MAX_MOUNTINFO (4U << 20)
 
+/* What a process that enters has still, without effect, until it executes its program (privileges.c of the launcher). It gives nothing over files. */
+#define UNTIL_EXECVE (UINT64_C(1) << CAP_KILL)
+
 /* ---- mounts ---- */
 
 static void mounts_done(struct mounts *m) {
@@ -358,7 +361,7 @@ static int root_find(struct receiver *r) {
         root->root_is_ours = same_directory(fd, "/");
         memcpy(root->namespaces, found, sizeof(found));
         root->credentials = status.credentials;
-        root->constant = !foreign && status.no_new_privs && status.permitted == 0;
+        root->constant = !foreign && status.no_new_privs && (status.permitted & ~UNTIL_EXECVE) == 0;
         mounts_done(&root->mounts);
         root->mounts = mounts;
         root->ready = true;

@@ -111,6 +111,9 @@ static void size_threads(struct worker *w) {
         w->max_threads = o->max_threads ? o->max_threads : MAX_THREADS;
         if (w->max_threads > SLOTS_MAX)
                 w->max_threads = SLOTS_MAX;
+        /* One for each at least. */
+        if (w->max_threads < w->n_listeners)
+                w->max_threads = w->n_listeners;
         w->max_wanted = o->receivers ? o->receivers : cpus < 2 ? 1 : cpus > MAX_RECEIVERS ? MAX_RECEIVERS : (unsigned) cpus;
         if (w->max_wanted > w->max_threads)
                 w->max_wanted = w->max_threads;

@@ -26,9 +26,11 @@
  *   Plan() → (h)        the plan in force, a sealed memfd
  *   Apply(h plan, s policy)  puts another plan in force, and returns when no call is decided by the old one any more. Failed: it needs another
  *                       view, filter or whatever only a new start can change; then nothing has changed
+ *   Enter(h socket)     has init serve that socket: launch_enter() in lib/launch/launch.h
  *   Stopped(i signal)   a signal of the bus, to the client of a foreground sandbox: the command's job was stopped
  *   Name s, Policy s, Command as, Output s (a path of the client's), Uid u, Pid u (of init), Worker u (its pid), State s (running, ended),
- *   Started t (µs since 1970), Workers u (how many have been started), Counters a{st}, Ending (sissi)
+ *   Started t (µs since 1970), Workers u (how many have been started), Entered u (how many listeners there are of processes that were made to
+ *   enter, and of what these have left), Counters a{st}, Ending (sissi)
  *   Only where asked for by name, texts escaped: Tiers a(sss) (section, what enforces it, a word on that), Latency at (calls that took from 2^i to
  *   2^(i+1) ns), Denied a(ssistt) (call, object, errno, rule, how often, when last in µs since 1970)
  *

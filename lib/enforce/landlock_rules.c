@@ -70,12 +70,12 @@ static uint64_t handled_by(int abi) {
         return handled;
 }
 
-static int ruleset_new(int abi) {
+static int ruleset_new(int abi, bool signals) {
         struct ruleset_attr attr = {
                 .handled_access_fs = handled_by(abi),
                 /* Abstract sockets are the network namespace's names, and in the mode `host` those of the host: where a rule allows one,
                  * the broker, which is outside, connects. */
-                .scoped = abi >= 6 ? LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | LANDLOCK_SCOPE_SIGNAL : 0,
+                .scoped = abi < 6 ? 0 : LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | (signals ? 0 : LANDLOCK_SCOPE_SIGNAL),
         };
         size_t size = abi >= 6   ? sizeof(attr)
                       : abi >= 4 ? offsetof(struct ruleset_attr, scoped)
@@ -179,13 +179,13 @@ static int grant_open_file(int ruleset, uint64_t handled, int fd) {
         return 0;
 }
 
-int landlock_apply(const struct plan *plan, const int *fds, size_t n_fds) {
+int landlock_apply(const struct plan *plan, const int *fds, size_t n_fds, bool signals) {
         int abi = landlock_abi();
 
         if (abi < LANDLOCK_ABI_NEEDED || sys_unsafe("landlock"))
                 return 0;
         uint64_t handled = handled_by(abi);
-        _cleanup_close_ int ruleset = ruleset_new(abi);
+        _cleanup_close_ int ruleset = ruleset_new(abi, signals);
         if (ruleset < 0)
                 return ruleset;
         int r = plan->files_brokered ? grant_whole_tree(ruleset, handled, plan) : grant_nodes(ruleset, handled, plan);

@@ -14,6 +14,6 @@ int landlock_abi(void);
 
 /* Restricts the calling thread (no_new_privs must be set) to what the plan grants, as far as the running kernel's ABI goes. Paths are
  * those inside: to be called in the sandbox's view. Files that are open as `fds` may be opened again (/dev/stdout, /proc/self/fd/N) for
- * what they are open for. 0, also where there is no Landlock that can be used
+ * what they are open for. signals: processes outside of this domain may be signalled. 0, also where there is no Landlock that can be used
  * (LANDLOCK_ABI_NEEDED); negative errno. */
-int landlock_apply(const struct plan *plan, const int *fds, size_t n_fds);
+int landlock_apply(const struct plan *plan, const int *fds, size_t n_fds, bool signals);

@@ -128,18 +128,25 @@ static const char *path_of(char *const *environment) {
         return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 }
 
-/* Whether the rules show what a name leads to: where the view shows more than they do, programs that nobody named must not be found. */
-static bool shown(const struct launch_options *o, const char *path) {
+/* Whether the rules have to be asked here, because the view shows more than they do and no broker is asked yet. */
+static bool asks_rules(const struct start *s) {
+        return !s->entering && s->options->plan->files_brokered && s->options->plan->matcher;
+}
+
+/* Whether the rules show what a name leads to: programs that nobody named must not be found. */
+static bool shown(const struct start *s, const char *path) {
+        const struct launch_options *o = s->options;
         _cleanup_free_ char *real = NULL;
 
-        if (!o->plan->files_brokered || !o->plan->matcher)
+        if (!asks_rules(s))
                 return true;
         real = realpath(path, NULL);
         return real && plan_match(o->plan, real).state != MATCH_HIDDEN;
 }
 
 /* Finds the command as a shell would; before the filter, so that the search isn't a burst of calls for the broker. */
-static int find_command(const struct launch_options *o, char path[PATH_MAX]) {
+static int find_command(const struct start *s, char path[PATH_MAX]) {
+        const struct launch_options *o = s->options;
         const char *name = o->argv[0];
         int error = ENOENT;
         struct stat st;
@@ -155,7 +162,7 @@ static int find_command(const struct launch_options *o, char path[PATH_MAX]) {
         for (const char *p = path_of(o->environment);; p++) {
                 size_t length = strcspn(p, ":");
                 int n = snprintf(path, PATH_MAX, "%.*s%s%s", (int) length, p, length > 0 ? "/" : "./", name);
-                if (n < PATH_MAX && stat(path, &st) >= 0 && S_ISREG(st.st_mode) && shown(o, path)) {
+                if (n < PATH_MAX && stat(path, &st) >= 0 && S_ISREG(st.st_mode) && shown(s, path)) {
                         if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) >= 0)
                                 return 0;
                         error = errno;
@@ -167,13 +174,13 @@ static int find_command(const struct launch_options *o, char path[PATH_MAX]) {
         }
 }
 
-/* Where the view shows more than the policy, entering a directory has to be asked of the rules here: the broker doesn't see it. */
-static int change_directory(const struct launch_options *o) {
+static int change_directory(const struct start *s) {
+        const struct launch_options *o = s->options;
         char cwd[PATH_MAX];
 
         if (chdir(o->chdir ?: "/") < 0)
                 return -errno;
-        if (!o->plan->files_brokered || !o->plan->matcher)
+        if (!asks_rules(s))
                 return 0;
         if (!getcwd(cwd, sizeof(cwd)))
                 return -errno;
@@ -181,14 +188,15 @@ static int change_directory(const struct launch_options *o) {
         return match.state == MATCH_HIDDEN ? -ENOENT : match.state == MATCH_DENIED ? -EACCES : 0;
 }
 
-static int apply_landlock(const struct launch_options *o) {
+static int apply_landlock(const struct launch_options *o, bool entering) {
         _cleanup_free_ int *fds = calloc(o->n_pass_fds + 3, sizeof(*fds));
 
         if (!fds)
                 return -ENOMEM;
         for (size_t i = 0; i < o->n_pass_fds + 3; i++)
                 fds[i] = i < 3 ? (int) i : o->pass_fds[i - 3];
-        return landlock_apply(o->plan, fds, o->n_pass_fds + 3);
+        /* A domain of its own: for Landlock those that are there already are strangers. The pid namespace keeps signals inside anyhow. */
+        return landlock_apply(o->plan, fds, o->n_pass_fds + 3, entering);
 }
 
 static void restrict_self(const struct start *s, int channel) {
@@ -200,30 +208,47 @@ static void restrict_self(const struct start *s, int channel) {
                 give_up(channel, "limits", r, text);
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
                 give_up(channel, "no_new_privs", errno, "");
-        if ((r = apply_landlock(o)) < 0)
+        if ((r = apply_landlock(o, s->entering)) < 0)
                 give_up(channel, "landlock", r, "");
-        if ((r = privileges_of_command()) < 0)
+        if ((r = s->entering ? privileges_of_entering() : privileges_of_command()) < 0)
                 give_up(channel, "capabilities", r, "");
+}
+
+/* One that enters leads a session of its own: init's has its own terminal, or none. */
+static int lead_session(int slave) {
+        if (setsid() < 0)
+                return -errno;
+        return slave >= 0 ? pty_take(slave) : 0;
+}
+
+/* Where to begin, and what with. */
+static bool find_program(const struct start *s, int channel, char path[PATH_MAX]) {
+        const struct launch_options *o = s->options;
+        struct stat st;
+        int r;
+
+        if ((r = change_directory(s)) < 0)
+                give_up(channel, "chdir", r, o->chdir ?: "/");
+        if ((r = find_command(s, path)) < 0)
+                give_up(channel, "exec", r, o->argv[0]);
+        return stat(path, &st) >= 0;
 }
 
 _noreturn_ void command_run(struct start *s, int channel, int slave) {
         const struct launch_options *o = s->options;
         struct command_report report = {};
         char path[PATH_MAX], go;
-        struct stat st;
+        bool there = false;
         int r;
 
-        if ((r = lead_job(slave)) < 0)
+        if ((r = s->entering ? lead_session(slave) : lead_job(slave)) < 0)
                 give_up(channel, "job", r, "the command's process group");
         if ((r = set_stdio(s, slave)) < 0 || (r = close_others(s, channel)) < 0)
                 give_up(channel, "descriptors", r, "");
         restrict_self(s, channel);
         umask(s->umask);
-        if ((r = change_directory(o)) < 0)
-                give_up(channel, "chdir", r, o->chdir ?: "/");
-        if ((r = find_command(o, path)) < 0)
-                give_up(channel, "exec", r, o->argv[0]);
-        bool there = stat(path, &st) >= 0;
+        if (!s->entering)
+                there = find_program(s, channel, path);
         reset_signals(s);
 
         /* The worker reads the memory of callers, and the path of this execve is in it. */
@@ -235,6 +260,9 @@ _noreturn_ void command_run(struct start *s, int channel, int slave) {
         /* write and read, not sendmsg and recvmsg: those may already be calls that nobody answers yet. */
         if (fd_write_full(channel, &report, sizeof(report)) < 0 || fd_read_full(channel, &go, 1) != 1)
                 _exit(127);
+        /* The policy may be another than the one that we know: the broker knows. */
+        if (s->entering)
+                there = find_program(s, channel, path);
         execve(path, o->argv, o->environment);
         give_up(channel, "exec", errno,
                 errno == ENOENT && there ? "the program is there, but not the loader or interpreter that it names" : path);

@@ -130,7 +130,8 @@ static void set_up(struct init *i) {
                         fail(i, init_steps[n].name, r, text);
 
         int like = terminal_among(i->start->options);
-        if (like >= 0 && (r = pty_make(like, &i->master, &i->slave, text)) < 0)
+        /* Init leads the session, so that the command is an ordinary job in it: in an orphaned process group Ctrl-Z would do nothing. */
+        if (like >= 0 && ((r = pty_make(like, &i->master, &i->slave, text)) < 0 || (r = pty_take(i->slave)) < 0))
                 fail(i, "terminal", r, text);
 }
 
@@ -278,12 +279,16 @@ static void on_child(struct init *i) {
         while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | __WALL)) > 0)
                 if (pid == i->command)
                         on_command(i, status);
+                else
+                        (void) enter_reaped(i->start, pid, status);
 }
 
 static void on_control(struct init *i) {
         struct launch_command command;
+        _cleanup_close_ int fd = -1;
+        size_t n_fds = 0;
 
-        ssize_t n = fd_receive(i->start->control, &command, sizeof(command), NULL, 0, NULL);
+        ssize_t n = fd_receive(i->start->control, &command, sizeof(command), &fd, 1, &n_fds);
         if (n != sizeof(command))
                 kill_all();
         switch (command.type) {
@@ -294,9 +299,17 @@ static void on_control(struct init *i) {
                 (void) kill(-i->command, SIGCONT);
                 break;
         case LAUNCH_RELEASE: break;
+        case LAUNCH_ENTER:
+                if (fd >= 0)
+                        enter_begin(i->start, TAKE_FD(fd));
+                break;
+        case LAUNCH_SERVED:
+        case LAUNCH_REFUSED: enter_served(command.signal, command.type == LAUNCH_SERVED); break;
         case LAUNCH_KILL: kill_all();
         }
 }
+
+#define OWN_POLLS 5
 
 _noreturn_ void init_run(struct start *start) {
         struct init i = { .start = start, .command_pidfd = -1, .channel = -1, .signals = -1, .slave = -1, .master = -1, .listener = -1 };
@@ -315,15 +328,16 @@ _noreturn_ void init_run(struct start *start) {
         hand_over(&i);
 
         for (;;) {
-                struct pollfd polls[] = {
+                struct pollfd polls[OWN_POLLS + ENTERED_POLLS] = {
                         { .fd = start->supervisor_pidfd, .events = POLLIN },
                         { .fd = start->worker_pidfd, .events = POLLIN },
                         { .fd = start->control, .events = POLLIN },
                         { .fd = i.signals, .events = POLLIN },
                         { .fd = i.channel, .events = POLLIN },
                 };
+                size_t n = enter_polls(polls + OWN_POLLS);
 
-                if (poll(polls, ELEMENTSOF(polls), -1) < 0) {
+                if (poll(polls, OWN_POLLS + n, -1) < 0) {
                         if (errno == EINTR)
                                 continue;
                         /* Blind, it must not go on: a process with init's ids that lowers its RLIMIT_NOFILE makes poll fail. */
@@ -337,6 +351,7 @@ _noreturn_ void init_run(struct start *start) {
                         on_child(&i);
                 if (polls[1].revents)
                         on_worker(&i);
+                enter_handle(start, polls + OWN_POLLS, n);
                 if (polls[2].revents)
                         on_control(&i);
         }

@@ -287,6 +287,25 @@ int launch_event_receive_from(int control, bool peek, struct launch_event *ret) 
         return size == 0 ? -EPIPE : size == sizeof(*ret) ? 0 : -EPROTO;
 }
 
+int launch_event_peek_fd(int control) {
+        struct launch_event event;
+        union {
+                struct cmsghdr align;
+                char space[CMSG_SPACE(sizeof(int))];
+        } space = {};
+        struct iovec iov = { .iov_base = &event, .iov_len = sizeof(event) };
+        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &space, .msg_controllen = sizeof(space) };
+        int fd;
+
+        if (recvmsg(control, &message, MSG_DONTWAIT | MSG_PEEK | MSG_CMSG_CLOEXEC) < 0)
+                return -errno;
+        struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+        if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+                return -EBADMSG;
+        memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+        return fd;
+}
+
 void launched_done(struct launched *launched) {
         launched->worker_pidfd = fd_close(launched->worker_pidfd);
         launched->init_pidfd = fd_close(launched->init_pidfd);

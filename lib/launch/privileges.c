@@ -62,6 +62,13 @@ int privileges_keep(uint64_t capabilities) {
         return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
 }
 
+int privileges_of_entering(void) {
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct data[2] = { { .permitted = sys_unsafe("entering") ? 0 : UINT32_C(1) << CAP_KILL } };
+
+        return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
+}
+
 int privileges_of_command(void) {
         return sys_unsafe("capabilities") ? keep_unsafe() : privileges_keep(0);
 }

@@ -29,13 +29,14 @@ int pty_make(int like, int *ret_master, int *ret_slave, char *text) {
         if (ioctl(like, TIOCGWINSZ, &size) >= 0 && ioctl(slave, TIOCSWINSZ, &size) < 0)
                 return -errno;
 
-        /* Init leads the session, so that the command is an ordinary job in it: in an orphaned process group Ctrl-Z would do nothing. */
-        if (ioctl(slave, TIOCSCTTY, 0) < 0)
-                return -errno;
         int flags = fcntl(master, F_GETFL);
         if (flags < 0 || fcntl(master, F_SETFL, flags | O_NONBLOCK) < 0)
                 return -errno;
         *ret_master = TAKE_FD(master);
         *ret_slave = TAKE_FD(slave);
         return 0;
+}
+
+int pty_take(int slave) {
+        return ioctl(slave, TIOCSCTTY, 0) < 0 ? -errno : 0;
 }

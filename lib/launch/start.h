@@ -42,6 +42,7 @@ struct start {
         bool hangup_ignored;
         bool in_group;                      /* init was cloned into its control group */
         bool group_processes, group_memory; /* the control group holds these limits */
+        bool entering; /* the command isn't the sandbox's first: others are there, and there may be another policy by now */
 };
 
 /* maps.c */
@@ -78,11 +79,31 @@ struct init_step {
 };
 extern const struct init_step init_steps[];
 extern const size_t n_init_steps;
+
+/* enter.c: init's part of programs that enter. None of these waits. */
+#define ENTERED_MAX 63
+#define ENTERED_POLLS (3 * ENTERED_MAX)
+struct pollfd;
+/* `client` is the socket from LAUNCH_ENTER, taken over. */
+void enter_begin(struct start *start, int client);
+/* What the owner says of a listener. */
+void enter_served(uint32_t number, bool served);
+/* Adds what is to be watched, and returns how many; then looks at what came of it. */
+size_t enter_polls(struct pollfd *polls);
+void enter_handle(struct start *start, const struct pollfd *polls, size_t n);
+/* Of a child that was waited for; false: it is none of these. */
+bool enter_reaped(const struct start *start, pid_t pid, int status);
+/* What a client sends: texts, each ended by a NUL, in a file that comes along with the three descriptors: the directory, the words of the command, the
+ * environment. */
+struct enter_request {
+        uint32_t size, n_words, n_environment, umask;
+};
 /* Names a private file system that has no room left in `text`, or makes it empty. */
 void init_find_full(const struct launch_options *options, char *text);
 
-/* pty.c: makes the sandbox's terminal like the outer one and the calling session's own. */
+/* pty.c: makes a terminal of the sandbox's like the outer one; and makes one the calling session's own. */
 int pty_make(int like, int *ret_master, int *ret_slave, char *text);
+int pty_take(int slave);
 
 /* command.c: the command's own side. Never returns. */
 struct command_report {
@@ -97,6 +118,9 @@ _noreturn_ void command_run(struct start *start, int channel, int slave);
 /* privileges.c */
 int privileges_keep(uint64_t capabilities); /* bits of capabilities to keep; the bounding set is emptied for good */
 int privileges_of_command(void);            /* none; only a build for tests can be told otherwise */
+/* Of one that enters, which init has bounded already: none that has an effect, and one left that goes with its execve. By that one no process inside may
+ * trace it before, or look into it: the kernel wants the tracer to have all that the other has. */
+int privileges_of_entering(void);
 
 /* limits.c */
 int limits_apply(const struct start *start, char *text);

@@ -27,8 +27,8 @@ options_of_manual() {
             return 1
         }
     done < verbs
-    "$SANDBOXCTL" policy --help | grep -oE '^ +(check|list|show|oci-profile)' | tr -d ' ' | sort -u > verbs
-    [ "$(wc -l < verbs)" -eq 4 ]
+    "$SANDBOXCTL" policy --help | grep -oE '^  (check|list|show|apply|oci-profile)' | tr -d ' ' | sort -u > verbs
+    [ "$(wc -l < verbs)" -eq 5 ]
 }
 
 @test "each key that a policy can have is in sandboxd.policy(5)" {

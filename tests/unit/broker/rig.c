@@ -20,6 +20,7 @@
 
 const struct rig_rule *rig_rules;
 struct shared *rig_shared;
+unsigned rig_number;
 
 /* The tests' own plan and names, in place of lib/policy. */
 struct match plan_match(const struct plan *plan, const char *path) {
@@ -116,18 +117,17 @@ static void run_caller(const struct rig *rig, int number, int go) {
         _exit(rig->body());
 }
 
-static void run_worker(const struct rig *rig, int listener, int pidfd) {
+static void run_worker(const struct rig *rig, const struct worker_listener *listeners, unsigned n, int pidfd) {
         static const struct policy policy;
         static struct plan plan = { .policy = &policy };
-        const struct worker_listener at = { .fd = listener };
         struct worker_options options = {
                 .name = "rig",
                 .plan = &plan,
                 .claims = rig->claims,
                 .n_claims = rig->n_claims,
                 .shared = rig->shared,
-                .listeners = &at,
-                .n_listeners = 1,
+                .listeners = listeners,
+                .n_listeners = n,
                 .wait_killable = !rig->not_killable,
                 .init_pidfd = pidfd,
                 .log_fd = rig->log_fd > 0 ? rig->log_fd : -1,
@@ -156,37 +156,69 @@ static int wait_worker(struct rig *rig) {
         return waitpid(rig->worker, &rig->worker_status, 0) < 0 ? -errno : 0;
 }
 
-int rig_run(struct rig *rig) {
-        int number[2], go[2], there = -1, shared_fd = -1;
+struct caller {
+        pid_t pid;
+        int pidfd, listener, go;
+};
 
-        if (shared_new(&rig->shared, &shared_fd) < 0 || pipe2(number, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0)
+/* Until its filter is loaded; then it waits for `go`. */
+static int start_caller(const struct rig *rig, unsigned number, struct caller *ret) {
+        int there = -1, tell[2], go[2];
+
+        if (pipe2(tell, O_CLOEXEC) < 0 || pipe2(go, O_CLOEXEC) < 0)
                 return 1;
-        close(shared_fd);
-        rig_shared = rig->shared;
-        pid_t caller = rig_fork();
-        if (caller == 0)
-                run_caller(rig, number[1], go[0]);
-        close(number[1]);
+        ret->pid = rig_fork();
+        if (ret->pid == 0) {
+                rig_number = number;
+                run_caller(rig, tell[1], go[0]);
+        }
+        close(tell[1]);
         close(go[0]);
-        if (caller < 0 || read(number[0], &there, sizeof(there)) != sizeof(there) || there < 0) {
+        ret->go = go[1];
+        if (ret->pid < 0 || read(tell[0], &there, sizeof(there)) != sizeof(there) || there < 0) {
                 fprintf(stderr, "no filter: %s\n", strerror(-there));
                 return 1;
         }
-        _cleanup_close_ int pidfd = sys_pidfd_open(caller, 0);
-        _cleanup_close_ int listener = sys_pidfd_getfd(pidfd, there);
-        if (listener < 0) {
+        close(tell[0]);
+        ret->pidfd = sys_pidfd_open(ret->pid, 0);
+        ret->listener = sys_pidfd_getfd(ret->pidfd, there);
+        if (ret->listener < 0) {
                 perror("pidfd_getfd");
                 return 1;
         }
+        return 0;
+}
+
+int rig_run(struct rig *rig) {
+        struct caller callers[RIG_CALLERS];
+        struct worker_listener listeners[RIG_CALLERS];
+        unsigned n = rig->n_callers ? rig->n_callers : 1;
+        int shared_fd = -1, status;
+
+        if (shared_new(&rig->shared, &shared_fd) < 0)
+                return 1;
+        close(shared_fd);
+        rig_shared = rig->shared;
+        for (unsigned i = 0; i < n; i++) {
+                if (start_caller(rig, i, &callers[i]) != 0)
+                        return 1;
+                listeners[i] = (struct worker_listener) { .fd = callers[i].listener, .number = 3 * i };
+        }
         rig->worker = rig_fork();
         if (rig->worker == 0)
-                run_worker(rig, listener, pidfd);
-        listener = fd_close(listener);
-        if (write(go[1], "g", 1) != 1)
-                return 1;
-        close(go[1]);
-        close(number[0]);
-        if (waitpid(caller, &rig->caller_status, 0) < 0)
-                return 1;
+                run_worker(rig, listeners, n, callers[0].pidfd);
+        for (unsigned i = 0; i < n; i++) {
+                close(callers[i].listener);
+                if (write(callers[i].go, "g", 1) != 1)
+                        return 1;
+                close(callers[i].go);
+        }
+        for (unsigned i = 0; i < n; i++) {
+                if (waitpid(callers[i].pid, &status, 0) < 0)
+                        return 1;
+                if (rig->caller_status == 0)
+                        rig->caller_status = status;
+                close(callers[i].pidfd);
+        }
         return wait_worker(rig) < 0;
 }

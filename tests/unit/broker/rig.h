@@ -22,14 +22,15 @@ struct rig {
         unsigned receivers, max_threads;
         bool no_capabilities; /* the caller gives up its own first, as in a real sandbox */
         bool not_killable;    /* the filter is loaded without WAIT_KILLABLE_RECV */
+        unsigned n_callers;   /* each with a filter and a listener of its own; 0: one */
         int log_fd;           /* 0: none */
         enum audit_record record;
         bool kill_worker;  /* it need not end by itself */
-        int (*body)(void); /* runs in the caller; its result is the exit status */
+        int (*body)(void); /* runs in each caller; its result is the exit status */
 
         /* Results. */
         struct shared *shared;
-        int caller_status, worker_status;
+        int caller_status, worker_status; /* of the first caller that ends with another one than 0 */
         pid_t worker;
 };
 
@@ -38,6 +39,10 @@ pid_t rig_fork(void);
 
 /* The running rig's memory, for the caller to see what the worker has done so far. */
 extern struct shared *rig_shared;
+
+/* Which one the caller is, from 0. */
+extern unsigned rig_number;
+#define RIG_CALLERS 16
 
 /* Runs the rig; 0, or an errno-like message on stderr and 1. */
 int rig_run(struct rig *rig);

@@ -339,7 +339,67 @@ static void old_kernel(struct rig *rig) {
         rig->not_killable = true;
 }
 
+/* ---- several listeners ---- */
+
+/* They end one after the other, and the rest goes on; a listener with the ids of another would answer the wrong one. */
+static int body_listeners(void) {
+        for (unsigned i = 0; i < 200 * (rig_number + 1); i++) {
+                int value = rig_number << 16 | i;
+                EXPECT_EQ(ASK(ANSWER_VALUE, value), value);
+                EXPECT_EQ(ASK(ANSWER_TID, 0), gettid());
+        }
+        return 0;
+}
+
+static void many_listeners(struct rig *rig) {
+        rig->n_callers = 12;
+}
+
+static void check_listeners(struct rig *rig) {
+        EXPECT_EQ(rig->shared->counters.notified, 2 * 200 * 12 * 13 / 2);
+}
+
+/* The ends are opened through two of them. */
+static int body_meeting_across(void) {
+        for (int i = 0; i < 100; i++) {
+                int fd = open_fifo(i % 2, rig_number == (unsigned) i / 2 % 2 ? O_RDONLY : O_WRONLY);
+                EXPECT(fd >= 0);
+                close(fd);
+        }
+        return 0;
+}
+
+static void fifo_and_two(struct rig *rig) {
+        make_fifo(rig);
+        rig->n_callers = 2;
+}
+
+/* One listener's only thread is stuck; that of the other isn't. */
+static int body_stuck_apart(void) {
+        struct timespec before, after;
+
+        if (rig_number == 0) {
+                EXPECT_EQ(ASK(ANSWER_SLEEP, 900), 1);
+                return 0;
+        }
+        nap(100);
+        clock_gettime(CLOCK_MONOTONIC, &before);
+        for (int i = 0; i < 50; i++)
+                EXPECT_EQ(ASK(ANSWER_VALUE, i), i);
+        clock_gettime(CLOCK_MONOTONIC, &after);
+        EXPECT((after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000 < 500);
+        return 0;
+}
+
+static void two_of_one_thread(struct rig *rig) {
+        rig->n_callers = 2;
+        rig->max_threads = 2;
+}
+
 const struct scenario blocking_scenarios[] = {
+        { "several-listeners", body_listeners, check_listeners, many_listeners },
+        { "fifos-meet-across", body_meeting_across, remove_fifo, fifo_and_two },
+        { "stuck-apart", body_stuck_apart, NULL, two_of_one_thread },
         { "interrupted", body_interrupted, remove_fifo, make_fifo },
         { "restarted", body_restarted, check_restarted, make_fifo },
         { "masked-signal", body_masked, remove_fifo, make_fifo },
