@@ -413,7 +413,7 @@ int store_listener(const struct sandbox *s, const struct extra_listener *l);
 void store_forget_listener(const struct sandbox *s, uint32_t number);
 /* Takes back all but the state of an ended one; or all. */
 void store_forget(const struct sandbox *s, bool state, bool rest);
-/* Keeps the settings for who comes after us; or forgets those that were kept. */
+/* Keeps the settings for who comes after us. */
 void store_settings(const struct settings *settings);
 #define OWN_SETTINGS "settings"
 /* Takes what the service manager has for us: listening sockets, settings and sandboxes; between the last two the settings are read (configure()). Returns

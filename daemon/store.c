@@ -127,9 +127,8 @@ void store_settings(const struct settings *settings) {
         if (!getenv("NOTIFY_SOCKET"))
                 return;
         (void) sd_notify(0, "FDSTOREREMOVE=1\nFDNAME=" OWN_SETTINGS);
-        if (!settings->text)
-                return;
-        _cleanup_close_ int fd = fd_memfd("sandboxd-settings", settings->text, settings->size);
+        /* Where there is no file, that is kept. */
+        _cleanup_close_ int fd = fd_memfd("sandboxd-settings", settings->text ?: "", settings->size);
         if (fd >= 0)
                 (void) sd_pid_notify_with_fds(0, 0, "FDSTORE=1\nFDNAME=" OWN_SETTINGS "\nFDPOLL=0", &fd, 1);
 }

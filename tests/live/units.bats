@@ -184,6 +184,33 @@ unit_is_another() {
     [ "$(unit_pid sandboxd)" -gt 0 ] && [ "$(unit_pid sandboxd)" != "$1" ]
 }
 
+@test "within its hardening: an ordinary user's connection is served, and a low port of root's is bound; settings that are wrong are said" {
+    serves
+    [ "$(enter_systemd runuser -u nobody -- sandboxctl ps --json | tr -d '[:space:]')" = "[]" ]
+    put_inside /root/ports.yaml << 'YAML'
+version: 1
+extends: [python]
+network: { mode: host, bind: ["tcp:127.0.0.1:985"] }
+YAML
+    inside_systemd sh -c 'cd /srv && sandboxctl exec --daemon --quiet --policy /root/ports.yaml --chdir / -- /usr/bin/python3 -c "
+import socket
+socket.socket().bind((\"127.0.0.1\", 985))
+try:
+    socket.socket().bind((\"127.0.0.1\", 984))
+except PermissionError:
+    print(\"one\")
+"' > said
+    [ "$(cat said)" = one ]
+    put_inside /etc/sandboxd/sandboxd.yaml << 'YAML'
+quota: { sandboxs: 1 }
+YAML
+    enter_systemd systemctl restart sandboxd
+    [[ "$(journal sandboxd)" == *"/etc/sandboxd/sandboxd.yaml:1:10: quota has no key"* ]]
+    [[ "$(journal sandboxd)" == *"it goes on with the settings that it had before"* ]]
+    [ "$(unit_property sandboxd ActiveState)" = active ]
+    enter_systemd rm /etc/sandboxd/sandboxd.yaml
+}
+
 @test "a user's own service does the same" {
     serves
     enter_systemd id -u worker > /dev/null 2>&1 || inside_systemd useradd --create-home --uid 4712 worker
