@@ -138,8 +138,8 @@ static int act_by_lane(struct call *call, struct io_uring_sqe entry) {
 /* ---- names ---- */
 
 int act_mkdirat(struct call *call, int dirfd, const char *name, mode_t mode) {
-        int r = act_by_lane(
-                call, (struct io_uring_sqe) { .opcode = IORING_OP_MKDIRAT, .fd = dirfd, .addr = (uintptr_t) name, .len = mode });
+        int r = act_by_lane(call,
+                            (struct io_uring_sqe) { .opcode = IORING_OP_MKDIRAT, .fd = dirfd, .addr = (uintptr_t) name, .len = mode });
 
         return r == NO_LANE ? ACT(call, mkdirat(dirfd, name, mode)) : r;
 }
@@ -154,8 +154,7 @@ int act_symlinkat(struct call *call, const char *text, int dirfd, const char *na
 
 int act_unlinkat(struct call *call, int dirfd, const char *name, int flags) {
         int r = act_by_lane(
-                call,
-                (struct io_uring_sqe) { .opcode = IORING_OP_UNLINKAT, .fd = dirfd, .addr = (uintptr_t) name, .unlink_flags = flags });
+                call, (struct io_uring_sqe) { .opcode = IORING_OP_UNLINKAT, .fd = dirfd, .addr = (uintptr_t) name, .unlink_flags = flags });
 
         return r == NO_LANE ? ACT(call, unlinkat(dirfd, name, flags)) : r;
 }

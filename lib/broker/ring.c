@@ -152,9 +152,7 @@ int ring_park(struct ring *ring, unsigned index, int fd) {
 }
 
 int ring_unpark(struct ring *ring, unsigned index, uint64_t number) {
-        const struct io_uring_sqe entry = {
-                .opcode = OP_FIXED_FD_INSTALL, .flags = IOSQE_FIXED_FILE, .fd = index, .user_data = number
-        };
+        const struct io_uring_sqe entry = { .opcode = OP_FIXED_FD_INSTALL, .flags = IOSQE_FIXED_FILE, .fd = index, .user_data = number };
         int fd = ring_do(ring, &entry, false);
 
         ring_forget(ring);

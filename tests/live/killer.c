@@ -137,7 +137,8 @@ int main(int argc, char **argv) {
         }
         qsort(times, measured, sizeof(*times), compare);
         if (measured > 0)
-                printf("kills %ld measured %ld median %.1f most %.1f\n", kills, measured, times[measured / 2] / 1e6, times[measured - 1] / 1e6);
+                printf("kills %ld measured %ld median %.1f most %.1f\n", kills, measured, times[measured / 2] / 1e6,
+                       times[measured - 1] / 1e6);
         free(times);
         sd_bus_close_unref(bus);
         return 0;
