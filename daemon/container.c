@@ -117,23 +117,59 @@ static uint64_t status_number(const char *text, const char *name) {
         return line ? strtoull(line + strlen(name), NULL, 10) : 0;
 }
 
-/* crun doesn't say whom it has started for an exec: it is its only child that is under a filter. 0: there is none, or more than one. */
-static pid_t find_filtered_child(pid_t parent) {
+/* The program that a process runs, and how it was called. */
+struct program {
+        dev_t dev;
+        ino_t ino;
+        char words[4096]; /* as in /proc/PID/cmdline, cut */
+        size_t size;
+};
+
+static bool program_of(pid_t pid, struct program *ret) {
+        char path[64];
+        struct stat st;
+
+        snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+        if (stat(path, &st) < 0)
+                return false;
+        snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd < 0 ? -1 : fd_read_full(fd, ret->words, sizeof(ret->words));
+        if (n <= 0)
+                return false;
+        ret->dev = st.st_dev;
+        ret->ino = st.st_ino;
+        ret->size = n;
+        return true;
+}
+
+static bool is_filtered(pid_t pid) {
+        char path[64], text[8192];
+
+        snprintf(path, sizeof(path), "/proc/%d/status", pid);
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd < 0 ? -1 : fd_read_full(fd, text, sizeof(text) - 1);
+        text[n > 0 ? n : 0] = 0;
+        return status_number(text, "\nSeccomp:") == 2;
+}
+
+/* crun doesn't say whom it has started for an exec, and that process isn't always its child (with --detach it belongs to whoever reaps). But it is still
+ * crun, with crun's own words, and the only such process under a filter: a program inside can give itself any words, but not crun's file to run. 0: there
+ * is none, or more than one. */
+static pid_t find_filtered(pid_t runtime) {
+        static struct program of_runtime, other;
         DIR *proc = opendir("/proc");
         pid_t found = 0;
 
-        if (!proc)
+        if (!proc || !program_of(runtime, &of_runtime)) {
+                if (proc)
+                        closedir(proc);
                 return 0;
+        }
         for (const struct dirent *entry; (entry = readdir(proc));) {
                 pid_t pid = atoi(entry->d_name);
-                char path[64], text[8192];
-                snprintf(path, sizeof(path), "/proc/%d/status", pid);
-                _cleanup_close_ int fd = pid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-                ssize_t n = fd < 0 ? -1 : fd_read_full(fd, text, sizeof(text) - 1);
-                if (n <= 0)
-                        continue;
-                text[n] = 0;
-                if ((pid_t) status_number(text, "\nPPid:") != parent || status_number(text, "\nSeccomp:") != 2)
+                if (pid <= 0 || pid == runtime || !program_of(pid, &other) || other.dev != of_runtime.dev || other.ino != of_runtime.ino ||
+                    other.size != of_runtime.size || memcmp(other.words, of_runtime.words, other.size) != 0 || !is_filtered(pid))
                         continue;
                 if (found) {
                         found = 0;
@@ -148,7 +184,7 @@ static pid_t find_filtered_child(pid_t parent) {
 static int look_at(struct taking *t) {
         struct stat own, theirs;
 
-        t->pid = t->state.pid ? t->state.pid : find_filtered_child(t->peer.pid);
+        t->pid = t->state.pid ? t->state.pid : find_filtered(t->peer.pid);
         t->pidfd = t->pid > 0 ? sys_pidfd_open(t->pid, 0) : -1;
         if (t->pidfd < 0)
                 return wrong(t, -ESRCH, "the process %d, of which the runtime speaks, isn't there", t->pid);
@@ -458,7 +494,7 @@ int container_main(int argc, char **argv) {
         t.config = argv[2];
         alarm(ALARM_SECONDS);
         int r = take(&t);
-        if (r >= 0)
+        if (r >= 0 || r == -ENODATA)
                 return 0;
         if (t.state.id)
                 make_name(&t, name);

@@ -95,6 +95,9 @@ static int read_object(int socket, struct json_object **ret, int fds[STATE_FDS_M
                 ssize_t n = receive(socket, end, piece, sizeof(piece), fds, n_fds);
                 if (n == -EAGAIN)
                         continue;
+                /* Somebody who looks whether we are there, as sandbox-runtime does before it starts a container. */
+                if (n == -EPIPE && size == 0)
+                        return wrong(ret_why, -ENODATA, "the runtime has sent nothing");
                 if (n < 0)
                         return wrong(ret_why, n, "the runtime's state didn't come whole: %s", strerror(-n));
                 size += n;
