@@ -120,7 +120,10 @@ static char *make_metadata(struct json_object *config, const char *id, const cha
 
         json_object_object_add(o, "sandboxd", json_object_new_int(1));
         json_object_object_add(o, "policy", json_object_new_string(policy));
+        /* On crun by the flag; below another runtime, because nothing is done for callers (profile_make). A profile for any container says nothing: whether its
+         * engine hands the flag on, the agent has to find out. */
         if (id) {
+                json_object_object_add(o, "wait-killable", json_object_new_boolean(true));
                 make_name(config, id, name);
                 json_object_object_add(o, "name", json_object_new_string(name));
         }

@@ -73,7 +73,7 @@ at = after.index('"seccomp":{"defaultAction"')
 value, end = json.JSONDecoder().raw_decode(after, at + len('"seccomp":'))
 assert after[:at] + after[end + 1:] == before, "more was changed than linux.seccomp"
 assert value["listenerPath"].endswith("/agent") and value["flags"] == ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]
-assert json.loads(value["listenerMetadata"]) == {"sandboxd": 1, "policy": "container-default", "name": "c1"}
+assert json.loads(value["listenerMetadata"]) == {"sandboxd": 1, "policy": "container-default", "wait-killable": True, "name": "c1"}
 PYTHON
     # A second start of the same bundle begins with what the engine wrote.
     cp bundle/config.json first
@@ -210,10 +210,10 @@ PYTHON
     [ "$(jq -c .runtimes host/etc/docker/daemon.json)" = "{\"sandboxd\":{\"path\":\"$RUNTIME\"},\"crun\":{\"path\":\"/usr/bin/crun\"}}" ]
     [ "$(jq -r '."log-level"' host/etc/docker/daemon.json)" = warn ]
     [ "$(stat -c %a host/etc/docker/daemon.json)" = 640 ]
-    containerd --config host/etc/containerd/config.toml config dump > dump
-    grep -A12 'runtimes.sandboxd\]' dump | grep -q 'pod_annotations = \["org.sandboxd.\*"\]'
-    grep -q "BinaryName = \"$RUNTIME\"" dump
-    grep -q 'restrict_oom_score_adj = true' dump
+    containerd --config host/etc/containerd/config.toml config dump > dumped
+    grep -A12 'runtimes.sandboxd\]' dumped | grep -q 'pod_annotations = \["org.sandboxd.\*"\]'
+    grep -q "BinaryName = \"$RUNTIME\"" dumped
+    grep -q 'restrict_oom_score_adj = true' dumped
     grep -qx "sandboxd = \[\"$RUNTIME\"\]" host/etc/containers/containers.conf.d/sandboxd.conf
     cp -a host once
     "$RUNTIME" install --root "$work/host"
