@@ -81,7 +81,9 @@ rootfs_add() {
         [ -e "$path" ] || skip "$path is not installed"
         mkdir -p "$root${path%/*}"
         cp -aL "$path" "$root${path%/*}/"
-        [ -f "$path" ] && [ -x "$path" ] || continue
+        if [ ! -f "$path" ] || [ ! -x "$path" ]; then
+            continue
+        fi
         for library in $(ldd "$path" 2> /dev/null | grep -o '/[^ ]*'); do
             mkdir -p "$root${library%/*}"
             cp -nL "$library" "$root${library%/*}/"
@@ -122,12 +124,15 @@ world_settings() {
     inside sh -c 'mkdir -p "${1%/*}" && printf "%s\n" "$2" > "$1"' sh "$file" "$1"
 }
 
+sandbox_is_there() {
+    inside "$SANDBOXCTL" ps --json | jq -e --arg name "$1" '.[] | select(.name == $name)'
+}
+
 # eventually_shows NAME: Docker's container is a sandbox, under the beginning of its id.
 eventually_shows() {
     local id
     id=$(docker inspect -f '{{.Id}}' "$1")
-    shown() { inside "$SANDBOXCTL" ps --json | jq -e --arg id "${id:0:12}" '.[] | select(.name == $id)'; }
-    eventually shown
+    eventually sandbox_is_there "${id:0:12}"
 }
 
 # ---- Docker ----
