@@ -111,15 +111,24 @@ static int containerd_version(const char *text) {
         return version;
 }
 
-static int containerd_block(const char *plugin, const char *path, char **ret) {
+/* Once a runtime is named, the one that containerd has by itself is no more there, and its CRI doesn't start without its default: `runc` is to be
+ * named as well. */
+static int containerd_block(const char *plugin, const char *path, bool runc, char **ret) {
+        _cleanup_free_ char *first = NULL;
+
+        if (asprintf(&first,
+                     "[plugins.\"%s\".containerd.runtimes.runc]\n"
+                     "  runtime_type = \"io.containerd.runc.v2\"\n",
+                     plugin) < 0)
+                return -ENOMEM;
         return asprintf(ret,
-                        "[plugins.\"%s\".containerd.runtimes." NAME "]\n"
+                        "%s[plugins.\"%s\".containerd.runtimes." NAME "]\n"
                         "  runtime_type = \"io.containerd.runc.v2\"\n"
                         "  pod_annotations = [\"org.sandboxd.*\"]\n"
                         "  container_annotations = [\"org.sandboxd.*\"]\n"
                         "  [plugins.\"%s\".containerd.runtimes." NAME ".options]\n"
                         "    BinaryName = \"%s\"\n",
-                        plugin, plugin, path) < 0
+                        runc ? first : "", plugin, plugin, path) < 0
                        ? -ENOMEM
                        : 0;
 }
@@ -140,7 +149,8 @@ static int containerd_add(const char *text, const char *path, char **ret, char *
                 return WHY(ret_why, "its `version` is not 2 or 3: bring it up to date with `containerd config migrate`");
         if (strstr(text, "runtimes." NAME "]"))
                 return WHY(ret_why, "it has a runtime `" NAME "` already that isn't from here");
-        r = containerd_block(version == 2 ? "io.containerd.grpc.v1.cri" : "io.containerd.cri.v1.runtime", path, &block);
+        r = containerd_block(version == 2 ? "io.containerd.grpc.v1.cri" : "io.containerd.cri.v1.runtime", path,
+                             !strstr(text, "runtimes.runc]"), &block);
         return r < 0 ? r : block_add(text, block, ret);
 }
 

@@ -214,6 +214,9 @@ PYTHON
     grep -A12 'runtimes.sandboxd\]' dumped | grep -q 'pod_annotations = \["org.sandboxd.\*"\]'
     grep -q "BinaryName = \"$RUNTIME\"" dumped
     grep -q 'restrict_oom_score_adj = true' dumped
+    # Once one is named, containerd's own is gone, and with it its default.
+    grep -A3 'runtimes.runc\]' dumped | grep -q runc
+    grep -q 'default_runtime_name = "runc"' dumped
     grep -qx "sandboxd = \[\"$RUNTIME\"\]" host/etc/containers/containers.conf.d/sandboxd.conf
     cp -a host once
     "$RUNTIME" install --root "$work/host"
