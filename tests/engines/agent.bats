@@ -47,6 +47,21 @@ decides_on() {
     [[ $output != *content* ]]
 }
 
+@test "crun: an ordinary user's, in a user namespace of the engine's, as Podman does it" {
+    stop_agent
+    give user "$bundle" "$work/policies" "$work/sandboxd.yaml"
+    start_agent user
+    bundle "$metadata" crun caps=CAP_DAC_OVERRIDE -- sh -c 'cat /etc/file /secret/key; echo x > /etc/new; echo x > /tmp/x; cat /tmp/x; id'
+    identity user
+    run inside "${identity[@]}" unshare -r -m crun --cgroup-manager=disabled --root "$work/user/state" run --bundle "$bundle" box
+    [[ $output == *$'content\n'* ]]
+    [[ $output == *"can't open '/secret/key': No such file or directory"* ]]
+    [[ $output == *"can't create /etc/new: Permission denied"* ]]
+    [[ $output == *"uid=0"* ]]
+    eventually is user box state ended
+    [ "$(field user box uid)" = "$SANDBOXD_TEST_USER" ]
+}
+
 lives() {
     local before
     # The state comes in more than one message.

@@ -9,7 +9,6 @@ engine() {
     holder=$!
     background+=("$holder")
     bundle=$work/bundle
-    agent=$work/agent
     mkdir -p "$bundle/rootfs/"{bin,proc,dev,sys,tmp,etc,secret} "$work/policies"
     cp "$(command -v busybox)" "$bundle/rootfs/bin/busybox"
     local applet
@@ -32,10 +31,14 @@ END
     start_agent
 }
 
+# start_agent [WHO]
 start_agent() {
-    export SANDBOXD_SOCKET=$work/control
+    local identity
+    identity "${1:-root}"
+    agent=$work/${1:-root}/agent
+    export SANDBOXD_SOCKET=$work/${1:-root}/control
     # A simple command, so that its number is the daemon's.
-    nsenter "--mount=/proc/$holder/ns/mnt" "--wd=$work" -- "$SANDBOXD" --socket "$SANDBOXD_SOCKET" --agent "$agent" --config "$work/sandboxd.yaml" < /dev/null >> "$work/daemon.log" 2>&1 3>&- &
+    nsenter "--mount=/proc/$holder/ns/mnt" "--wd=$work" -- "${identity[@]}" "$SANDBOXD" --socket "$SANDBOXD_SOCKET" --agent "$agent" --config "$work/sandboxd.yaml" < /dev/null >> "$work/daemon.log" 2>&1 3>&- &
     keeper=$!
     background+=("$keeper")
     eventually test -S "$agent"
