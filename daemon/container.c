@@ -329,8 +329,9 @@ static int load_policy(struct taking *t) {
 
         if (r >= 0)
                 r = load_settings(t, geteuid(), &settings[0]);
-        if (r >= 0)
-                r = list_folders(t, settings, folders, &request.n_folders, &request.trust_last);
+        if (r < 0 || !settings[0] || !settings[1])
+                return r < 0 ? r : -ENOMEM;
+        r = list_folders(t, settings, folders, &request.n_folders, &request.trust_last);
         if (r >= 0)
                 r = choose_policy(t, settings[geteuid() == 0], &request.policy);
         if (r < 0)

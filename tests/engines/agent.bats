@@ -140,7 +140,7 @@ refused() {
     [ "$status" -ne 0 ]
     [[ $output != *content* ]]
     [ ! -e "$agent" ]
-    start_agent
+    start_agent root
     [ "$(container crun again)" = content ]
 }
 

@@ -28,15 +28,15 @@ network: { mode: host }
 END
     echo "policies: [$work/policies]" > "$work/sandboxd.yaml"
     eventually test "$(readlink "/proc/$holder/ns/mnt")" != "$(readlink /proc/self/ns/mnt)"
-    start_agent
+    start_agent root
 }
 
-# start_agent [WHO]
+# start_agent WHO
 start_agent() {
     local identity
-    identity "${1:-root}"
-    agent=$work/${1:-root}/agent
-    export SANDBOXD_SOCKET=$work/${1:-root}/control
+    identity "$1"
+    agent=$work/$1/agent
+    export SANDBOXD_SOCKET=$work/$1/control
     # A simple command, so that its number is the daemon's.
     nsenter "--mount=/proc/$holder/ns/mnt" "--wd=$work" -- "${identity[@]}" "$SANDBOXD" --socket "$SANDBOXD_SOCKET" --agent "$agent" --config "$work/sandboxd.yaml" < /dev/null >> "$work/daemon.log" 2>&1 3>&- &
     keeper=$!
