@@ -16,10 +16,8 @@ median() {
 }
 
 @test "a flood of eight threads costs another sandbox's median call at most half more than eight spinning processes do: user" {
-    local calls=300 rounds=3 i alone=() spun=() flooded=() inside identity pid
-    if [ -n "${SANDBOXD_TEST_FULL:-}" ]; then
-        calls=3000 rounds=9
-    fi
+    local calls=3000 rounds=9 i alone=() spun=() flooded=() inside identity pid
+    need_full
     folder user
     cp "$SANDBOXD_BUILD/tests/live/flood" .
     give user flood
