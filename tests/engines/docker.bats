@@ -167,16 +167,6 @@ world_curl() {
     [ "$status" -ne 0 ]
 }
 
-@test "cloud metadata addresses can't be reached" {
-    inside ip addr add 169.254.169.254/32 dev lo
-    inside_background "$world/metadata.log" busybox httpd -f -p 169.254.169.254:80 -h "$world/rootfs-nginx/www"
-    eventually world_curl http://169.254.169.254/
-    [ "$(docker run --rm --runtime=crun --network=host busybox wget -q -T 3 -O - http://169.254.169.254/)" = "hello from nginx" ]
-    run docker run --rm --runtime=sandboxd --network=host busybox wget -q -T 3 -O - http://169.254.169.254/
-    [ "$status" -ne 0 ]
-    [[ $output != *hello* ]]
-}
-
 # ---- What doesn't start ----
 
 @test "a missing policy: docker run says why, in one line" {
