@@ -251,10 +251,20 @@ Test(load, what_is_shown_loads_again) {
 
 Test(load, shipped_policies) {
         static const char *const folders[] = { POLICIES };
-        static const char *const expected[] = {
-                "base",   "build", "container-db", "container-default", "container-untrusted", "container-web", "dns", "git", "nginx",
-                "python", "redis", "shell",        "untrusted"
-        };
+        static const char *const expected[] = { "base",
+                                                "build",
+                                                "container-db",
+                                                "container-default",
+                                                "container-untrusted",
+                                                "container-web",
+                                                "dns",
+                                                "git",
+                                                "nginx",
+                                                "python",
+                                                "redis",
+                                                "service",
+                                                "shell",
+                                                "untrusted" };
         _cleanup_free_ char **names = NULL;
         size_t n;
 
