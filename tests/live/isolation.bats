@@ -95,8 +95,9 @@ stands() {
     local i pid
     echo "quota: { users: { $SANDBOXD_TEST_USER: { sandboxes: 3, connections: 20, calls: 16 } } }" > "$work/root/sandboxd.yaml"
     serve_all --config "$work/root/sandboxd.yaml"
+    # sleep first: a call that comes while no thread is left to receive it can be interrupted.
     for i in 1 2 3; do
-        detach user broker "s$i" -- sh -c 'mkfifo /tmp/f; i=0; while [ $i -lt 30 ]; do cat < /tmp/f & i=$((i + 1)); done; sleep 60'
+        detach user broker "s$i" -- sh -c 'mkfifo /tmp/f; sleep 60 & i=0; while [ $i -lt 30 ]; do cat < /tmp/f & i=$((i + 1)); done; wait'
     done
     run -125 detach user view s4 -- sleep 60
     [[ $output == *"uid $SANDBOXD_TEST_USER may have 3 sandboxes"* ]]

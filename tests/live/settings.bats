@@ -122,7 +122,8 @@ refuses_to_start() {
     local worker threads
     settings user 'quota: { calls: 16, memory: 64M }'
     serve user --config "$work/user/sandboxd.yaml"
-    detach user broker many -- sh -c 'mkfifo /tmp/f; i=0; while [ $i -lt 40 ]; do cat < /tmp/f & i=$((i + 1)); done; echo ready; sleep 60'
+    # sleep first: a call that comes while no thread is left to receive it can be interrupted.
+    detach user broker many -- sh -c 'mkfifo /tmp/f; sleep 60 & i=0; while [ $i -lt 40 ]; do cat < /tmp/f & i=$((i + 1)); done; echo ready; wait'
     eventually grep -q ready "$work/user/state/sandboxd/many.log"
     worker=$(field user many worker)
     [ "$(awk '/^Max data size/ { print $4, $5 }' "/proc/$worker/limits")" = "67108864 67108864" ]
