@@ -191,7 +191,8 @@ static void add_string(struct record *r, const char *bytes, size_t size) {
 
         snprintf(own[0], sizeof(own[0]), "%d", r->tgid);
         snprintf(own[1], sizeof(own[1]), "%d", r->tid);
-        if (size > PATH_MAX || size == 0 || ((bytes[0] < '0' || bytes[0] > '9') && strncmp(bytes, "/proc/", 6) != 0)) {
+        /* Behind the bytes there may be nothing. */
+        if (size > PATH_MAX || size == 0 || ((bytes[0] < '0' || bytes[0] > '9') && (size < 6 || memcmp(bytes, "/proc/", 6) != 0))) {
                 text_add_bytes(r->text, bytes, size, r->work);
                 return;
         }
