@@ -227,7 +227,8 @@ void record_buffer(struct record *r, const struct call *call, const struct arg *
                 text_add_bytes(r->text, at, 24, NULL);
                 break;
         default:
-                if (result <= 0)
+                /* Asked for the size alone, with a buffer that has none. */
+                if (result <= 0 || arg->size == 0)
                         break;
                 text_add(r->text, " ");
                 add_string(r, at, result);
