@@ -176,7 +176,7 @@ static void print_latency(struct json_object *latency) {
         for (size_t i = 0; i < json_object_array_length(latency); i++) {
                 struct json_object *o = json_object_array_get_idx(latency, i);
                 uint64_t calls = number_of(o, "calls");
-                int bar = calls * BAR / most;
+                int bar = most > 0 ? calls * BAR / most : 0;
                 printf("  < %7s %10" PRIu64 "%s%.*s\n", format_nsec(number_of(o, "to_ns"), to, sizeof(to)), calls, bar > 0 ? " " : "", bar,
                        "########################################");
         }

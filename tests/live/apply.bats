@@ -51,7 +51,7 @@ two_policies() {
     ctl user policy apply one "$open"
     eventually says known
     # Not a death among them.
-    ! grep -q "was killed" "$work/daemon.log"
+    run ! grep -q "was killed" "$work/daemon.log"
     ctl user kill one
 }
 

@@ -287,7 +287,7 @@ peeked() {
     peeked 1 none > "$work/seen"
     cat "$work/seen"
     grep -q seen "$work/seen"
-    ! grep -qE "environment|descriptors|traced" "$work/seen"
+    run ! grep -qE "environment|descriptors|traced" "$work/seen"
     # Were it not for the capability that it keeps until then, they would.
     peeked 2 entering > "$work/seen"
     cat "$work/seen"

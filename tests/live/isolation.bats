@@ -81,6 +81,7 @@ stands() {
     run ! as user ls "/proc/$worker/fd"
     for who in "as user" other; do
         for process in "$init" "$worker"; do
+            # shellcheck disable=SC2086
             run -1 $who /usr/bin/python3 -c 'import ctypes, sys; PTRACE_SEIZE = 0x4206; sys.exit(ctypes.CDLL(None).ptrace(PTRACE_SEIZE, int(sys.argv[1]), 0, 0) != 0)' "$process"
         done
     done

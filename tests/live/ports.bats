@@ -59,7 +59,7 @@ need_low_ports() {
     # It has that one right.
     process=$(pgrep -x sandboxd-ports -P "$keeper")
     [ "$(awk '/^CapEff/ { print $2 }' "/proc/$process/status")" = 0000000000000400 ]
-    [ "$(ls "/proc/$process/fd" | wc -l)" -le 5 ]
+    [ "$(find "/proc/$process/fd" -mindepth 1 | wc -l)" -le 5 ]
     ctl root kill web
     run -137 ctl root wait web
     eventually no_process_for_ports

@@ -73,7 +73,7 @@ detach_with() {
     touch "$work/user/many/f"{1..50}
     give user "$work/user/many"
     detach_with flood "deny: [$work/user/many]" sh -c 'i=1; while [ $i -le 50 ]; do cat '"$work"'/user/many/f$i 2> /dev/null; i=$((i + 1)); done; echo done; sleep 60'
-    eventually logged user flood done
+    eventually logged user flood "done"
     status user flood 'len(s["denied"]) == 32 and s["denied"][0]["subject"].endswith("/f50") and not [d for d in s["denied"] if d["subject"].endswith("/f2")]'
     ctl user kill flood
 }
