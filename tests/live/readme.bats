@@ -33,7 +33,7 @@ runs_as_written() {
     give "$1" site
     ln -s "$SANDBOXCTL" bin/sandboxctl
     ln -s "$SANDBOXD" bin/sandboxd
-    export SANDBOXD_SOCKET=$work/$1/control XDG_STATE_HOME=$work/$1/state
+    export SANDBOXD_SOCKET=$work/$1/control SANDBOXD_AGENT=$work/$1/agent XDG_STATE_HOME=$work/$1/state
     ln -s "$SANDBOXCTL" tree/build/ctl/sandboxctl
     for file in "$work"/block.*.mark; do
         read -r language kind name rest < "$file"
