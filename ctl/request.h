@@ -11,7 +11,3 @@ int request_init(struct policy_request *r);
 /* The same for a service of the system: policies of the system's and the shipped folder, no user and no home. */
 int request_init_system(struct policy_request *r);
 void request_done(struct policy_request *r);
-
-/* The folder of the shipped policies: the checkout's, for a program that runs from its build folder. That one is then as much its own as the
- * program, whoever it belongs to (`*ret_own`, which else stays). */
-const char *request_shipped_folder(bool *ret_own);

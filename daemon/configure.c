@@ -41,16 +41,6 @@ static int read_path(const char *config, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-static int read_file(const char *config, struct settings **ret, struct policy_report *report) {
-        _cleanup_free_ char *path = NULL;
-        int r = read_path(config, &path);
-
-        /* Without a home there is no file, and the name of none is all that the defaults need. */
-        if (r == -ENOENT)
-                return settings_parse("", "", 0, ret, report);
-        return r < 0 ? r : settings_load(path, config != NULL, geteuid(), ret, report);
-}
-
 /* What the daemon before us had. */
 static int read_kept(int fd, struct settings **ret) {
         struct policy_report report = {};
@@ -66,7 +56,7 @@ static int read_kept(int fd, struct settings **ret) {
 
 int configure(struct daemon *d, int kept, bool successor) {
         struct policy_report report = {};
-        int r = read_file(d->config, &d->settings, &report);
+        int r = settings_find(d->config, geteuid(), geteuid(), &d->settings, &report);
 
         log_report(&report);
         policy_report_done(&report);
@@ -81,7 +71,7 @@ int configure(struct daemon *d, int kept, bool successor) {
 bool configure_check(const struct daemon *d) {
         struct policy_report report = {};
         _cleanup_(settings_freep) struct settings *settings = NULL;
-        int r = read_file(d->config, &settings, &report);
+        int r = settings_find(d->config, geteuid(), geteuid(), &settings, &report);
 
         if (r < 0)
                 log_report(&report);

@@ -10,7 +10,6 @@
 #include <grp.h>
 #include <limits.h>
 #include <poll.h>
-#include <pwd.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -21,13 +20,12 @@
 #include <sys/syslog.h>
 #include <unistd.h>
 
-#include "config.h"
 #include "control.h"
 #include "fd.h"
+#include "folders.h"
 #include "modules.h"
 #include "plan.h"
 #include "sandboxd.h"
-#include "settings.h"
 #include "state.h"
 #include "str.h"
 #include "sys.h"
@@ -233,43 +231,6 @@ static bool killable(const struct taking *t) {
 
 /* ---- the policy ---- */
 
-static const char *shipped_folder(bool *ret_own) {
-        char exe[PATH_MAX];
-        ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-
-        exe[n > 0 ? n : 0] = 0;
-        *ret_own = str_starts(exe, SANDBOXD_BUILD_DIR "/");
-        return *ret_own ? SANDBOXD_SOURCE_DIR "/policies" : SANDBOXD_POLICY_DIR;
-}
-
-static char *user_folder(void) {
-        const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-        const struct passwd *pw = home && home[0] == '/' ? NULL : getpwuid(getuid());
-        char *folder = NULL;
-        int n = config && config[0] == '/' ? asprintf(&folder, "%s/sandboxd/policies", config)
-                                           : asprintf(&folder, "%s/.config/sandboxd/policies", pw ? pw->pw_dir : home ?: "");
-
-        return n < 0 ? NULL : folder;
-}
-
-#define FOLDERS_MAX 40
-
-/* Root-owned folders for root; a user's own come first for the user's. */
-static int list_folders(struct taking *t, struct settings *const settings[2], const char *folders[FOLDERS_MAX], size_t *n, bool *own) {
-        for (int i = geteuid() == 0; i < 2; i++) {
-                const struct settings *s = settings[i];
-                for (size_t k = 0; s->policies_set && k < s->n_policies && *n < FOLDERS_MAX - 2; k++)
-                        folders[(*n)++] = s->policies[k];
-                if (s->policies_set)
-                        continue;
-                folders[*n] = i == 1 ? SANDBOXD_SYSTEM_POLICY_DIR : user_folder();
-                if (!folders[(*n)++])
-                        return wrong(t, -ENOMEM, "no memory");
-        }
-        folders[(*n)++] = shipped_folder(own);
-        return 0;
-}
-
 static int report_wrong(struct taking *t, int error, const struct policy_report *report) {
         for (size_t i = 0; i < report->n; i++) {
                 const struct policy_message *m = &report->messages[i];
@@ -283,17 +244,8 @@ static int report_wrong(struct taking *t, int error, const struct policy_report 
 
 static int load_settings(struct taking *t, uid_t uid, struct settings **ret) {
         struct policy_report report = {};
-        _cleanup_free_ char *path = NULL;
-        int r = settings_path(uid, &path);
+        int r = settings_find(uid == geteuid() ? t->config : NULL, uid, uid, ret, &report);
 
-        if (r >= 0 && uid == geteuid() && t->config) {
-                free(path);
-                path = strdup(t->config);
-                r = path ? 0 : -ENOMEM;
-        }
-        r = r == -ENOENT ? settings_parse("", "", 0, ret, &report)
-            : r < 0      ? r
-                         : settings_load(path, uid == geteuid() && t->config, uid, ret, &report);
         if (r < 0)
                 r = report_wrong(t, r, &report);
         policy_report_done(&report);
@@ -319,21 +271,23 @@ static int choose_policy(struct taking *t, const struct settings *settings, cons
 /* As whoever has made the profile has asked for it: nothing of the policy depends on who asks. */
 static int load_policy(struct taking *t) {
         char *const environment[] = { NULL };
-        const char *folders[FOLDERS_MAX];
-        struct settings *settings[2] = {};
+        struct settings *system = NULL, *own = NULL;
+        struct policy_folders folders = {};
         struct policy_report report = {};
-        struct policy_request request = {
-                .uid = geteuid(), .gid = getegid(), .folders = folders, .cwd = "/", .environment = environment, .inspect = true
-        };
-        int r = load_settings(t, 0, &settings[1]);
+        struct policy_request request = { .uid = geteuid(), .gid = getegid(), .cwd = "/", .environment = environment, .inspect = true };
+        int r = load_settings(t, 0, &system);
 
-        if (r >= 0)
-                r = load_settings(t, geteuid(), &settings[0]);
-        if (r < 0 || !settings[0] || !settings[1])
-                return r < 0 ? r : -ENOMEM;
-        r = list_folders(t, settings, folders, &request.n_folders, &request.trust_last);
-        if (r >= 0)
-                r = choose_policy(t, settings[geteuid() == 0], &request.policy);
+        /* Root-owned folders for root; a user's own come first for the user's. */
+        if (r >= 0 && geteuid() != 0)
+                r = load_settings(t, geteuid(), &own);
+        if (r < 0)
+                return r;
+        if (policy_folders_find(own, settings_home(geteuid()), system, &folders) < 0)
+                return wrong(t, -ENOMEM, "no memory");
+        request.folders = folders.list;
+        request.n_folders = folders.n;
+        request.trust_last = folders.trust_last;
+        r = choose_policy(t, own ?: system, &request.policy);
         if (r < 0)
                 return r;
         request.name = request.policy;

@@ -6,11 +6,8 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "config.h"
 #include "policy.h"
-#include "request.h"
 #include "runtime.h"
-#include "settings.h"
 #include "str.h"
 
 #define ANNOTATION "org.sandboxd.policy"
@@ -31,12 +28,10 @@ static int check_name(const char *name, const char *where, char **ret_why) {
         return WHY(ret_why, "%s: '%s' is no name of a policy (a to z, 0 to 9 and -; files can't be named here)", where, text);
 }
 
-static int load(uid_t uid, bool root_file, struct settings **ret, char **ret_why) {
+static int load(uid_t whose, struct settings **ret, char **ret_why) {
         struct policy_report report = {};
-        _cleanup_free_ char *path = NULL;
-        int r = settings_path(root_file ? 0 : uid ? uid : NOBODY, &path);
+        int r = settings_find(NULL, whose, getuid(), ret, &report);
 
-        r = r == -ENOENT ? settings_parse("", "", 0, ret, &report) : r < 0 ? r : settings_load(path, false, uid, ret, &report);
         if (r < 0 && report.n > 0)
                 (void) WHY(ret_why, "%s:%u: %s", report.messages[0].place.file, report.messages[0].place.line, report.messages[0].text);
         else if (r < 0)
@@ -46,42 +41,22 @@ static int load(uid_t uid, bool root_file, struct settings **ret, char **ret_why
 }
 
 int choose_init(struct choice *c, char **ret_why) {
-        const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-        int n;
+        uid_t user = getuid() ? getuid() : NOBODY;
 
         *c = (struct choice) { .root = agent_is_root() };
-        int r = load(getuid(), true, &c->system, ret_why);
+        int r = load(0, &c->system, ret_why);
         if (r >= 0 && !c->root)
-                r = load(getuid(), false, &c->own, ret_why);
-        if (r < 0 || c->root)
+                r = load(user, &c->own, ret_why);
+        if (r < 0)
                 return r;
-        n = config && config[0] == '/' ? asprintf(&c->own_folder, "%s/sandboxd/policies", config)
-                                       : asprintf(&c->own_folder, "%s/.config/sandboxd/policies", home ? home : "");
-        if (n < 0)
-                c->own_folder = NULL;
-        return n < 0 ? WHY(ret_why, "%s", strerror(ENOMEM)) : 0;
+        r = policy_folders_find(c->own, settings_home(user), c->system, &c->folders);
+        return r < 0 ? WHY(ret_why, "%s", strerror(-r)) : 0;
 }
 
 void choose_done(struct choice *c) {
         settings_free(c->system);
         settings_free(c->own);
-        free(c->own_folder);
-}
-
-static size_t add_folders(const struct settings *settings, const char *usual, const char *folders[CHOICE_FOLDERS], size_t n) {
-        for (size_t i = 0; settings->policies_set && i < settings->n_policies && n < CHOICE_FOLDERS - 2; i++)
-                folders[n++] = settings->policies[i];
-        if (!settings->policies_set)
-                folders[n++] = usual;
-        return n;
-}
-
-size_t choose_folders(const struct choice *c, const char *folders[CHOICE_FOLDERS], bool *ret_own) {
-        size_t n = c->root ? 0 : add_folders(c->own, c->own_folder, folders, 0);
-
-        n = add_folders(c->system, SANDBOXD_SYSTEM_POLICY_DIR, folders, n);
-        folders[n++] = request_shipped_folder(ret_own);
-        return n;
+        policy_folders_done(&c->folders);
 }
 
 static int annotated(struct json_object *config, const char **ret, char **ret_why) {

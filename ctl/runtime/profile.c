@@ -35,11 +35,12 @@ static int collect(const struct choice *choice, const char *name, const char *ro
         _cleanup_(policy_freep) struct policy *policy = NULL;
         _cleanup_(plan_freep) struct plan *plan = NULL;
         struct policy_report report = {};
-        const char *folders[CHOICE_FOLDERS];
         char *const environment[] = { NULL };
         /* As the agent asks: nothing of it is the caller's. */
         struct policy_request request = { .policy = name,
-                                          .folders = folders,
+                                          .folders = choice->folders.list,
+                                          .n_folders = choice->folders.n,
+                                          .trust_last = choice->folders.trust_last,
                                           .cwd = "/",
                                           .name = name,
                                           .uid = getuid(),
@@ -48,7 +49,6 @@ static int collect(const struct choice *choice, const char *name, const char *ro
                                           .inspect = true };
         struct plan_request plan_request = { .setting = PLAN_CONTAINER, .root = root };
 
-        request.n_folders = choose_folders(choice, folders, &request.trust_last);
         int r = policy_load(&request, &policy, &report);
         if (r >= 0)
                 r = plan_compile(policy, &plan_request, &plan, &report);

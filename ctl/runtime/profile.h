@@ -6,22 +6,18 @@
 #include <json-c/json.h>
 #include <stdbool.h>
 
-#define CHOICE_FOLDERS 40
-
-struct settings;
+#include "folders.h"
 
 /* Settings and folders of policies: the administrator's, and where the engine is a user's own, that user's before them. */
 struct choice {
         bool root; /* the engine is root's */
         struct settings *system, *own;
-        char *own_folder;
+        struct policy_folders folders;
 };
 
 /* -EINVAL with a text; choose_done is to be called in any case. */
 int choose_init(struct choice *c, char **ret_why);
 void choose_done(struct choice *c);
-/* Where policies are looked up; `*ret_own` as request_shipped_folder. */
-size_t choose_folders(const struct choice *c, const char *folders[CHOICE_FOLDERS], bool *ret_own);
 
 struct profile_request {
         const struct choice *choice;

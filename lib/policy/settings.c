@@ -352,23 +352,40 @@ struct settings *settings_free(struct settings *settings) {
         return NULL;
 }
 
+const char *settings_home(uid_t uid) {
+        const char *home = getenv("HOME");
+        const struct passwd *pw = home && home[0] == '/' ? NULL : getpwuid(uid);
+
+        if (pw)
+                home = pw->pw_dir;
+        return home && home[0] == '/' ? home : NULL;
+}
+
 int settings_path(uid_t uid, char **ret) {
-        const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+        const char *config = getenv("XDG_CONFIG_HOME"), *home;
         int n;
 
         if (uid == 0)
                 n = asprintf(ret, "%s", SANDBOXD_SYSTEM_CONFIG);
         else if (config && config[0] == '/')
                 n = asprintf(ret, "%s/sandboxd/sandboxd.yaml", config);
-        else {
-                const struct passwd *pw = home && home[0] == '/' ? NULL : getpwuid(uid);
-                if (pw)
-                        home = pw->pw_dir;
-                if (!home || home[0] != '/')
-                        return -ENOENT;
+        else if ((home = settings_home(uid)))
                 n = asprintf(ret, "%s/.config/sandboxd/sandboxd.yaml", home);
-        }
+        else
+                return -ENOENT;
         return n < 0 ? -ENOMEM : 0;
+}
+
+int settings_find(const char *named, uid_t whose, uid_t reader, struct settings **ret, struct policy_report *report) {
+        _cleanup_free_ char *path = NULL;
+
+        if (named)
+                return settings_load(named, true, reader, ret, report);
+        int r = settings_path(whose, &path);
+        /* Without a home there is no file. */
+        if (r == -ENOENT)
+                return defaults(ret);
+        return r < 0 ? r : settings_load(path, false, reader, ret, report);
 }
 
 const struct quota *settings_quota(const struct settings *settings, uid_t uid, enum quota_kind kind) {

@@ -50,6 +50,8 @@ struct settings {
 
 #define QUOTA_CALLS_MAX 1024
 
+/* $HOME, else what the accounts say; NULL: neither is a path. Borrowed until the next call. */
+const char *settings_home(uid_t uid);
 /* Where the settings of this user's programs are: SANDBOXD_SYSTEM_CONFIG for root, else below $XDG_CONFIG_HOME or ~/.config. The caller frees it.
  * -ENOENT: the user has no home. */
 int settings_path(uid_t uid, char **ret);
@@ -57,6 +59,8 @@ int settings_path(uid_t uid, char **ret);
 /* Reads a file, which must belong to root or to the user, and be writable for the owner alone. Where it doesn't exist, and needn't, the settings are
  * the defaults. -EINVAL, with all errors in the report; -ENOMEM. Warnings can be in the report in either case. */
 int settings_load(const char *path, bool needed, uid_t uid, struct settings **ret, struct policy_report *report);
+/* The file `named`, which has to be there; NULL: the usual one of the user `whose`. `reader` is settings_load's `uid`. */
+int settings_find(const char *named, uid_t whose, uid_t reader, struct settings **ret, struct policy_report *report);
 /* The same from a text. */
 int settings_parse(const char *file, const char *text, size_t size, struct settings **ret, struct policy_report *report);
 struct settings *settings_free(struct settings *settings);
