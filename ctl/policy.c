@@ -382,7 +382,7 @@ static int apply_one(const struct words *w) {
 static int oci_profile(const struct words *w) {
         _cleanup_(choose_done) struct choice choice = {};
         _cleanup_free_ char *text = NULL, *why = NULL;
-        char socket[AGENT_SIZE];
+        char socket[CONTROL_SOCKET_SIZE];
 
         if (w->n_rest != 1 || w->n_flags > 0)
                 return message_fail("policy oci-profile wants the name of one policy, and no variables: the agent knows the name alone");

@@ -20,8 +20,6 @@
 
 #define START_SECONDS 10
 
-_Static_assert(AGENT_SIZE == sizeof(((struct sockaddr_un *) 0)->sun_path), "size of a socket's path");
-
 bool agent_is_root(void) {
         unsigned long inside, outside, n;
         _cleanup_fclose_ FILE *map = fopen("/proc/self/uid_map", "re");
@@ -30,19 +28,8 @@ bool agent_is_root(void) {
                n == UINT32_MAX;
 }
 
-int agent_socket(char ret[AGENT_SIZE]) {
-        const char *named = getenv("SANDBOXD_AGENT"), *runtime = getenv("XDG_RUNTIME_DIR");
-        int n;
-
-        if (named && named[0] == '/')
-                n = snprintf(ret, AGENT_SIZE, "%s", named);
-        else if (agent_is_root())
-                n = snprintf(ret, AGENT_SIZE, "/run/sandboxd/agent");
-        else if (runtime && runtime[0] == '/')
-                n = snprintf(ret, AGENT_SIZE, "%s/sandboxd/agent", runtime);
-        else
-                return -ENOENT;
-        return n < AGENT_SIZE ? 0 : -ENAMETOOLONG;
+int agent_socket(char ret[CONTROL_SOCKET_SIZE]) {
+        return control_agent(agent_is_root() ? 0 : NOBODY, ret);
 }
 
 static int try(const char *path) {

@@ -12,7 +12,6 @@
 
 #define ANNOTATION "org.sandboxd.policy"
 #define DEFAULT_POLICY "container-default"
-#define NOBODY 65534 /* anybody but root: a rootless engine's uid 0 is its user */
 
 static bool is_selectable(const struct settings_oci *oci, const char *name) {
         for (size_t i = 0; i < oci->n_selectable; i++)

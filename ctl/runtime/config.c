@@ -146,7 +146,7 @@ int config_prepare(const struct words *w, const struct runtime_below *below, cha
         _cleanup_(choose_done) struct choice choice = {};
         _cleanup_free_ char *policy = NULL, *seccomp = NULL, *text = NULL, *root = NULL;
         const char *bundle = w->bundle ? w->bundle : ".";
-        char socket[AGENT_SIZE];
+        char socket[CONTROL_SOCKET_SIZE];
         bool again;
         int r;
 

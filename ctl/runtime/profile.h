@@ -6,6 +6,7 @@
 #include <json-c/json.h>
 #include <stdbool.h>
 
+#include "control.h"
 #include "folders.h"
 
 /* Settings and folders of policies: the administrator's, and where the engine is a user's own, that user's before them. */
@@ -34,11 +35,10 @@ int profile_make(const struct profile_request *q, char **ret, char **ret_why);
 
 /* Whether we are root in earnest: rootless engines run us as uid 0 of a user namespace. */
 bool agent_is_root(void);
+#define NOBODY 65534 /* anybody but root: a rootless engine's uid 0 is its user */
 
-#define AGENT_SIZE 108 /* of a socket's path */
-
-/* Where the agent listens: $SANDBOXD_AGENT, below /run for root, below $XDG_RUNTIME_DIR for others and in user namespaces. -ENOENT. */
-int agent_socket(char ret[AGENT_SIZE]);
+/* Where the agent listens: control_agent(); in a user namespace nobody is root. */
+int agent_socket(char ret[CONTROL_SOCKET_SIZE]);
 
 /* A text made for `*ret_why`; its value is -EINVAL. */
 #define WHY(ret_why, ...) \

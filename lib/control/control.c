@@ -10,38 +10,6 @@
 #include "fd.h"
 #include "str.h"
 
-_Static_assert(CONTROL_SOCKET_SIZE == sizeof(((struct sockaddr_un *) 0)->sun_path), "size of a socket's path");
-
-int control_socket(uid_t uid, char ret[CONTROL_SOCKET_SIZE]) {
-        const char *named = getenv("SANDBOXD_SOCKET"), *runtime = getenv("XDG_RUNTIME_DIR");
-        int n;
-
-        if (named && named[0] == '/')
-                n = snprintf(ret, CONTROL_SOCKET_SIZE, "%s", named);
-        else if (uid == 0)
-                n = snprintf(ret, CONTROL_SOCKET_SIZE, "/run/sandboxd/control");
-        else if (runtime && runtime[0] == '/')
-                n = snprintf(ret, CONTROL_SOCKET_SIZE, "%s/sandboxd/control", runtime);
-        else
-                return -ENOENT;
-        return n < CONTROL_SOCKET_SIZE ? 0 : -ENAMETOOLONG;
-}
-
-int control_agent(uid_t uid, char ret[CONTROL_SOCKET_SIZE]) {
-        const char *named = getenv("SANDBOXD_AGENT"), *runtime = getenv("XDG_RUNTIME_DIR");
-        int n;
-
-        if (named && named[0] == '/')
-                n = snprintf(ret, CONTROL_SOCKET_SIZE, "%s", named);
-        else if (uid == 0)
-                n = snprintf(ret, CONTROL_SOCKET_SIZE, "/run/sandboxd/agent");
-        else if (runtime && runtime[0] == '/')
-                n = snprintf(ret, CONTROL_SOCKET_SIZE, "%s/sandboxd/agent", runtime);
-        else
-                return -ENOENT;
-        return n < CONTROL_SOCKET_SIZE ? 0 : -ENAMETOOLONG;
-}
-
 static int connect_to(const char *path, sd_bus **ret) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         sd_bus *bus;
