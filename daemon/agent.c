@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/syslog.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -126,19 +125,8 @@ static int on_connection(sd_event_source *source, int socket, uint32_t revents, 
 }
 
 int agent_listen(struct daemon *d, int socket, bool ours) {
-        struct sockaddr_un address = {};
-        socklen_t size = sizeof(address);
-        sd_event_source *source;
-        int flags = fcntl(socket, F_GETFL);
+        int r = listen_with(d, socket, on_connection, ours ? d->agent : NULL);
 
-        if (flags < 0 || fcntl(socket, F_SETFL, flags | O_NONBLOCK) < 0)
-                return -errno;
-        int r = sd_event_add_io(d->event, &source, socket, EPOLLIN, on_connection, d);
-        if (r < 0)
-                return r;
-        if (ours && getsockname(socket, (struct sockaddr *) &address, &size) >= 0)
-                snprintf(d->agent, sizeof(d->agent), "%.*s", (int) sizeof(address.sun_path), address.sun_path);
-        d->has_agent = true;
-        (void) sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IDLE);
-        return sd_event_source_set_floating(source, true);
+        d->has_agent = d->has_agent || r >= 0;
+        return r;
 }

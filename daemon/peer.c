@@ -201,7 +201,7 @@ static int on_connection(sd_event_source *source, int socket, uint32_t revents, 
         return 0;
 }
 
-int peer_listen(struct daemon *d, int socket, bool ours) {
+int listen_with(struct daemon *d, int socket, sd_event_io_handler_t handler, char own[CONTROL_SOCKET_SIZE]) {
         struct sockaddr_un address = {};
         socklen_t size = sizeof(address);
         sd_event_source *source;
@@ -209,14 +209,18 @@ int peer_listen(struct daemon *d, int socket, bool ours) {
 
         if (flags < 0 || fcntl(socket, F_SETFL, flags | O_NONBLOCK) < 0)
                 return -errno;
-        int r = sd_event_add_io(d->event, &source, socket, EPOLLIN, on_connection, d);
+        int r = sd_event_add_io(d->event, &source, socket, EPOLLIN, handler, d);
         if (r < 0)
                 return r;
-        if (ours && getsockname(socket, (struct sockaddr *) &address, &size) >= 0)
-                snprintf(d->socket, sizeof(d->socket), "%.*s", (int) sizeof(address.sun_path), address.sun_path);
+        if (own && getsockname(socket, (struct sockaddr *) &address, &size) >= 0)
+                snprintf(own, CONTROL_SOCKET_SIZE, "%.*s", (int) sizeof(address.sun_path), address.sun_path);
         /* A connection's own calls come first: whoever floods us with new ones stops nobody. */
         (void) sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IDLE);
         return sd_event_source_set_floating(source, true);
+}
+
+int peer_listen(struct daemon *d, int socket, bool ours) {
+        return listen_with(d, socket, on_connection, ours ? d->socket : NULL);
 }
 
 void peers_close(struct daemon *d) {

@@ -34,6 +34,7 @@
 #include <systemd/sd-event.h>
 
 #include "cleanup.h"
+#include "control.h"
 #include "launch.h"
 #include "settings.h"
 #include "slots.h"
@@ -157,9 +158,9 @@ struct daemon {
         struct front *fronts;
         const char *config; /* --config; NULL: the usual file */
         struct settings *settings;
-        time_t refused;   /* when a connection over quota was last recorded */
-        char socket[108]; /* the path of the one that we have made, and remove; else empty */
-        char agent[108];  /* the same of the agent's */
+        time_t refused;                   /* when a connection over quota was last recorded */
+        char socket[CONTROL_SOCKET_SIZE]; /* the path of the one that we have made, and remove; else empty */
+        char agent[CONTROL_SOCKET_SIZE];  /* the same of the agent's */
         bool has_agent;
         unsigned n_takers; /* processes that take a container over */
         int spare;         /* a descriptor for the moment in which there is no other */
@@ -213,6 +214,8 @@ struct peer {
 int peer_new(struct daemon *d, int fd);                   /* serves a connection, taken over */
 int peer_listen(struct daemon *d, int socket, bool ours); /* taken over; ours: it is removed when we end for good */
 #define OWN_SOCKET "socket"                               /* the name by which that one is stored */
+/* Has a handler, with the daemon, called for each connection that comes. `own`: gets the socket's path, where it is ours. */
+int listen_with(struct daemon *d, int socket, sd_event_io_handler_t handler, char own[CONTROL_SOCKET_SIZE]);
 void peers_close(struct daemon *d);
 static inline bool peer_may(const struct peer *p, const struct sandbox *s) {
         return p->owner.uid == 0 || p->owner.uid == s->owner.uid;
