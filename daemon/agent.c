@@ -5,7 +5,6 @@
  * interface like any other client.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/syslog.h>
@@ -52,18 +51,12 @@ static int on_taken(sd_event_source *source, int fd, uint32_t revents, void *use
 
 static _noreturn_ void run_taker(const struct daemon *d, int connection, int bus) {
         char *argv[] = { (char *) "sandboxd-agent", (char *) "--container", (char *) d->config, NULL };
-        int exe = fcntl(d->exe, F_DUPFD_CLOEXEC, 100), high[2] = { fcntl(connection, F_DUPFD, 100), fcntl(bus, F_DUPFD, 100) };
-        sigset_t none;
+        const int fds[] = { connection, bus };
+        int exe;
 
-        sigemptyset(&none);
-        (void) sigprocmask(SIG_SETMASK, &none, NULL);
-        (void) signal(SIGPIPE, SIG_DFL);
-        if (exe < 0 || high[0] < 0 || high[1] < 0 || dup2(high[0], AGENT_CONNECTION) < 0 || dup2(high[1], AGENT_BUS) < 0)
-                _exit(1);
-        close(high[0]);
-        close(high[1]);
-        syscall(SYS_execveat, exe, "", argv, environ, AT_EMPTY_PATH);
-        _exit(1);
+        if (child_prepare(d, fds, ELEMENTSOF(fds), 0, &exe) < 0)
+                _exit(WORKER_CANT);
+        child_execute(exe, argv, environ);
 }
 
 static int start_taker(struct daemon *d, int connection) {

@@ -7,10 +7,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -203,13 +201,9 @@ static int look_at(struct taking *t) {
 
 /* Into the container's user namespace, where its files have owners: the policy is compiled with the rights that the workers have. */
 static int enter(struct taking *t) {
-        if (t->user >= 0) {
-                if (setns(t->user, CLONE_NEWUSER) < 0 || (setgroups(0, NULL) < 0 && errno != EPERM) || setresgid(0, 0, 0) < 0 ||
-                    setresuid(0, 0, 0) < 0)
-                        return wrong(t, -errno, "its user namespace can't be entered: %s", strerror(errno));
-                (void) prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-        }
-        return 0;
+        int r = t->user >= 0 ? user_namespace_enter(t->user, true) : 0;
+
+        return r < 0 ? wrong(t, r, "its user namespace can't be entered: %s", strerror(-r)) : 0;
 }
 
 /* runc takes none of the kernel's flags for filters, and says nothing of that. */

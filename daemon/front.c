@@ -45,14 +45,11 @@ static int pair_as(uid_t uid, int ret[2]) {
 static _noreturn_ void run(const struct daemon *d, int client, int ours) {
         const int fds[] = { client, ours };
         char *argv[] = { (char *) "sandboxd-front", (char *) "--front", NULL }, *environment[] = { NULL };
-        int exe = d->exe;
-        sigset_t none;
+        int exe;
 
-        sigemptyset(&none);
-        (void) sigprocmask(SIG_SETMASK, &none, NULL);
-        if (place_fds(fds, ELEMENTSOF(fds), &exe) >= 0)
-                syscall(SYS_execveat, exe, "", argv, environment, AT_EMPTY_PATH);
-        _exit(WORKER_CANT);
+        if (child_prepare(d, fds, ELEMENTSOF(fds), 0, &exe) < 0)
+                _exit(WORKER_CANT);
+        child_execute(exe, argv, environment);
 }
 
 static int on_gone(sd_event_source *source, int fd, uint32_t revents, void *userdata) {

@@ -361,10 +361,15 @@ int worker_main(int argc, char **argv);
 /* What starting one has in common with starting a helper: forks (`*ret` is 0 in the child), and in the child has `fds`, and /dev/null for what is
  * negative, as 3 and so on, becomes the owner and executes our program with these words. */
 int owned_fork(pid_t *ret, int *ret_pidfd);
-/* In a child: has these as 3 and so on, and moves `*exe` out of their way. */
-int place_fds(const int *fds, size_t n, int *exe);
+/* In a child: has these, and /dev/null for what is negative, as 3 and so on, and no signal blocked but this one (0: none); `*ret_exe` is our program, which
+ * child_execute() executes anew. */
+int child_prepare(const struct daemon *d, const int *fds, size_t n, int blocked, int *ret_exe);
+_noreturn_ void child_execute(int exe, char **argv, char **environment);
 _noreturn_ void owned_run(const struct sandbox *s, const int *fds, size_t n_fds, char **argv);
-/* In the new process: goes into the intermediate user namespace. */
+/* Goes into a user namespace, not dumpable, as whoever that is must be already. In one that was made for the sandbox by others nobody is what he was
+ * outside: our ids, which have no number there, become those of its root. */
+int user_namespace_enter(int fd, bool foreign);
+/* In the new process: goes into the sandbox's user namespace, where it has one. */
 int owned_enter(int user_namespace, bool foreign);
 /* Whether there is a descriptor of this number; what isn't there is /dev/null. */
 bool owned_given(int fd);
@@ -427,7 +432,7 @@ int store_take(struct daemon *d);
 
 #define OWN_AGENT "agent" /* the name by which the agent's own socket is stored, and by which a service manager gives one */
 int agent_listen(struct daemon *d, int socket, bool ours);
-/* What runs in the new process: argv[1] is "--container", argv[2] the --config where there is one; the runtime's connection, and one to the daemon, have these numbers. */
+/* What runs in the new process: argv[1] is "--container", argv[2] the --config where there is one; the runtime's connection, and one to the daemon, are given as these. */
 enum { AGENT_CONNECTION = 3, AGENT_BUS };
 int container_main(int argc, char **argv);
 

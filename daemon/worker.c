@@ -72,12 +72,18 @@ int owner_become(const struct owner *owner) {
         return 0;
 }
 
-/* Out of each other's way first. */
-int place_fds(const int *fds, size_t n, int *exe) {
+int child_prepare(const struct daemon *d, const int *fds, size_t n, int blocked, int *ret_exe) {
         int null = open("/dev/null", O_RDWR | O_CLOEXEC), high[GIVEN_MAX];
+        sigset_t mask;
 
-        *exe = fcntl(*exe, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
-        if (null < 0 || *exe < 0 || n > ELEMENTSOF(high))
+        sigemptyset(&mask);
+        if (blocked)
+                sigaddset(&mask, blocked);
+        (void) sigprocmask(SIG_SETMASK, &mask, NULL);
+        (void) signal(SIGPIPE, SIG_DFL);
+        /* Out of each other's way first. */
+        *ret_exe = fcntl(d->exe, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
+        if (null < 0 || *ret_exe < 0 || n > ELEMENTSOF(high))
                 return -EBADF;
         for (size_t i = 0; i < n; i++)
                 if ((high[i] = fcntl(fds[i] >= 0 ? fds[i] : null, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY)) < 0)
@@ -87,6 +93,11 @@ int place_fds(const int *fds, size_t n, int *exe) {
                         return -errno;
         /* All the daemon's are closed by the execution. */
         return 0;
+}
+
+_noreturn_ void child_execute(int exe, char **argv, char **environment) {
+        syscall(SYS_execveat, exe, "", argv, environment, AT_EMPTY_PATH);
+        _exit(WORKER_CANT);
 }
 
 /* What a client sends is read by the worker, and may be made to be large; what programs ask of it later, too. Shared memory doesn't count, the stacks of
@@ -139,8 +150,7 @@ _noreturn_ void owned_run(const struct sandbox *s, const int *fds, size_t n_fds,
         _cleanup_free_ char *unsafe_word = NULL, *stream_word = NULL;
         char *environment[3] = {};
         size_t n_environment = 0;
-        int exe = s->daemon->exe;
-        sigset_t blocked;
+        int exe;
 
         /* Of no meaning but in a build for tests. */
         if (unsafe && asprintf(&unsafe_word, "SANDBOXD_UNSAFE=%s", unsafe) >= 0)
@@ -149,14 +159,9 @@ _noreturn_ void owned_run(const struct sandbox *s, const int *fds, size_t n_fds,
         if (stream && asprintf(&stream_word, "JOURNAL_STREAM=%s", stream) >= 0)
                 environment[n_environment++] = stream_word;
         /* A worker that is asked to make way before it can do so does it once it can. */
-        sigemptyset(&blocked);
-        sigaddset(&blocked, SIGTERM);
-        (void) sigprocmask(SIG_SETMASK, &blocked, NULL);
-        (void) signal(SIGPIPE, SIG_DFL);
-        if (place_fds(fds, n_fds, &exe) < 0 || bound_memory(s) < 0 || owner_become(&s->owner) < 0)
+        if (child_prepare(s->daemon, fds, n_fds, SIGTERM, &exe) < 0 || bound_memory(s) < 0 || owner_become(&s->owner) < 0)
                 _exit(WORKER_CANT);
-        syscall(SYS_execveat, exe, "", argv, environment, AT_EMPTY_PATH);
-        _exit(WORKER_CANT);
+        child_execute(exe, argv, environment);
 }
 
 /* With a new plan it only checks that one. */
@@ -235,21 +240,22 @@ bool owned_given(int fd) {
         return fstat(fd, &st) >= 0 && !S_ISCHR(st.st_mode);
 }
 
-/* In a user namespace that was made for the sandbox nobody is what he was outside: our ids, which have no number there, become those of its root. */
-static int become_root_inside(void) {
-        if (setgroups(0, NULL) < 0 && errno != EPERM)
+int user_namespace_enter(int fd, bool foreign) {
+        if (setns(fd, CLONE_NEWUSER) < 0)
                 return -errno;
-        return setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0 ? -errno : 0;
+        if (foreign && ((setgroups(0, NULL) < 0 && errno != EPERM) || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
+                return -errno;
+        /* The change of ids may have undone it. */
+        return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? -errno : 0;
 }
 
 int owned_enter(int user_namespace, bool foreign) {
         if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
                 return -errno;
         if (owned_given(user_namespace)) {
-                int r = setns(user_namespace, CLONE_NEWUSER) < 0 ? -errno : foreign ? become_root_inside() : 0;
-                /* The change of ids may have undone it. */
-                if (r < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-                        return r < 0 ? r : -errno;
+                int r = user_namespace_enter(user_namespace, foreign);
+                if (r < 0)
+                        return r;
         } else if (!foreign)
                 return -EBADF;
         /* Whatever ends the daemon's session or terminal is not for us: calls are answered while it is away. */
