@@ -138,19 +138,16 @@ static int make_filter(struct compiled *c, struct policy_report *report) {
 
 static int read_running(struct remote *remote, const char *name, struct compiled *ret) {
         struct policy_report report = {};
-        int fd = remote_plan(remote, name);
+        int r = remote_plan(remote, name, &ret->policy, &ret->plan);
 
-        if (fd < 0)
-                return fd;
-        int r = plan_load_fd(fd, &ret->policy, &ret->plan, &report);
-        if (r >= 0)
-                r = make_filter(ret, &report);
+        if (r < 0)
+                return r;
+        r = make_filter(ret, &report);
         if (r < 0) {
                 policy_report_print(&report, stderr);
                 message_fail("the policy in force can't be read: %s", strerror(-r));
         }
         policy_report_done(&report);
-        fd_close(fd);
         return r;
 }
 

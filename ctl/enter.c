@@ -103,19 +103,6 @@ static int words_parse(int argc, char **argv, struct words *w) {
         return -EINVAL;
 }
 
-static int read_plan(struct remote *remote, const char *name, struct policy **ret_policy, struct plan **ret_plan) {
-        _cleanup_(policy_report_done) struct policy_report report = {};
-        _cleanup_close_ int fd = remote_plan(remote, name);
-
-        if (fd < 0)
-                return fd;
-        int r = plan_load_fd(fd, ret_policy, ret_plan, &report);
-        policy_report_print(&report, stderr);
-        if (r < 0 && report.n_errors == 0)
-                message_fail("the policy in force can't be read: %s", strerror(-r));
-        return r;
-}
-
 /* The current directory, where it is the same inside. */
 static const char *find_directory(const struct words *w, const struct plan *plan, char cwd[PATH_MAX]) {
         if (w->chdir)
@@ -162,7 +149,7 @@ static int enter(const struct words *w) {
         char cwd[PATH_MAX];
         int socket;
 
-        if (remote_connect(&remote) < 0 || read_plan(&remote, w->sandbox, &policy, &plan) < 0 ||
+        if (remote_connect(&remote) < 0 || remote_plan(&remote, w->sandbox, &policy, &plan) < 0 ||
             environment_make(plan, environ, w->environment, w->n_environment, &environment) < 0)
                 return EXIT_OURS;
         struct launch_entry entry = {

@@ -11,6 +11,7 @@
 #include "control.h"
 #include "fd.h"
 #include "message.h"
+#include "path.h"
 #include "plan.h"
 #include "str.h"
 
@@ -69,17 +70,6 @@ int remote_reconnect(struct remote *r) {
 
 /* ---- what a detached one writes ---- */
 
-static int make_folders(char *path) {
-        for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
-                *p = 0;
-                int r = mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
-                *p = '/';
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
 int remote_open_output(struct remote *r, const char *name, const char *home) {
         const char *state = getenv("XDG_STATE_HOME");
         int n = -1, e;
@@ -95,7 +85,7 @@ int remote_open_output(struct remote *r, const char *name, const char *home) {
                 message_fail("you have no home directory for what the sandbox writes: set XDG_STATE_HOME");
                 return -ENOENT;
         }
-        e = make_folders(r->output);
+        e = path_make_parents(r->output, 0700);
         if (e >= 0) {
                 r->output_fd = open(r->output, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
                 e = r->output_fd < 0 ? -errno : 0;
@@ -139,16 +129,8 @@ static int append_request(sd_bus_message *m, const struct remote_request *q, con
         if (e >= 0 && ports >= 0)
                 e = sd_bus_message_append(m, "{sv}", "ports", "h", ports);
         if (e >= 0)
-                e = sd_bus_message_open_container(m, 'e', "sv");
-        if (e >= 0)
-                e = sd_bus_message_append_basic(m, 's', "command");
-        if (e >= 0)
-                e = sd_bus_message_open_container(m, 'v', "as");
-        if (e >= 0)
-                e = sd_bus_message_append_strv(m, (char **) q->command);
-        for (int i = 0; e >= 0 && i < 3; i++)
-                e = sd_bus_message_close_container(m);
-        return e;
+                e = control_append_list(m, "command", q->command);
+        return e < 0 ? e : sd_bus_message_close_container(m);
 }
 
 /* `fds` ends with -1. */
@@ -200,7 +182,7 @@ int remote_adopt_in_place(struct remote *r, const struct remote_request *q, int 
         return e < 0 ? e : 0;
 }
 
-int remote_plan(struct remote *r, const char *name) {
+static int get_plan(struct remote *r, const char *name) {
         sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_free_ char *object = NULL;
         sd_bus_message *reply = NULL;
@@ -220,6 +202,20 @@ int remote_plan(struct remote *r, const char *name) {
         sd_bus_message_unref(reply);
         sd_bus_error_free(&error);
         return e < 0 ? e : fd;
+}
+
+int remote_plan(struct remote *r, const char *name, struct policy **ret_policy, struct plan **ret) {
+        struct policy_report report = {};
+        _cleanup_close_ int fd = get_plan(r, name);
+
+        if (fd < 0)
+                return fd;
+        int e = plan_load_fd(fd, ret_policy, ret, &report);
+        policy_report_print(&report, stderr);
+        policy_report_done(&report);
+        if (e < 0)
+                message_fail("the policy in force can't be read: %s", strerror(-e));
+        return e;
 }
 
 void remote_done(struct remote *r) {

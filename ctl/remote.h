@@ -39,8 +39,8 @@ int remote_adopt(struct remote *r, const struct remote_request *request, const s
 int remote_adopt_in_place(struct remote *r, const struct remote_request *request, int init_pidfd, int listener, int root);
 /* Connects anew to a daemon that was started anew, for as long as a restart may take. */
 int remote_reconnect(struct remote *r);
-/* The plan in force of a sandbox of this name, a descriptor that the caller closes. -ENOENT: there is none of this name. */
-int remote_plan(struct remote *r, const char *name);
+/* The plan in force of a sandbox of this name, and its policy; the caller frees both. -ENOENT: there is no sandbox of this name. */
+int remote_plan(struct remote *r, const char *name, struct policy **ret_policy, struct plan **ret);
 void remote_done(struct remote *r);
 
 /* Whether that is because the daemon has no such sandbox for us. */

@@ -349,16 +349,8 @@ static int append_more(sd_bus_message *m, const struct taking *t) {
         if (r >= 0 && t->user >= 0)
                 r = sd_bus_message_append(m, "{sv}", "user", "h", t->user);
         if (r >= 0)
-                r = sd_bus_message_open_container(m, 'e', "sv");
-        if (r >= 0)
-                r = sd_bus_message_append_basic(m, 's', "command");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "as");
-        if (r >= 0)
-                r = sd_bus_message_append_strv(m, t->state.n_labels ? t->state.labels : (char **) none);
-        for (int i = 0; r >= 0 && i < 3; i++)
-                r = sd_bus_message_close_container(m);
-        return r;
+                r = control_append_list(m, "command", t->state.n_labels ? t->state.labels : none);
+        return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
 /* -EEXIST: the name is taken. */

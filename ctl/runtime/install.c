@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "path.h"
 #include "runtime.h"
 #include "str.h"
 
@@ -56,17 +57,6 @@ static int read_file(const char *path, char **ret, struct stat *ret_st) {
         return r >= 0 && strlen(*ret) != size ? -EINVAL : r;
 }
 
-static int make_folders(char *path) {
-        for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
-                *p = 0;
-                int r = mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
-                *p = '/';
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
 /* Beside the file, then in its place: nobody ever reads half of it. */
 static int write_file(const char *path, const char *text, const struct stat *like) {
         _cleanup_free_ char *new = NULL;
@@ -76,7 +66,7 @@ static int write_file(const char *path, const char *text, const struct stat *lik
         if (r >= 0 && unlink(new) < 0 && errno != ENOENT)
                 r = -errno;
         if (r >= 0)
-                r = make_folders(new);
+                r = path_make_parents(new, 0755);
         if (r < 0)
                 return r;
         fd = open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -94,7 +84,7 @@ static int write_file(const char *path, const char *text, const struct stat *lik
 /* ---- One engine ---- */
 
 /* containerd says itself whether it would start with a configuration. Those of the others can't be wrong by what was added. */
-static bool accepted(const struct installation *in, const struct engine *engine, const char *file) {
+static bool accepted(const struct engine *engine, const char *file) {
         int status;
         pid_t pid;
 
@@ -109,7 +99,6 @@ static bool accepted(const struct installation *in, const struct engine *engine,
                 execl(engine->program, engine->program, "--config", file, "config", "dump", NULL);
                 _exit(1);
         }
-        (void) in;
         return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
@@ -140,7 +129,7 @@ static int add(const struct installation *in, const struct engine *engine, const
         r = write_file(file, new, old ? &st : NULL);
         if (r < 0)
                 return fail(file, strerror(-r));
-        if (!accepted(in, engine, file)) {
+        if (!accepted(engine, file)) {
                 if (old ? write_file(file, old, &st) < 0 : unlink(file) < 0)
                         return fail(file, "the engine doesn't take it, and what was there couldn't be put back");
                 return fail(file, "the engine doesn't take it with the new entry");

@@ -233,6 +233,8 @@ int confine_effective(uint64_t effective);
 /* Per thread: what it has, and then what it may still raise. */
 int confine_permitted(uint64_t permitted, uint64_t effective);
 uint64_t confine_get_permitted(void);
+/* Gives up what an execve could bring: the bounding and the ambient set. */
+void confine_bounding(void);
 
 /* ---- the worker ---- */
 

@@ -98,6 +98,13 @@ int confine_permitted(uint64_t permitted, uint64_t effective) {
         return r;
 }
 
+void confine_bounding(void) {
+        for (unsigned long cap = 0; cap < 64; cap++)
+                if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+                        break; /* without CAP_SETPCAP there is nothing to drop either: nobody here execs */
+        (void) prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+}
+
 /* ---- the process ---- */
 
 int confine_process(struct worker *w) {
@@ -119,10 +126,7 @@ int confine_process(struct worker *w) {
                 limit.rlim_cur = limit.rlim_max;
                 (void) setrlimit(RLIMIT_NOFILE, &limit);
         }
-        for (unsigned long cap = 0; cap < 64; cap++)
-                if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
-                        break; /* without CAP_SETPCAP there is nothing to drop either: the worker never execs */
-        (void) prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+        confine_bounding();
         sigfillset(&all);
         return sigprocmask(SIG_SETMASK, &all, NULL) < 0 ? -errno : 0;
 }

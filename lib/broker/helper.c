@@ -211,10 +211,7 @@ static int confine(struct helper *h) {
         if (prctl(PR_SET_NAME, "sandboxd-helper", 0, 0, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
             setrlimit(RLIMIT_CORE, &limit) < 0)
                 return -errno;
-        for (unsigned long cap = 0; cap < 64; cap++)
-                if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
-                        break;
-        (void) prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+        confine_bounding();
         int r = confine_permitted(kept, kept);
         if (r < 0)
                 return r;

@@ -123,3 +123,17 @@ int control_object_names(const char *object, uid_t *ret_uid, char **ret_name) {
         *ret_name = TAKE_PTR(name);
         return 0;
 }
+
+int control_append_list(sd_bus_message *m, const char *key, char *const *words) {
+        int r = sd_bus_message_open_container(m, 'e', "sv");
+
+        if (r >= 0)
+                r = sd_bus_message_append_basic(m, 's', key);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "as");
+        if (r >= 0)
+                r = sd_bus_message_append_strv(m, (char **) words);
+        for (int i = 0; r >= 0 && i < 2; i++)
+                r = sd_bus_message_close_container(m);
+        return r;
+}

@@ -107,3 +107,5 @@ int control_object(const char *text, char **ret);
 int control_object_of(uid_t uid, const char *name, char **ret);
 /* The uid and the name (the caller frees it) of an object; -ENOENT where it is none. */
 int control_object_names(const char *object, uid_t *ret_uid, char **ret_name);
+/* Appends an entry of an a{sv}: a list of texts. */
+int control_append_list(sd_bus_message *m, const char *key, char *const *words);

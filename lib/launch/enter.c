@@ -237,7 +237,7 @@ static void on_client(struct entered *e, const struct start *start) {
                 on_command(e);
 }
 
-void enter_begin(struct start *start, int descriptor) {
+void enter_begin(int descriptor) {
         _cleanup_close_ int client = descriptor;
         struct launch_event full = {
                 .type = LAUNCH_FAILED, .error = EAGAIN, .stage = "number", .text = "as many as possible have entered"
@@ -246,7 +246,6 @@ void enter_begin(struct start *start, int descriptor) {
         struct rlimit files;
         size_t i = 0;
 
-        (void) start;
         if (flags < 0 || fcntl(client, F_SETFL, flags | O_NONBLOCK) < 0)
                 return;
         while (i < ENTERED_MAX && entries[i] && entries[i]->used)

@@ -301,7 +301,7 @@ static void on_control(struct init *i) {
         case LAUNCH_RELEASE: break;
         case LAUNCH_ENTER:
                 if (fd >= 0)
-                        enter_begin(i->start, TAKE_FD(fd));
+                        enter_begin(TAKE_FD(fd));
                 break;
         case LAUNCH_SERVED:
         case LAUNCH_REFUSED: enter_served(command.signal, command.type == LAUNCH_SERVED); break;

@@ -85,7 +85,7 @@ extern const size_t n_init_steps;
 #define ENTERED_POLLS (3 * ENTERED_MAX)
 struct pollfd;
 /* `client` is the socket from LAUNCH_ENTER, taken over. */
-void enter_begin(struct start *start, int client);
+void enter_begin(int client);
 /* What the owner says of a listener. */
 void enter_served(uint32_t number, bool served);
 /* Adds what is to be watched, and returns how many; then looks at what came of it. */
