@@ -49,19 +49,18 @@
 #define SHARED_BEFORE 2 /* the same without `observed` */
 #define JUST_BEGUN_NSEC 200000000
 
-/* The first bytes are those of the file. */
-static int map(int fd, size_t size, struct shared **ret) {
+/* The first bytes are those of the file. NULL, and errno. */
+static struct shared *map(int fd, size_t size) {
         void *p = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
         if (p == MAP_FAILED)
-                return -errno;
-        if (mmap(p, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
-                int r = -errno;
-                munmap(p, sizeof(struct shared));
-                return r;
-        }
-        *ret = p;
-        return 0;
+                return NULL;
+        if (mmap(p, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED)
+                return p;
+        int error = errno;
+        munmap(p, sizeof(struct shared));
+        errno = error;
+        return NULL;
 }
 
 int shared_new(struct shared **ret, int *ret_fd) {
@@ -71,10 +70,9 @@ int shared_new(struct shared **ret, int *ret_fd) {
                 return -errno;
         if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW) < 0)
                 return -errno;
-        struct shared *shared;
-        int r = map(fd, sizeof(*shared), &shared);
-        if (r < 0)
-                return r;
+        struct shared *shared = map(fd, sizeof(*shared));
+        if (!shared)
+                return -errno;
         shared->version = SHARED_VERSION;
         *ret = shared;
         *ret_fd = TAKE_FD(fd);
@@ -82,16 +80,15 @@ int shared_new(struct shared **ret, int *ret_fd) {
 }
 
 int shared_map(int fd, struct shared **ret) {
-        struct shared *shared;
         struct stat st;
 
         if (fstat(fd, &st) < 0)
                 return -errno;
         if (st.st_size != sizeof(struct shared) && st.st_size != offsetof(struct shared, observed))
                 return -EBADMSG;
-        int r = map(fd, st.st_size, &shared);
-        if (r < 0)
-                return r;
+        struct shared *shared = map(fd, st.st_size);
+        if (!shared)
+                return -errno;
         if (shared->version != (st.st_size == sizeof(struct shared) ? SHARED_VERSION : SHARED_BEFORE) || shared->n_slots > SLOTS_MAX) {
                 shared_free(shared);
                 return -EBADMSG;
