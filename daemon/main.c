@@ -222,6 +222,7 @@ static int prepare(struct daemon *d) {
         sigset_t set;
         int r;
 
+        hurry_daemon();
         d->exe = open("/proc/self/exe", O_PATH | O_CLOEXEC);
         if (d->exe < 0)
                 return -errno;

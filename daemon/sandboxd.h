@@ -376,6 +376,8 @@ bool owned_given(int fd);
 
 /* ---- hurry.c ---- */
 
+/* From now on we come first ourselves. */
+void hurry_daemon(void);
 /* Whether the worker that is started now begins with a priority; in it; and in us, once it is there. */
 bool hurry_may(struct sandbox *s);
 void hurry_self(void);

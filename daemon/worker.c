@@ -132,8 +132,11 @@ int owned_fork(pid_t *ret, int *ret_pidfd) {
         if (pid < 0)
                 return -errno;
         *ret = pid;
-        if (pid == 0)
+        if (pid == 0) {
+                /* Whatever ends the daemon's session or terminal is not for it: calls are answered while we are away. */
+                (void) setsid();
                 return 0;
+        }
         *ret_pidfd = sys_pidfd_open(pid, 0);
         if (*ret_pidfd >= 0)
                 return 0;
@@ -258,8 +261,7 @@ int owned_enter(int user_namespace, bool foreign) {
                         return r;
         } else if (!foreign)
                 return -EBADF;
-        /* Whatever ends the daemon's session or terminal is not for us: calls are answered while it is away. */
-        return setsid() < 0 ? -errno : 0;
+        return 0;
 }
 
 static void read_listeners(const char *numbers, struct worker_listener ret[LISTENERS_MAX], size_t *ret_n) {

@@ -54,6 +54,16 @@ struct sys_file_attr {
         uint32_t extsize, nextents, projid, cowextsize;
 };
 
+/* The kernel's struct sched_attr; its own header can't be included beside <sched.h>. */
+struct sys_sched_attr {
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t runtime, deadline, period; /* nanoseconds */
+        uint32_t util_min, util_max;
+};
+
 static inline int sys_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
         struct open_how how = { .flags = flags, .mode = mode, .resolve = resolve };
         return syscall(__NR_openat2, dirfd, path, &how, sizeof(how));
@@ -73,6 +83,11 @@ static inline int sys_pidfd_getfd(int pidfd, int fd) {
 
 static inline int sys_pidfd_send_signal(int pidfd, int signal) {
         return syscall(__NR_pidfd_send_signal, pidfd, signal, NULL, 0);
+}
+
+/* Of the calling thread. */
+static inline int sys_sched_setattr(const struct sys_sched_attr *attr) {
+        return syscall(__NR_sched_setattr, 0, attr, 0);
 }
 
 /* Reads the number that a file below /proc/sys holds. 0, or negative errno: -ENOENT where this kernel hasn't got it. */

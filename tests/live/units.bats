@@ -180,6 +180,42 @@ goes_on() {
     [[ "$(journal sandboxd)" != *"can't be used"* ]]
 }
 
+# nice_of PID: its priority, that of its threads, and that of its session, in which alone the first counts where the kernel groups by sessions.
+nice_of() {
+    enter_systemd sh -ec 'ps -L -o ni= -p "$0" | sort -u | tr -d " \n"; echo " $(sed "s/.* nice //" /proc/$0/autogroup 2>/dev/null || echo "$1")"' "$1" "$2"
+}
+
+# at_rest PID: it has no priority any more.
+at_rest() {
+    [ "$(nice_of "$1" 0)" = "0 0" ]
+}
+
+worker_of() {
+    enter_systemd sandboxctl status "$1" --json | jq -r .worker
+}
+
+@test "root's daemon comes first, and its workers don't for long, whoever has given it to them" {
+    local pid worker
+    need_command jq
+    serves
+    detach_counter first
+    pid=$(unit_pid sandboxd)
+    [ "$(nice_of "$pid" -10)" = "-10 -10" ]
+    worker=$(worker_of first)
+    at_rest "$worker"
+    # What the next daemon finds with a priority has it from the one before, and loses it.
+    enter_systemd sh -c 'renice -n -10 -g "$0"; [ ! -e /proc/$0/autogroup ] || echo -10 > /proc/$0/autogroup' "$worker"
+    [ "$(nice_of "$worker" -10)" = "-10 -10" ]
+    enter_systemd systemctl restart sandboxd
+    eventually at_rest "$worker"
+    enter_systemd kill -KILL "$worker"
+    goes_on
+    [ "$(worker_of first)" != "$worker" ]
+    worker=$(worker_of first)
+    eventually at_rest "$worker"
+    enter_systemd systemctl stop sandboxd
+}
+
 unit_is_another() {
     [ "$(unit_pid sandboxd)" -gt 0 ] && [ "$(unit_pid sandboxd)" != "$1" ]
 }
