@@ -1,7 +1,8 @@
 /*
  * Taking a container over: what runs in the process that the agent starts for one connection of a runtime. It has the daemon's user, as the runtime has, and none
  * of the daemon's sandboxes; it reads the state, looks at the container's process, compiles the policy that the profile's metadata name, and hands all
- * of that to the daemon. Whatever is wrong, the process that has loaded the filter is killed: nobody would answer its calls, and a runtime learns of
+ * of that to the daemon. What a runtime executes in a container later has the container's filter and policy: once it is seen to be of that container, its
+ * listener joins the others of its sandbox. Whatever is wrong, the process that has loaded the filter is killed: nobody would answer its calls, and a runtime learns of
  * nothing else.
  */
 #include <dirent.h>
@@ -29,7 +30,6 @@
 #include "sys.h"
 
 #define ALARM_SECONDS 60
-#define NAME_TRIES 1000
 #define ID_SHOWN 12 /* as engines show theirs */
 #define NAME_SIZE 64
 
@@ -139,23 +139,26 @@ static bool program_of(pid_t pid, struct program *ret) {
         return true;
 }
 
-static bool is_filtered(pid_t pid) {
+/* Of a process under a filter. */
+static bool is_filtered(pid_t pid, pid_t *ret_parent) {
         char path[64], text[8192];
 
         snprintf(path, sizeof(path), "/proc/%d/status", pid);
         _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
         ssize_t n = fd < 0 ? -1 : fd_read_full(fd, text, sizeof(text) - 1);
         text[n > 0 ? n : 0] = 0;
+        *ret_parent = status_number(text, "\nPPid:");
         return status_number(text, "\nSeccomp:") == 2;
 }
 
 /* crun doesn't say whom it has started for an exec, and that process isn't always its child (with --detach it belongs to whoever reaps). But it is still
- * crun, with crun's own words, and the only such process under a filter: a program inside can give itself any words, but not crun's file to run. 0: there
- * is none, or more than one. */
+ * crun, with crun's own words, and the only such process under a filter: a program inside can give itself any words, but not crun's file to run. Where several
+ * are started by the same words at once, it is the one that is its child. 0: there is none, or more than one. */
 static pid_t find_filtered(pid_t runtime) {
         static struct program of_runtime, other;
         DIR *proc = opendir("/proc");
-        pid_t found = 0;
+        pid_t found = 0, parent;
+        bool several = false;
 
         if (!proc || !program_of(runtime, &of_runtime)) {
                 if (proc)
@@ -165,16 +168,15 @@ static pid_t find_filtered(pid_t runtime) {
         for (const struct dirent *entry; (entry = readdir(proc));) {
                 pid_t pid = atoi(entry->d_name);
                 if (pid <= 0 || pid == runtime || !program_of(pid, &other) || other.dev != of_runtime.dev || other.ino != of_runtime.ino ||
-                    other.size != of_runtime.size || memcmp(other.words, of_runtime.words, other.size) != 0 || !is_filtered(pid))
+                    other.size != of_runtime.size || memcmp(other.words, of_runtime.words, other.size) != 0 || !is_filtered(pid, &parent))
                         continue;
-                if (found) {
-                        found = 0;
-                        break;
-                }
+                several = found && parent != runtime;
                 found = pid;
+                if (parent == runtime)
+                        break;
         }
         closedir(proc);
-        return found;
+        return several ? 0 : found;
 }
 
 static int look_at(struct taking *t) {
@@ -182,6 +184,8 @@ static int look_at(struct taking *t) {
 
         t->pid = t->state.pid ? t->state.pid : find_filtered(t->peer.pid);
         t->pidfd = t->pid > 0 ? sys_pidfd_open(t->pid, 0) : -1;
+        if (t->pid == 0)
+                return wrong(t, -ESRCH, "the process that the runtime has started can't be told from others");
         if (t->pidfd < 0)
                 return wrong(t, -ESRCH, "the process %d, of which the runtime speaks, isn't there", t->pid);
         _cleanup_close_ int user = open_of(t, "ns/user", O_RDONLY);
@@ -219,8 +223,12 @@ static bool is_runc(const struct taking *t) {
         return str_starts(name ? name + 1 : exe, "runc") || strstr(exe, "runc_cloned");
 }
 
-static bool killable(const struct taking *t) {
-        return t->state.killable_known ? t->state.killable : !is_runc(t);
+static int check_killable(struct taking *t) {
+        if (t->state.killable_known ? t->state.killable : !is_runc(t))
+                return 0;
+        return wrong(t, -EOPNOTSUPP,
+                     "runc loads filters without WAIT_KILLABLE_RECV, so that a call that a signal interrupts would be done twice: "
+                     "install crun, and have the engine use it");
 }
 
 /* ---- the policy ---- */
@@ -304,10 +312,6 @@ static int compile(struct taking *t) {
         policy_report_done(&report);
         if (r < 0)
                 return r;
-        if (!killable(t))
-                return wrong(t, -EOPNOTSUPP,
-                             "runc loads filters without WAIT_KILLABLE_RECV, so that a call that a signal interrupts would be done twice: "
-                             "install crun, and have the engine use it");
         t->plan->starting = true;
         return 0;
 }
@@ -330,22 +334,21 @@ static void make_name(const struct taking *t, char ret[NAME_SIZE]) {
         ret[n] = 0;
 }
 
-/* An exec of a container is named after it, by the first number that is free. */
-static void number_name(const char *name, unsigned number, char ret[NAME_SIZE]) {
-        char end[24];
+/* What tells the container from others: its id, and what all its listeners' profiles have in common. The caller frees it. */
+static char *make_identity(const struct taking *t) {
+        char *text;
 
-        snprintf(end, sizeof(end), ".exec-%u", number);
-        snprintf(ret, NAME_SIZE, "%.*s%s", (int) (NAME_SIZE - 1 - strlen(end)), name, end);
+        return asprintf(&text, "%s %s", t->state.id, t->state.policy ?: "") < 0 ? NULL : text;
 }
 
-static int append_more(sd_bus_message *m, const struct taking *t) {
+static int append_more(sd_bus_message *m, const struct taking *t, const char *identity) {
         char *const none[] = { (char *) "container", t->state.id, NULL };
         int r = sd_bus_message_open_container(m, 'a', "{sv}");
 
         if (r >= 0)
-                r = sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}", "policy", "s", t->policy->name, "kill-on-broker-loss", "b",
-                                          (int) t->policy->kill_on_broker_loss, "wait-killable", "b", (int) true, "record", "u",
-                                          (unsigned) t->policy->audit, "time", "t", t->policy->limits.time_usec);
+                r = sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}{sv}", "container", "s", identity, "policy", "s", t->policy->name,
+                                          "kill-on-broker-loss", "b", (int) t->policy->kill_on_broker_loss, "wait-killable", "b",
+                                          (int) true, "record", "u", (unsigned) t->policy->audit, "time", "t", t->policy->limits.time_usec);
         if (r >= 0 && t->user >= 0)
                 r = sd_bus_message_append(m, "{sv}", "user", "h", t->user);
         if (r >= 0)
@@ -353,21 +356,22 @@ static int append_more(sd_bus_message *m, const struct taking *t) {
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-/* -EEXIST: the name is taken. */
-static int adopt(struct taking *t, const char *name, int plan) {
+static int adopt(struct taking *t, int plan) {
         sd_bus_error error = SD_BUS_ERROR_NULL;
         sd_bus_message *m = NULL, *reply = NULL;
-        int r = sd_bus_message_new_method_call(t->bus, &m, NULL, CONTROL_PATH, CONTROL_MANAGER, "AdoptInPlace");
+        _cleanup_free_ char *identity = make_identity(t);
+        char name[NAME_SIZE];
+
+        make_name(t, name);
+        int r = !identity ? -ENOMEM : sd_bus_message_new_method_call(t->bus, &m, NULL, CONTROL_PATH, CONTROL_MANAGER, "AdoptInPlace");
 
         if (r >= 0)
                 r = sd_bus_message_append(m, "shhhh", name, plan, t->pidfd, t->listener, t->root);
         if (r >= 0)
-                r = append_more(m, t);
+                r = append_more(m, t, identity);
         if (r >= 0)
                 r = sd_bus_call(t->bus, m, 0, &error, &reply);
-        if (r < 0 && sd_bus_error_has_name(&error, CONTROL_NAME_TAKEN))
-                r = wrong(t, -EEXIST, "%s", error.message);
-        else if (r < 0)
+        if (r < 0)
                 r = wrong(t, r, "%s", error.message ?: strerror(-r));
         sd_bus_message_unref(m);
         sd_bus_message_unref(reply);
@@ -377,20 +381,88 @@ static int adopt(struct taking *t, const char *name, int plan) {
 
 static int hand_over(struct taking *t) {
         _cleanup_(strbuf_done) struct strbuf text = {};
-        char name[NAME_SIZE], numbered[NAME_SIZE];
         int r = plan_save(t->plan, &text);
         _cleanup_close_ int plan = r < 0 ? r : fd_memfd("sandboxd-plan", text.text, text.length);
 
-        if (plan < 0)
-                return wrong(t, plan, "its policy can't be handed over: %s", strerror(-plan));
-        make_name(t, name);
-        if (!t->state.exec)
-                return adopt(t, name, plan);
-        r = -EEXIST;
-        for (unsigned i = 1; r == -EEXIST && i <= NAME_TRIES; i++) {
-                number_name(name, i, numbered);
-                r = adopt(t, numbered, plan);
+        return plan < 0 ? wrong(t, plan, "its policy can't be handed over: %s", strerror(-plan)) : adopt(t, plan);
+}
+
+/* ---- joining ---- */
+
+/* What each process of a container has in common with its first one as long as that hasn't left it. */
+static int check_namespaces(struct taking *t, pid_t init) {
+        static const char *const names[] = { "user", "mnt", "pid", "net", "ipc", "uts" };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                char path[64];
+                struct stat theirs, own;
+                snprintf(path, sizeof(path), "/proc/%d/ns/%s", init, names[i]);
+                int r = stat(path, &theirs) < 0 ? -errno : 0;
+                snprintf(path, sizeof(path), "/proc/%d/ns/%s", t->pid, names[i]);
+                if (r >= 0 && stat(path, &own) < 0)
+                        r = -errno;
+                if (r < 0)
+                        return wrong(t, r, "its namespaces can't be compared with the container's: %s", strerror(-r));
+                if (theirs.st_ino != own.st_ino || theirs.st_dev != own.st_dev)
+                        return wrong(t, -EPERM, "it is in another namespace (%s) than the container's first process", names[i]);
         }
+        return 0;
+}
+
+/* The container's, as it was when its first process had executed nothing yet. A file system that doesn't answer is not asked. */
+static int check_root(struct taking *t, int root) {
+        const unsigned mask = STATX_INO | STATX_MNT_ID, flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
+        struct statx theirs, own;
+
+        if (statx(root, "", flags, mask, &theirs) < 0 || statx(t->root, "", flags, mask, &own) < 0)
+                return wrong(t, -errno, "its root can't be compared with the container's: %s", strerror(errno));
+        bool same = theirs.stx_ino == own.stx_ino && theirs.stx_mnt_id == own.stx_mnt_id && theirs.stx_dev_major == own.stx_dev_major &&
+                    theirs.stx_dev_minor == own.stx_dev_minor;
+        return same ? 0 : wrong(t, -EPERM, "its root is another one than the container's");
+}
+
+static int check_same(struct taking *t, const char *container, int init_pidfd, int root) {
+        struct pollfd init = { .fd = init_pidfd, .events = POLLIN };
+        _cleanup_free_ char *identity = make_identity(t);
+        pid_t pid = pidfd_pid(init_pidfd);
+
+        if (!identity || !str_equal(identity, container))
+                return wrong(t, -EPERM, "the sandbox of this name is of another container, or its profile names another policy");
+        int r = check_root(t, root);
+        if (r >= 0)
+                r = check_namespaces(t, pid);
+        if (r < 0)
+                return r;
+        /* It was all of one process. */
+        if (pid == 0 || poll(&init, 1, 0) != 0)
+                return wrong(t, -ESRCH, "the container's first process has ended");
+        return is_gone(t) ? wrong(t, -ESRCH, "it has died") : 0;
+}
+
+static int join(struct taking *t) {
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_free_ char *object = NULL;
+        sd_bus_message *reply = NULL;
+        const char *container;
+        char name[NAME_SIZE];
+        int init, root;
+
+        make_name(t, name);
+        int r = control_object_of(geteuid(), name, &object);
+        if (r >= 0)
+                r = sd_bus_call_method(t->bus, NULL, object, CONTROL_SANDBOX, "Container", &error, &reply, NULL);
+        if (r >= 0)
+                r = sd_bus_message_read(reply, "shh", &container, &init, &root);
+        if (r >= 0)
+                r = check_same(t, container, init, root);
+        if (r >= 0)
+                r = sd_bus_call_method(t->bus, NULL, object, CONTROL_SANDBOX, "Join", &error, NULL, "h", t->listener);
+        if (sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_OBJECT))
+                r = wrong(t, r, "sandboxd has no sandbox of that container");
+        else if (r < 0 && !t->why)
+                r = wrong(t, r, "%s", error.message ?: strerror(-r));
+        sd_bus_message_unref(reply);
+        sd_bus_error_free(&error);
         return r;
 }
 
@@ -420,7 +492,11 @@ static int take(struct taking *t) {
         if (r < 0)
                 return r;
         keep_listener(t);
-        if ((r = look_at(t)) < 0 || (r = connect_bus(t)) < 0 || (r = load_policy(t)) < 0 || (r = enter(t)) < 0 || (r = compile(t)) < 0)
+        if ((r = look_at(t)) < 0 || (r = check_killable(t)) < 0 || (r = connect_bus(t)) < 0)
+                return r;
+        if (t->state.exec)
+                return join(t);
+        if ((r = load_policy(t)) < 0 || (r = enter(t)) < 0 || (r = compile(t)) < 0)
                 return r;
         return hand_over(t);
 }

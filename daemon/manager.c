@@ -39,6 +39,8 @@ static int read_one(sd_bus_message *m, const char *key, struct adoption *a, char
                 return sd_bus_message_read(m, "v", "t", &a->time_usec);
         if (str_equal(key, "cgroup"))
                 return sd_bus_message_read(m, "v", "s", &a->cgroup);
+        if (str_equal(key, "container"))
+                return sd_bus_message_read(m, "v", "s", &a->container);
         int r = sd_bus_message_enter_container(m, 'v', NULL);
         if (r < 0)
                 return r;
@@ -109,7 +111,7 @@ static int check_fds(bool foreign, const struct adoption *a) {
 
 /* What a client has wrong is its own affair, but for what would stop us: texts without end, descriptors that hold up who has them. */
 static int check(struct peer *p, bool foreign, const struct adoption *a) {
-        size_t n = strlen(a->policy) + strlen(a->output) + strlen(a->cgroup);
+        size_t n = strlen(a->policy) + strlen(a->output) + strlen(a->cgroup) + strlen(a->container);
 
         for (char *const *word = a->command; *word; word++)
                 n += strlen(*word) + 1;
@@ -139,7 +141,7 @@ static int check_foreign(struct peer *p, struct adoption *a, char **ret_cgroup) 
 
 static int adopt(sd_bus_message *m, bool foreign, void *userdata, sd_bus_error *error) {
         struct peer *p = userdata;
-        struct adoption a = { .policy = "", .output = "", .cgroup = "", .owner = &p->owner, .ports = -1 };
+        struct adoption a = { .policy = "", .output = "", .cgroup = "", .container = "", .owner = &p->owner, .ports = -1 };
         char *none[] = { NULL }, **command = NULL, why[QUOTA_WHY];
         _cleanup_free_ char *cgroup = NULL;
 

@@ -234,6 +234,42 @@ static int method_enter(sd_bus_message *m, void *userdata, sd_bus_error *error) 
         return sd_bus_reply_method_return(m, NULL);
 }
 
+/* For who is to find out whether a process is of the same container. */
+static int method_container(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        struct sandbox *s = userdata;
+
+        if (!sandbox_running(s) || !sandbox_inhabited(s))
+                return sd_bus_error_setf(error, CONTROL_HAS_ENDED, "the sandbox %s has ended", s->name);
+        if (!s->container[0])
+                return sd_bus_error_setf(error, CONTROL_FAILED,
+                                         "the sandbox %s is no container, or one that a sandboxd before this one has taken over", s->name);
+        return sd_bus_reply_method_return(m, "shh", s->container, s->fds[FD_INIT], s->fds[FD_ROOT]);
+}
+
+static int method_join(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        struct sandbox *s = userdata;
+        char why[QUOTA_WHY];
+        int fd, r = sd_bus_message_read(m, "h", &fd);
+
+        if (r < 0)
+                return r;
+        if (!sandbox_running(s) || !sandbox_inhabited(s))
+                return sd_bus_error_setf(error, CONTROL_HAS_ENDED, "the sandbox %s has ended", s->name);
+        if (!s->container[0] || vet(fd) != VET_LISTENER)
+                return sd_bus_error_setf(error, CONTROL_FAILED, "the sandbox %s can't be joined by that", s->name);
+        int listener = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        r = listener < 0 ? -errno : replace_add_listener(s, listener, 0);
+        if (r == -ENOSPC)
+                return sd_bus_error_setf(error, CONTROL_QUOTA,
+                                         "%d are in it already besides its own program, and there is room for no more", LISTENERS_MAX - 1);
+        if (r == -EDQUOT)
+                return sd_bus_error_setf(error, CONTROL_QUOTA, "there are too many: %s",
+                                         quota_why(s->daemon, s->owner.uid, QUOTA_SANDBOXES, why));
+        if (r < 0)
+                return sd_bus_error_setf(error, CONTROL_FAILED, "the sandbox %s can't be joined: %s", s->name, strerror(-r));
+        return sd_bus_reply_method_return(m, NULL);
+}
+
 void object_adopted(struct sandbox *s, bool started) {
         _cleanup_free_ char *path = NULL;
 
@@ -306,6 +342,8 @@ static const sd_bus_vtable sandbox_vtable[] = {
         SD_BUS_METHOD("Plan", NULL, "h", method_plan, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Apply", "hs", NULL, method_apply, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Enter", "h", NULL, method_enter, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("Container", NULL, "shh", method_container, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("Join", "h", NULL, method_join, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL("Stopped", "i", 0),
         SD_BUS_PROPERTY("Name", "s", get_name, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Policy", "s", get_policy, 0, 0),

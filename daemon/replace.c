@@ -179,6 +179,7 @@ static int on_listener(sd_event_source *source, int fd, uint32_t revents, void *
                         remove_listener(s, &s->listeners[i]);
                         break;
                 }
+        sandbox_hung_up(s);
         return 0;
 }
 
@@ -203,22 +204,33 @@ static size_t count_listeners(const struct daemon *d, uid_t uid) {
         return n;
 }
 
+static bool has_listener(const struct sandbox *s, uint32_t number) {
+        for (size_t i = 0; i < s->n_listeners; i++)
+                if (s->listeners[i].number == number)
+                        return true;
+        return false;
+}
+
+/* The next place that is free, so that the last one isn't used again at once: its worker may still be at a call of who had it. There is one. */
+static uint32_t take_place(struct sandbox *s) {
+        do
+                s->last_place = s->last_place % ELEMENTSOF(s->listeners) + 1;
+        while (has_listener(s, s->last_place));
+        s->shared->joined[s->last_place] = (struct start) {};
+        return s->last_place;
+}
+
 int replace_add_listener(struct sandbox *s, int descriptor, uint32_t number) {
         _cleanup_close_ int fd = descriptor;
-        uint32_t highest = 0;
 
-        for (size_t i = 0; i < s->n_listeners; i++) {
-                if (number > 0 && s->listeners[i].number == number)
-                        return 0;
-                if (s->listeners[i].number > highest)
-                        highest = s->listeners[i].number;
-        }
-        if (s->n_listeners == ELEMENTSOF(s->listeners) || highest == UINT32_MAX)
+        if (number > 0 && has_listener(s, number))
+                return 0;
+        if (s->n_listeners == ELEMENTSOF(s->listeners))
                 return -ENOSPC;
         if (count_listeners(s->daemon, s->owner.uid) >= quota_of(s->daemon, s->owner.uid, QUOTA_SANDBOXES))
                 return -EDQUOT;
         struct extra_listener *l = &s->listeners[s->n_listeners];
-        *l = (struct extra_listener) { .fd = TAKE_FD(fd), .number = number > 0 ? number : highest + 1 };
+        *l = (struct extra_listener) { .fd = TAKE_FD(fd), .number = number > 0 ? number : take_place(s) };
         int r = store_listener(s, l);
         if (r >= 0)
                 r = replace_watch_listener(s, l);

@@ -189,18 +189,22 @@ static void add_text(struct strbuf *b, const char *text) {
         strbuf_add(b, text ?: "", strlen(text ?: "") + 1);
 }
 
+static bool known_version(uint32_t version) {
+        return version == STORED_VERSION || version == STORED_BEFORE;
+}
+
 /* Points to the stored texts. -EBADMSG: they aren't what we write. */
 static int read_stored(struct sandbox *s) {
         const struct stored *st = s->stored;
-        size_t head = sizeof(*st) + (size_t) st->n_groups * sizeof(gid_t), n = 0, words = 0;
+        size_t head = sizeof(*st) + (size_t) st->n_groups * sizeof(gid_t), n = 0, words = 0, others = st->version == STORED_BEFORE ? 3 : 4;
 
-        if (st->version != STORED_VERSION || st->size != sizeof(*st) || st->n_groups > 65536 || head + st->text_size != s->stored_size)
+        if (!known_version(st->version) || st->size != sizeof(*st) || st->n_groups > 65536 || head + st->text_size != s->stored_size)
                 return -EBADMSG;
         const gid_t *groups = (const gid_t *) (st + 1);
         char *text = (char *) s->stored + head;
         for (size_t i = 0; i < st->text_size; i++)
                 n += text[i] == 0;
-        if (n < 3 || text[st->text_size - 1] != 0)
+        if (n < others || text[st->text_size - 1] != 0)
                 return -EBADMSG;
         s->owner = (struct owner) {
                 .uid = st->uid,
@@ -209,14 +213,15 @@ static int read_stored(struct sandbox *s) {
                 .groups = calloc(st->n_groups + 1, sizeof(gid_t)),
                 .low_ports = st->low_ports == STORED_LOW_PORTS,
         };
-        s->command = calloc(n - 3 + 1, sizeof(char *));
+        s->command = calloc(n - others + 1, sizeof(char *));
         if (!s->owner.groups || !s->command)
                 return -ENOMEM;
         memcpy(s->owner.groups, groups, st->n_groups * sizeof(gid_t));
         s->policy = text;
         s->output = text += strlen(text) + 1;
         s->cgroup = text += strlen(text) + 1;
-        while (words < n - 3)
+        s->container = st->version == STORED_BEFORE ? "" : (text += strlen(text) + 1);
+        while (words < n - others)
                 s->command[words++] = text += strlen(text) + 1;
         return 0;
 }
@@ -284,6 +289,7 @@ static int make_state(struct sandbox *s, const struct owner *owner, const struct
         add_text(&texts, a->policy);
         add_text(&texts, a->output);
         add_text(&texts, a->cgroup);
+        add_text(&texts, a->container);
         for (char *const *word = a->command; *word; word++)
                 add_text(&texts, *word);
         struct stored st = {
@@ -525,18 +531,24 @@ static int on_init(sd_event_source *source, int fd, uint32_t revents, void *user
 
 /* It ends with init, but that of a foreign one tells nothing. */
 static void end_helper(struct sandbox *s) {
-        if (s->foreign && !s->listener_source && s->worker == 0 && s->helper > 0)
+        if (s->foreign && !sandbox_inhabited(s) && s->worker == 0 && s->helper > 0)
                 (void) sys_pidfd_send_signal(s->fds[FD_HELPER], SIGKILL);
+}
+
+void sandbox_hung_up(struct sandbox *s) {
+        if (!s->foreign || sandbox_inhabited(s))
+                return;
+        s->timer = sd_event_source_disable_unref(s->timer);
+        s->replacing = false;
+        end_helper(s);
+        finish_if_gone(s);
 }
 
 static int on_hangup(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         struct sandbox *s = userdata;
 
         s->listener_source = sd_event_source_disable_unref(s->listener_source);
-        s->timer = sd_event_source_disable_unref(s->timer);
-        s->replacing = false;
-        end_helper(s);
-        finish_if_gone(s);
+        sandbox_hung_up(s);
         return 0;
 }
 
@@ -603,6 +615,11 @@ static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *us
         bool retired = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_RETIRED;
         /* Calls that it was at all the same, when its time was up, are no more suspect than those of one that was killed. */
         slots_strike(s->shared, retired ? SIGKILL : status);
+        /* Those that it has served are gone; another one has joined meanwhile. */
+        if (s->foreign && sandbox_inhabited(s) && s->stored->stale && WIFEXITED(status) && WEXITSTATUS(status) == WORKER_DONE) {
+                sandbox_start_worker(s);
+                return 0;
+        }
         if (!sandbox_inhabited(s) || (WIFEXITED(status) && WEXITSTATUS(status) == WORKER_DONE)) {
                 /* Nobody is left under the filter; init says the rest. */
                 end_helper(s);
@@ -820,7 +837,7 @@ static int stored_uid(int fd, uid_t *ret) {
         struct stored st;
         ssize_t n = pread(fd, &st, sizeof(st), 0);
 
-        if (n != sizeof(st) || st.version != STORED_VERSION)
+        if (n != sizeof(st) || !known_version(st.version))
                 return n < 0 ? -errno : -EBADMSG;
         *ret = st.uid;
         return 0;

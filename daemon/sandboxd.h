@@ -78,7 +78,7 @@ struct ending {
         char stage[32], text[256];
 };
 
-/* One besides FD_LISTENER: of a process that was made to enter. It is stored as NAME.listener-NUMBER. */
+/* One besides FD_LISTENER: of a process that was made to enter, or that a runtime has executed in a container. It is stored as NAME.listener-NUMBER. */
 struct extra_listener {
         int fd;
         uint32_t number;
@@ -88,7 +88,8 @@ struct extra_listener {
 
 /* What FD_STATE holds, so that it outlives the daemon. A change of the plan makes another one: FD_STATE and FD_PLAN go together, and are stored with their
  * number, as NAME.state-1 and NAME.plan-1; those of the start have none. The higher one counts. */
-#define STORED_VERSION 1
+#define STORED_VERSION 2
+#define STORED_BEFORE 1 /* the same without `container` */
 #define STORED_LOW_PORTS 0x73706f6cU /* what was no field in this version before is no yes by chance */
 struct stored {
         uint32_t version, size; /* of this struct */
@@ -101,7 +102,7 @@ struct stored {
         uint64_t began;     /* the same by the clock that goes on while the machine sleeps */
         uint64_t time_usec; /* after which it is killed; 0: never */
         struct ending ending;
-        uint32_t text_size; /* behind the groups: policy, output, cgroup, and the command's words, each ended by a NUL */
+        uint32_t text_size; /* behind the groups: policy, output, cgroup, container, and the command's words, each ended by a NUL */
         uint32_t low_ports; /* owner.low_ports: STORED_LOW_PORTS, anything else is no */
 };
 
@@ -126,11 +127,13 @@ struct sandbox {
         size_t stored_size;
         struct owner owner;
         const char *policy, *output, *cgroup; /* in `stored` */
+        const char *container;                /* the same: what tells it from another container; empty: it is none */
         char **command;                       /* owned list of texts in `stored`, ends with NULL */
         int fds[FD_COUNT];
         uint32_t generation; /* of FD_STATE and FD_PLAN */
         struct extra_listener listeners[LISTENERS_MAX - 1];
         size_t n_listeners;
+        uint32_t last_place; /* the number of the listener that joined last */
         struct shared *shared;
         pid_t init, worker, helper; /* worker, helper: 0 where none runs */
         bool foreign;           /* its namespaces are somebody else's, and so is its start: it lives while somebody is under its filter */
@@ -274,7 +277,7 @@ int status_get_denied(sd_bus *bus, const char *path, const char *interface, cons
 /* ---- sandbox.c ---- */
 
 struct adoption {
-        const char *name, *policy, *output, *cgroup;
+        const char *name, *policy, *output, *cgroup, *container;
         char *const *command;
         int fds[FD_COUNT]; /* those that come from the client; moved out where it succeeds. No FD_CONTROL: it is a foreign one */
         int ports;         /* what is to show that the client may bind low ports; not kept; -1: nothing */
@@ -310,6 +313,8 @@ int sandbox_new_state(const struct sandbox *s, const char *policy, int *ret);
 /* Takes this one for FD_STATE, and maps it. Where that fails it is closed, and the old one stays. */
 int sandbox_take_state(struct sandbox *s, int state);
 void sandbox_start_worker(struct sandbox *s);
+/* One of its listeners has hung up: of a foreign one that can be the end. It may be freed. */
+void sandbox_hung_up(struct sandbox *s);
 /* Forgets an ended one. */
 void sandbox_free(struct sandbox *s);
 /* Frees all; what is stored stays. */
@@ -317,7 +322,7 @@ void sandboxes_leave(struct daemon *d);
 void sandbox_client_gone(struct sandbox *s);
 /* Whether somebody can be alive in it. */
 static inline bool sandbox_inhabited(const struct sandbox *s) {
-        return s->foreign ? s->listener_source : s->init_source;
+        return s->foreign ? s->listener_source || s->n_listeners > 0 : s->init_source != NULL;
 }
 static inline bool sandbox_running(const struct sandbox *s) {
         return s->stored->ending.outcome[0] == 0;
@@ -338,8 +343,8 @@ void replace_done(struct sandbox *s);
 int replace_plan(struct sandbox *s, sd_bus_message *call, int plan, const char *policy);
 /* The sandbox is not going to have another worker. */
 void replace_cancel(struct sandbox *s);
-/* Has the worker serve a further listener, which is taken over. `number` 0: one that is free; the one that is there already: nothing is done. -ENOSPC: it has as
- * many as it may have, -EDQUOT: the owner has. */
+/* Has the worker serve a further listener, which is taken over. `number` 0: one that is free, and whose process a runtime has still to start; the one that is
+ * there already: nothing is done. -ENOSPC: it has as many as it may have, -EDQUOT: the owner has. */
 int replace_add_listener(struct sandbox *s, int fd, uint32_t number);
 /* Drops those that have hung up from here on. */
 int replace_watch_listener(struct sandbox *s, struct extra_listener *l);

@@ -76,11 +76,19 @@ static int look_at_program(struct call *call, struct match *ret) {
         return where;
 }
 
+/* Of the listener that the call comes from: each belongs to a process which a runtime has started, the container's own or one that was executed in it. */
+static struct start *start_of(struct receiver *r) {
+        struct shared *shared = r->worker->shared;
+        uint32_t number = r->listener->number;
+
+        return number > 0 ? &shared->joined[number % LISTENERS_MAX] : &shared->start;
+}
+
 /* The first of all calls is of the process that has loaded the filter: all others begin by one of its calls. Runtimes don't tell its number in each case. */
 static bool is_starter(struct receiver *r, pid_t tgid) {
         int32_t none = 0;
 
-        return atomic_compare_exchange_strong(&r->worker->shared->starter, &none, tgid) || none == tgid;
+        return atomic_compare_exchange_strong(&start_of(r)->starter, &none, tgid) || none == tgid;
 }
 
 /* Is it the process that has loaded the filter, which has executed nothing of the container yet? What it runs lies on no mount of the container's then,
@@ -90,11 +98,14 @@ static bool is_runtimes(struct receiver *r, bool *ret_unseen) {
         struct task_status status;
         struct match match;
 
-        if (!call->plan->starting || atomic_load(&r->worker->shared->started) != START_NOT_YET || target_status(call, &status) < 0 ||
+        if (!call->plan->starting || atomic_load(&start_of(r)->state) != START_NOT_YET || target_status(call, &status) < 0 ||
             !is_starter(r, status.tgid) || status.traced)
                 return false;
         int where = look_at_program(call, &match);
         *ret_unseen = where == -EACCES;
+        /* What it runs from here on is the container's, wherever that lies. */
+        if (where == WHERE_INSIDE)
+                atomic_store(&start_of(r)->state, STARTED);
         return where == WHERE_FOREIGN || *ret_unseen;
 }
 
@@ -107,7 +118,7 @@ static bool program_allowed(struct receiver *r) {
                 return true;
         if (look_at_program(call, &match) != WHERE_INSIDE || match.state != MATCH_GRANTED || !(match.rights & RIGHT_EXEC))
                 return false;
-        atomic_store(&r->worker->shared->started, STARTED);
+        atomic_store(&start_of(r)->state, STARTED);
         return true;
 }
 
@@ -122,12 +133,12 @@ struct verdict loop_decide(struct receiver *r) {
         }
         bool unseen = false, starts = is_runtimes(r, &unseen);
         if (starts && unseen && call->claim->executes)
-                atomic_store(&r->worker->shared->started, STARTED_UNSEEN);
+                atomic_store(&start_of(r)->state, STARTED_UNSEEN);
         if (starts && (unseen || !call->claim->executes))
                 /* proceed: it is the runtime's own process yet, and no code of the image runs in it; what it executes unseen is looked at by its first
                  * call. */
                 return verdict_proceed(PROCEED_HARMLESS);
-        if (call->plan->starting && atomic_load(&r->worker->shared->started) == STARTED_UNSEEN && !program_allowed(r)) {
+        if (call->plan->starting && atomic_load(&start_of(r)->state) == STARTED_UNSEEN && !program_allowed(r)) {
                 call->why = "the container's own program is none that the policy lets it execute";
                 return verdict_kill();
         }
@@ -147,7 +158,7 @@ struct verdict loop_decide(struct receiver *r) {
                 abort();
         struct verdict verdict = validate(r, call->claim->handle(call));
         if (starts && verdict.kind == VERDICT_PROCEED)
-                atomic_store(&r->worker->shared->started, STARTED);
+                atomic_store(&start_of(r)->state, STARTED);
         return verdict;
 }
 

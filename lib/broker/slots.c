@@ -45,9 +45,18 @@
 #include "fd.h"
 #include "ring.h"
 
-#define SHARED_VERSION 3
-#define SHARED_BEFORE 2 /* the same without `observed` */
+#define SHARED_VERSION 4
 #define JUST_BEGUN_NSEC 200000000
+
+/* Versions differ in where they end. */
+static size_t size_of_version(uint32_t version) {
+        switch (version) {
+        case 2: return offsetof(struct shared, observed);
+        case 3: return offsetof(struct shared, joined);
+        case SHARED_VERSION: return sizeof(struct shared);
+        default: return 0;
+        }
+}
 
 /* The first bytes are those of the file. NULL, and errno. */
 static struct shared *map(int fd, size_t size) {
@@ -84,12 +93,12 @@ int shared_map(int fd, struct shared **ret) {
 
         if (fstat(fd, &st) < 0)
                 return -errno;
-        if (st.st_size != sizeof(struct shared) && st.st_size != offsetof(struct shared, observed))
+        if (st.st_size < (off_t) size_of_version(2) || st.st_size > (off_t) sizeof(struct shared))
                 return -EBADMSG;
         struct shared *shared = map(fd, st.st_size);
         if (!shared)
                 return -errno;
-        if (shared->version != (st.st_size == sizeof(struct shared) ? SHARED_VERSION : SHARED_BEFORE) || shared->n_slots > SLOTS_MAX) {
+        if ((off_t) size_of_version(shared->version) != st.st_size || shared->n_slots > SLOTS_MAX) {
                 shared_free(shared);
                 return -EBADMSG;
         }

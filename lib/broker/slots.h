@@ -14,6 +14,9 @@
 
 #define SLOTS_MAX 1024
 
+/* Calls come from as many listeners as filters were loaded in the sandbox: one for its command, one for each process that was made to enter it. */
+#define LISTENERS_MAX 64
+
 enum slot_state {
         SLOT_FREE,   /* nothing received, or answered */
         SLOT_ACTIVE, /* received: decide */
@@ -75,21 +78,26 @@ struct kill_note { /* the first kill verdict */
         char text[252];
 };
 
+struct start { /* plan.starting: what is known of the program that a runtime starts behind a listener (loop.c) */
+        _Atomic uint32_t state;
+        _Atomic int32_t starter; /* whose it is: the process of the first call */
+};
+
 struct shared {
         uint32_t version;
         _Atomic uint32_t n_slots; /* so many have ever been in use, the first ones: nobody looks at the rest, which takes no memory then */
         _Atomic uint64_t numbers; /* given to entries of the journal */
         struct counters counters;
         struct kill_note kill;
-        _Atomic uint32_t started; /* plan.starting: what is known of the container's program (loop.c) */
-        _Atomic int32_t starter;  /* and whose it is: the process of the first call */
+        struct start start; /* of the listener 0: the container's own program */
         struct slot slots[SLOTS_MAX];
-        struct observed observed; /* not in version 2 */
+        struct observed observed;                         /* not in version 2 */
+        _Alignas(128) struct start joined[LISTENERS_MAX]; /* by the listener's number; not in versions 2 and 3 */
 };
 
 /* Makes the memory; `*ret_fd` is a memfd of it (CLOEXEC, the caller's). */
 int shared_new(struct shared **ret, int *ret_fd);
-/* Maps the memory of somebody who has made it; -EBADMSG: it is none of ours, or of a version that isn't understood. One of the version before is mapped
+/* Maps the memory of somebody who has made it; -EBADMSG: it is none of ours, or of a version that isn't understood. One of a version before is mapped
  * with what it hasn't got as memory of one's own: nothing is seen there. */
 int shared_map(int fd, struct shared **ret);
 void shared_free(struct shared *shared);

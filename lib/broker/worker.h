@@ -12,9 +12,6 @@
 /* What one of its threads takes: the stack, and the paths of a call. */
 #define WORKER_THREAD_MEMORY (320U << 10)
 
-/* Calls come from as many listeners as filters were loaded in the sandbox: one for its command, one for each process that was made to enter it. */
-#define LISTENERS_MAX 64
-
 struct worker_listener {
         int fd;          /* taken over */
         uint32_t number; /* the same in each successor, and no other's: slots say by it whose a call is */

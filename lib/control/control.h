@@ -13,7 +13,7 @@
  *              under the filter
  *       fds    plan (a sealed memfd), pidfd of that process, listener, O_PATH of its root
  *       more   as above; user h (the user namespace of the sandbox, where it is not the daemon's own); cgroup s: a folder, whose processes are
- *              killed with the sandbox
+ *              killed with the sandbox; container s: what tells it from another container, for Join()
  *   Version s
  *
  * Sandbox1, on one object each, CONTROL_PREFIX/uUID/NAME; those of other users are not there (for root they are). org.freedesktop.DBus.ObjectManager lists them.
@@ -27,6 +27,9 @@
  *   Apply(h plan, s policy)  puts another plan in force, and returns when no call is decided by the old one any more. Failed: it needs another
  *                       view, filter or whatever only a new start can change; then nothing has changed
  *   Enter(h socket)     has init serve that socket: launch_enter() in lib/launch/launch.h
+ *   Container() → (shh)  of one adopted with `container`: that, pidfd of its first process, O_PATH of its root
+ *   Join(h listener)    the same has a further one from then on, of a process that a runtime has executed in the container. The caller has found out
+ *                       that it is this container, by what Container() gives
  *   Stopped(i signal)   a signal of the bus, to the client of a foreground sandbox: the command's job was stopped
  *   Name s, Policy s, Command as, Output s (a path of the client's), Uid u, Pid u (of init), Worker u (its pid), State s (running, ended),
  *   Started t (µs since 1970), Workers u (how many have been started), Entered u (how many listeners there are of processes that were made to

@@ -71,7 +71,8 @@ lives() {
     run runtime "$1" exec long sh -c 'cat /etc/file /secret/key'
     [[ $output == *content* && $output == *"can't open '/secret/key': No such file or directory"* ]]
     run -3 runtime "$1" exec long sh -c 'exit 3'
-    ctl root ps --all | grep -q "long.exec-1 "
+    # It was in the same sandbox, and the only one there.
+    [ "$(ctl root ps --all --json | jq -r '[.[] | select(.name | startswith("long"))] | length')" = 1 ]
     before=$(field root long workers)
     kill -KILL "$(field root long worker)"
     eventually is root long workers $((before + 1))

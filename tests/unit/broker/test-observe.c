@@ -181,7 +181,18 @@ Test(shared, the_one_that_is_made_can_be_mapped_again) {
         cr_expect(again->counters.denied == 7);
 }
 
-Test(shared, the_version_before_has_all_but_what_is_seen) {
+Test(shared, a_version_before_has_all_but_what_came_later) {
+        int fd = file_of(3, offsetof(struct shared, joined));
+        struct shared *one, *other;
+
+        cr_assert_eq(shared_map(fd, &one), 0);
+        cr_assert_eq(shared_map(fd, &other), 0);
+        one->observed.denied[0].count = 5;
+        cr_expect(other->observed.denied[0].count == 5);
+        memset(one->joined, 'x', sizeof(one->joined));
+}
+
+Test(shared, the_first_version_has_all_but_what_is_seen) {
         int fd = file_of(2, offsetof(struct shared, observed));
         struct shared *one, *other;
 
@@ -202,7 +213,8 @@ Test(shared, others_are_refused) {
         cr_expect_eq(shared_map(file_of(1, offsetof(struct shared, observed)), &shared), -EBADMSG);
         cr_expect_eq(shared_map(file_of(3, offsetof(struct shared, observed)), &shared), -EBADMSG);
         cr_expect_eq(shared_map(file_of(2, sizeof(struct shared)), &shared), -EBADMSG);
-        cr_expect_eq(shared_map(file_of(4, sizeof(struct shared)), &shared), -EBADMSG);
-        cr_expect_eq(shared_map(file_of(3, sizeof(struct shared) + 4096), &shared), -EBADMSG);
+        cr_expect_eq(shared_map(file_of(3, sizeof(struct shared)), &shared), -EBADMSG);
+        cr_expect_eq(shared_map(file_of(5, sizeof(struct shared)), &shared), -EBADMSG);
+        cr_expect_eq(shared_map(file_of(4, sizeof(struct shared) + 4096), &shared), -EBADMSG);
         cr_expect_eq(shared_map(file_of(3, 100), &shared), -EBADMSG);
 }
