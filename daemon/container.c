@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "digest.h"
 #include "fd.h"
 #include "folders.h"
 #include "modules.h"
@@ -316,6 +317,36 @@ static int compile(struct taking *t) {
         return 0;
 }
 
+/* ---- the profile ---- */
+
+/* A profile that was made of another policy sends other calls, and what it lets pass nobody decides on. The container's own profile, which it is merged with,
+ * only adds to it. One that nobody of ours has made says nothing of all that. */
+static int check_profile(struct taking *t) {
+        _cleanup_(filter_builder_done) struct filter_builder filter = {};
+        struct digest of_policy = {}, of_filter = {};
+        struct policy_report report = {};
+        char text[DIGEST_TEXT_SIZE];
+        const char *what = NULL;
+
+        int r = modules_collect(t->plan, &filter, &report);
+        if (r >= 0)
+                r = policy_digest(t->policy, &of_policy);
+        if (r < 0)
+                r = report_wrong(t, r, &report);
+        policy_report_done(&report);
+        if (r < 0)
+                return r;
+        filter_builder_digest(&filter, &of_filter);
+        if (t->state.policy_digest && !str_equal(t->state.policy_digest, digest_text(&of_policy, text)))
+                what = "is another one now than that which its profile was made of";
+        else if (t->state.filter_digest && !str_equal(t->state.filter_digest, digest_text(&of_filter, text)))
+                what = "sends other calls than its profile, which another version of sandboxd has made";
+        return what ? wrong(t, -ESTALE,
+                            "the policy '%s' %s: print the profile anew (sandboxctl policy oci-profile %s), or start the container again",
+                            t->policy->name, what, t->policy->name)
+                    : 0;
+}
+
 /* ---- handing over ---- */
 
 /* The daemon's own names are of lower case, and short. */
@@ -338,7 +369,10 @@ static void make_name(const struct taking *t, char ret[NAME_SIZE]) {
 static char *make_identity(const struct taking *t) {
         char *text;
 
-        return asprintf(&text, "%s %s", t->state.id, t->state.policy ?: "") < 0 ? NULL : text;
+        return asprintf(&text, "%s %s %s %s", t->state.id, t->state.policy ?: "", t->state.policy_digest ?: "",
+                        t->state.filter_digest ?: "") < 0
+                       ? NULL
+                       : text;
 }
 
 static int append_more(sd_bus_message *m, const struct taking *t, const char *identity) {
@@ -496,7 +530,7 @@ static int take(struct taking *t) {
                 return r;
         if (t->state.exec)
                 return join(t);
-        if ((r = load_policy(t)) < 0 || (r = enter(t)) < 0 || (r = compile(t)) < 0)
+        if ((r = load_policy(t)) < 0 || (r = enter(t)) < 0 || (r = compile(t)) < 0 || (r = check_profile(t)) < 0)
                 return r;
         return hand_over(t);
 }

@@ -89,7 +89,7 @@ struct extra_listener {
 /* What FD_STATE holds, so that it outlives the daemon. A change of the plan makes another one: FD_STATE and FD_PLAN go together, and are stored with their
  * number, as NAME.state-1 and NAME.plan-1; those of the start have none. The higher one counts. */
 #define STORED_VERSION 2
-#define STORED_BEFORE 1 /* the same without `container` */
+#define STORED_BEFORE 1              /* the same without `container` */
 #define STORED_LOW_PORTS 0x73706f6cU /* what was no field in this version before is no yes by chance */
 struct stored {
         uint32_t version, size; /* of this struct */

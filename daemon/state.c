@@ -156,7 +156,7 @@ static int add_label(struct container_state *state, const char *key, const char 
         return 0;
 }
 
-/* {"sandboxd": 1, "policy": …, "name": …, "labels": {…}, "wait-killable": …}, or the name of a policy and nothing else. */
+/* {"sandboxd": 1, "policy": …, "policy-digest": …, "filter-digest": …, "name": …, "labels": {…}, "wait-killable": …}, or the name of a policy and nothing else. */
 static int read_metadata(const char *text, struct container_state *state, char **ret_why) {
         if (text[0] != '{') {
                 size_t n = strcspn(text, " \t\n");
@@ -174,7 +174,8 @@ static int read_metadata(const char *text, struct container_state *state, char *
                 return wrong(ret_why, -EBADMSG, "listenerMetadata is none of sandboxd's: `\"sandboxd\": 1` is missing");
         state->killable_known = killable;
         state->killable = killable && json_object_get_boolean(killable);
-        if (copy_text(o, "policy", &state->policy) < 0 || copy_text(o, "name", &state->name) < 0)
+        if (copy_text(o, "policy", &state->policy) < 0 || copy_text(o, "name", &state->name) < 0 ||
+            copy_text(o, "policy-digest", &state->policy_digest) < 0 || copy_text(o, "filter-digest", &state->filter_digest) < 0)
                 return wrong(ret_why, -ENOMEM, "no memory");
         if (!labels)
                 return 0;
@@ -228,5 +229,7 @@ void container_state_done(struct container_state *state) {
         free(state->labels);
         free(state->id);
         free(state->policy);
+        free(state->policy_digest);
+        free(state->filter_digest);
         free(state->name);
 }

@@ -19,7 +19,8 @@ struct container_state {
         char *name;      /* NULL: the metadata gives none */
         char **labels;   /* "key=value", sorted as they came; ends with NULL */
         size_t n_labels;
-        bool killable_known, killable; /* whether the filter was loaded with WAIT_KILLABLE_RECV, where the metadata says */
+        char *policy_digest, *filter_digest; /* of what the profile was made of; NULL: the metadata has none */
+        bool killable_known, killable;       /* whether the filter was loaded with WAIT_KILLABLE_RECV, where the metadata says */
 };
 
 /* Reads it from a connection, which the runtime may hold open: no more than one object, within a bounded time and size. The descriptors that came with it go to

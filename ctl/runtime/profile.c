@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "digest.h"
 #include "modules.h"
 #include "oci_profile.h"
 #include "plan.h"
@@ -30,8 +31,13 @@ static int first_error(const struct policy_report *report, const char *name, int
         return WHY(ret_why, "the policy '%s': %s", name, strerror(-error));
 }
 
+/* What the profile is made of, for who compiles the same policy later. */
+struct made_of {
+        struct digest policy, filter;
+};
+
 static int collect(const struct choice *choice, const char *name, const char *root, struct filter_builder *ret, bool *ret_acts,
-                   char **ret_why) {
+                   struct made_of *ret_of, char **ret_why) {
         _cleanup_(policy_freep) struct policy *policy = NULL;
         _cleanup_(plan_freep) struct plan *plan = NULL;
         struct policy_report report = {};
@@ -55,8 +61,11 @@ static int collect(const struct choice *choice, const char *name, const char *ro
         if (r >= 0)
                 r = modules_collect(plan, ret, &report);
         if (r >= 0)
+                r = policy_digest(policy, &ret_of->policy);
+        if (r >= 0) {
+                filter_builder_digest(ret, &ret_of->filter);
                 *ret_acts = modules_acts(plan, ret);
-        else
+        } else
                 r = first_error(&report, name, r, ret_why);
         policy_report_done(&report);
         return r;
@@ -110,7 +119,13 @@ static void add_label(struct json_object *labels, const char *name, const char *
                 json_object_object_add(labels, name, json_object_new_string(value));
 }
 
-static char *make_metadata(struct json_object *config, const char *id, const char *policy) {
+static void add_digest(struct json_object *o, const char *name, const struct digest *digest) {
+        char text[DIGEST_TEXT_SIZE];
+
+        json_object_object_add(o, name, json_object_new_string(digest_text(digest, text)));
+}
+
+static char *make_metadata(struct json_object *config, const char *id, const char *policy, const struct made_of *of) {
         static const char *const images[] = { "io.kubernetes.cri.image-name", "io.kubernetes.cri-o.ImageName",
                                               "org.opencontainers.image.ref.name", "org.opencontainers.image.title" };
         static const char *const pods[] = { "io.kubernetes.cri.sandbox-name", "io.kubernetes.pod.name" };
@@ -120,6 +135,8 @@ static char *make_metadata(struct json_object *config, const char *id, const cha
 
         json_object_object_add(o, "sandboxd", json_object_new_int(1));
         json_object_object_add(o, "policy", json_object_new_string(policy));
+        add_digest(o, "policy-digest", &of->policy);
+        add_digest(o, "filter-digest", &of->filter);
         /* On crun by the flag; below another runtime, because nothing is done for callers (profile_make). A profile for any container says nothing: whether its
          * engine hands the flag on, the agent has to find out. */
         if (id) {
@@ -168,11 +185,12 @@ int profile_make(const struct profile_request *q, char **ret, char **ret_why) {
         _cleanup_(filter_builder_done) struct filter_builder builder = {};
         _cleanup_(oci_profile_done) struct oci_profile merged = {};
         struct json_object *theirs = q->config ? their_seccomp(q->config) : NULL;
-        _cleanup_free_ char *metadata = make_metadata(q->config, q->id, q->policy);
+        _cleanup_free_ char *metadata = NULL;
+        struct made_of of = {};
         bool acts;
         int r;
 
-        r = collect(q->choice, q->policy, q->root, &builder, &acts, ret_why);
+        r = collect(q->choice, q->policy, q->root, &builder, &acts, &of, ret_why);
         if (r < 0)
                 return r;
         if (acts && !q->wait_killable)
@@ -184,6 +202,7 @@ int profile_make(const struct profile_request *q, char **ret, char **ret_why) {
         r = merge(&builder, theirs, &merged, ret_why);
         if (r < 0)
                 return r;
+        metadata = make_metadata(q->config, q->id, q->policy, &of);
         const struct oci_listener listener = { .path = q->socket, .metadata = metadata, .wait_killable = q->wait_killable };
         struct json_object *json = metadata ? oci_profile_write(&merged, &listener, theirs) : NULL;
         *ret = json ? strdup(json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)) : NULL;

@@ -80,6 +80,8 @@
  * profile's listenerMetadata is the name of a policy, or an object:
  *   sandboxd       1
  *   policy         a policy's name; without it the default of sandboxd.yaml
+ *   policy-digest, filter-digest  of the policy and the filter that the profile was made of (profile_make in ctl/runtime): where they are not those that the agent
+ *                  has for that policy, the container doesn't start; without them that isn't checked
  *   name           of the sandbox; without it the container's id, or the first twelve letters of one of 64
  *   labels         texts that `ps` shows: image, pod, …
  *   wait-killable  whether the profile has SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV; without it: unless the runtime is runc, which can't

@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "digest.h"
 #include "fd.h"
 #include "filter_program.h"
 #include "sys.h"
@@ -41,6 +42,35 @@ int filter_builder_allow(struct filter_builder *b, int nr) {
         b->allow = bigger;
         b->allow[b->n_allow++] = nr;
         return 0;
+}
+
+/* Member by member: what pads a struct is anything. */
+static struct digest rule_digest(const struct filter_rule *rule) {
+        uint32_t numbers[2 + 4 * ELEMENTSOF(rule->args)], n = 0;
+        struct digest d = {};
+
+        numbers[n++] = rule->nr;
+        numbers[n++] = rule->n_args;
+        for (size_t i = 0; i < rule->n_args; i++) {
+                numbers[n++] = rule->args[i].index;
+                numbers[n++] = rule->args[i].nonzero;
+                numbers[n++] = rule->args[i].mask;
+                numbers[n++] = rule->args[i].value;
+        }
+        digest_add(&d, numbers, n * sizeof(numbers[0]));
+        return d;
+}
+
+void filter_builder_digest(const struct filter_builder *b, struct digest *ret) {
+        for (size_t i = 0; i < b->n_notify; i++) {
+                const struct digest d = rule_digest(&b->notify[i]);
+                digest_add_unordered(ret, &d);
+        }
+        for (size_t i = 0; i < b->n_allow; i++) {
+                struct digest d = {};
+                digest_add(&d, &b->allow[i], sizeof(b->allow[i]));
+                digest_add_unordered(ret, &d);
+        }
 }
 
 void filter_builder_done(struct filter_builder *b) {

@@ -44,6 +44,9 @@ struct filter_builder {
 int filter_builder_notify(struct filter_builder *b, int nr, const struct filter_arg *args, size_t n_args);
 int filter_builder_allow(struct filter_builder *b, int nr);
 void filter_builder_done(struct filter_builder *b);
+/* Adds what was collected, in whatever order, to a digest. */
+struct digest;
+void filter_builder_digest(const struct filter_builder *b, struct digest *ret);
 
 /* Builds both programs; -E2BIG when one would have more than the kernel's 4,096 instructions. The caller frees with filter_done. */
 int filter_build(const struct filter_builder *b, struct filter *ret);

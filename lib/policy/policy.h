@@ -236,3 +236,7 @@ int policy_load(const struct policy_request *request, struct policy **ret, struc
 /* Adds the merged policy as YAML text, each rule with a comment that says where it came from. */
 struct strbuf;
 void policy_show(const struct policy *policy, struct strbuf *out);
+
+/* Adds what the policy says, whatever file and line says it, to a digest. Host `resolvers` count as such, whoever they are. -ENOMEM. */
+struct digest;
+int policy_digest(const struct policy *policy, struct digest *ret);

@@ -1,8 +1,11 @@
 /*
  * A merged policy as YAML: one layer, variables expanded, each rule with the place that it came from. What is written loads again to the same policy.
  */
+#include <errno.h>
 #include <inttypes.h>
 
+#include "arena.h"
+#include "digest.h"
 #include "policy.h"
 #include "str.h"
 
@@ -235,4 +238,45 @@ void policy_show(const struct policy *policy, struct strbuf *out) {
         show_syscalls(&policy->syscalls, out);
         strbuf_printf(out, "audit: { record: %s }\non-broker-loss: %s\n", records[policy->audit],
                       policy->kill_on_broker_loss ? "kill" : "wait");
+}
+
+/* ---- The digest: of the same text, without what doesn't count ---- */
+
+/* `rules` becomes a copy without the rules' places. */
+#define WITHOUT_PLACES(arena, rules, n) \
+        ({ \
+                typeof(rules) copy_ = arena_alloc(arena, (n) * sizeof(*(rules))); \
+                for (size_t i_ = 0; copy_ && i_ < (n); i_++) { \
+                        copy_[i_] = (rules)[i_]; \
+                        copy_[i_].place = (struct place) {}; \
+                } \
+                (rules) = copy_; \
+                copy_ != NULL; \
+        })
+
+static bool without_places(struct arena *arena, struct policy *p) {
+        bool ok = WITHOUT_PLACES(arena, p->files.rules, p->files.n_rules) && WITHOUT_PLACES(arena, p->whens, p->n_whens) &&
+                  WITHOUT_PLACES(arena, p->network.connect.rules, p->network.connect.n) &&
+                  WITHOUT_PLACES(arena, p->network.bind.rules, p->network.bind.n) &&
+                  WITHOUT_PLACES(arena, p->network.deny.rules, p->network.deny.n) &&
+                  WITHOUT_PLACES(arena, p->syscalls.rules, p->syscalls.n_rules);
+
+        for (size_t i = 0; ok && i < p->n_whens; i++)
+                ok = WITHOUT_PLACES(arena, p->whens[i].rules, p->whens[i].n_rules);
+        return ok;
+}
+
+int policy_digest(const struct policy *policy, struct digest *ret) {
+        _cleanup_(arena_done) struct arena arena = {};
+        _cleanup_(strbuf_done) struct strbuf text = {};
+        struct policy copy = *policy;
+
+        if (!without_places(&arena, &copy))
+                return -ENOMEM;
+        copy.description = NULL;
+        policy_show(&copy, &text);
+        if (text.failed)
+                return -ENOMEM;
+        digest_add(ret, text.text, text.length);
+        return 0;
 }

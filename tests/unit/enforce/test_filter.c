@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "digest.h"
 #include "fd.h"
 #include "filter.h"
 #include "sys.h"
@@ -159,6 +160,24 @@ Test(filter, a_whole_rule_swallows_its_arguments) {
         build(&b, &f);
         cr_expect_eq(notify(&f, __NR_ioctl, 0, 0), SECCOMP_RET_USER_NOTIF);
         cr_expect_eq(notify(&f, __NR_ioctl, 0, 0x5412), SECCOMP_RET_USER_NOTIF);
+}
+
+Test(filter, digest_of_what_is_collected) {
+        static const struct filter_arg arg = { .index = 1, .mask = 0xff, .value = 3 }, other = { .index = 1, .mask = 0xff, .value = 4 };
+        _cleanup_(filter_builder_done) struct filter_builder a = {}, b = {}, c = {};
+        struct digest of_a = {}, of_b = {}, of_c = {};
+
+        cr_assert(filter_builder_notify(&a, 5, NULL, 0) == 0 && filter_builder_notify(&a, 6, &arg, 1) == 0 &&
+                  filter_builder_allow(&a, 7) == 0);
+        cr_assert(filter_builder_allow(&b, 7) == 0 && filter_builder_notify(&b, 6, &arg, 1) == 0 &&
+                  filter_builder_notify(&b, 5, NULL, 0) == 0);
+        cr_assert(filter_builder_notify(&c, 5, NULL, 0) == 0 && filter_builder_notify(&c, 6, &other, 1) == 0 &&
+                  filter_builder_allow(&c, 7) == 0);
+        filter_builder_digest(&a, &of_a);
+        filter_builder_digest(&b, &of_b);
+        filter_builder_digest(&c, &of_c);
+        cr_expect(of_a.value == of_b.value);
+        cr_expect(of_a.value != of_c.value);
 }
 
 Test(filter, impossible_rules_are_refused) {

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <unistd.h>
 
+#include "digest.h"
 #include "support.h"
 
 Test(load, sections) {
@@ -247,6 +248,46 @@ Test(load, what_is_shown_loads_again) {
         check_round_trip(&f, "everything");
         cr_expect(f.policy->network.connect.n >= 2 && f.policy->syscalls.rules[0].n_args == 2);
         cr_expect(f.policy->syscalls.rules[0].args[0].mask == 0xff && f.policy->syscalls.rules[0].args[1].value == UINT64_C(1) << 32);
+}
+
+static void digest_of(struct fixture *f, const char *text, char ret[DIGEST_TEXT_SIZE]) {
+        struct digest d = {};
+
+        cr_assert_loads(f, load_text(f, text));
+        cr_assert_eq(policy_digest(f->policy, &d), 0);
+        digest_text(&d, ret);
+}
+
+Test(load, digest_of_what_is_said) {
+        static const char *const others[] = {
+                "files: { read: [/a], write: [/b] }\nnetwork: { mode: host, connect: [\"udp:resolvers:53\"] }\n",
+                "files: { read: [/a] }\nnetwork: { mode: host, connect: [\"udp:resolvers:54\"] }\n",
+                "files: { read: [/a] }\nnetwork: { mode: host, connect: [\"udp:resolvers:53\"], deny: [\"unix:/x\"] }\n",
+                "files: { default: deny, read: [/a] }\nnetwork: { mode: host, connect: [\"udp:resolvers:53\"] }\n",
+                "files: { read: [/a] }\nnetwork: { mode: host, connect: [\"udp:resolvers:53\"] }\naudit: { record: all }\n",
+                "files: { read: [/a] }\nnetwork: { mode: host, connect: [\"udp:resolvers:53\"] }\n"
+                "rules: [{ when: { exe: /bin/x }, files: { hide: [/a/b] } }]\n",
+                "files: { read: [/a] }\nnetwork: { mode: host, connect: [\"udp:resolvers:53\"] }\n"
+                "syscalls: { rules: [{ match: ptrace, action: errno EPERM }] }\n",
+        };
+        char path[128], one[DIGEST_TEXT_SIZE], other[DIGEST_TEXT_SIZE];
+        FIXTURE;
+
+        snprintf(path, sizeof(path), "%s/resolv.conf", f.folder);
+        f.request.resolv_conf = path;
+        make_file(&f, "resolv.conf", "nameserver 10.0.0.1\n");
+        digest_of(&f, "files: { read: [/a] }\nnetwork: { mode: host, connect: [\"udp:resolvers:53\"] }\n", one);
+        /* Not how it is written, and not who the host's resolvers are. */
+        make_file(&f, "resolv.conf", "nameserver 10.0.0.2\nnameserver 10.0.0.3\n");
+        digest_of(&f,
+                  "description: the same\n# a comment\nnetwork:\n  mode: host\n  connect: [\"udp:resolvers:53\"]\n\nfiles:\n  read:\n  - "
+                  "/a\n",
+                  other);
+        cr_expect_str_eq(one, other);
+        for (size_t i = 0; i < ELEMENTSOF(others); i++) {
+                digest_of(&f, others[i], other);
+                cr_expect_str_neq(one, other, "%s", others[i]);
+        }
 }
 
 Test(load, shipped_policies) {
