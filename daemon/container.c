@@ -44,8 +44,8 @@ struct taking {
         pid_t pid;
         int pidfd, root, user; /* user: -1, it is in our own user namespace */
         sd_bus *bus;
-        struct policy *policy;
-        struct plan *plan;
+        struct policy *policy, *floor; /* floor: NULL, there is none */
+        struct plan *plan, *floor_plan;
         char *why;
 };
 
@@ -255,7 +255,7 @@ static int load_settings(struct taking *t, uid_t uid, struct settings **ret) {
         return r;
 }
 
-static int choose_policy(struct taking *t, const struct settings *settings, const char **ret) {
+static int choose_policy(struct taking *t, const struct settings *settings, const char **ret, const char **ret_floor) {
         const char *name = t->state.policy ?: settings->oci.default_policy;
 
         if (!name)
@@ -263,12 +263,20 @@ static int choose_policy(struct taking *t, const struct settings *settings, cons
         _cleanup_free_ char *text = str_escape(name);
         if (!policy_name_valid(name))
                 return wrong(t, -EINVAL, "'%s' can't be the name of a policy", text ?: "?");
-        /* Two policies can't be made one here, and less than what is asked for is not to be run. */
-        if (settings->oci.floor && !str_equal(settings->oci.floor, name))
-                return wrong(t, -EINVAL, "sandboxd.yaml has the policy '%s' as floor of all containers, and its profile asks for '%s'",
-                             settings->oci.floor, text ?: "?");
         *ret = name;
+        *ret_floor = str_equal(settings->oci.floor, name) ? NULL : settings->oci.floor;
         return 0;
+}
+
+static int load_named(struct taking *t, struct policy_request *request, const char *name, struct policy **ret) {
+        struct policy_report report = {};
+
+        request->policy = request->name = name;
+        int r = policy_load(request, ret, &report);
+        if (r < 0)
+                r = report_wrong(t, r, &report);
+        policy_report_done(&report);
+        return r;
 }
 
 /* As whoever has made the profile has asked for it: nothing of the policy depends on who asks. */
@@ -276,7 +284,7 @@ static int load_policy(struct taking *t) {
         char *const environment[] = { NULL };
         struct settings *system = NULL, *own = NULL;
         struct policy_folders folders = {};
-        struct policy_report report = {};
+        const char *name = NULL, *floor = NULL;
         struct policy_request request = { .uid = geteuid(), .gid = getegid(), .cwd = "/", .environment = environment, .inspect = true };
         int r = load_settings(t, 0, &system);
 
@@ -290,15 +298,10 @@ static int load_policy(struct taking *t) {
         request.folders = folders.list;
         request.n_folders = folders.n;
         request.trust_last = folders.trust_last;
-        r = choose_policy(t, own ?: system, &request.policy);
-        if (r < 0)
-                return r;
-        request.name = request.policy;
-        r = policy_load(&request, &t->policy, &report);
-        if (r < 0)
-                r = report_wrong(t, r, &report);
-        policy_report_done(&report);
-        return r;
+        r = choose_policy(t, own ?: system, &name, &floor);
+        if (r >= 0 && floor)
+                r = load_named(t, &request, floor, &t->floor);
+        return r < 0 ? r : load_named(t, &request, name, &t->policy);
 }
 
 static int compile(struct taking *t) {
@@ -307,7 +310,11 @@ static int compile(struct taking *t) {
         const struct plan_request request = { .setting = PLAN_CONTAINER, .root = root, .uid = geteuid(), .gid = getegid() };
 
         snprintf(root, sizeof(root), "/proc/self/fd/%d", t->root);
-        int r = plan_compile(t->policy, &request, &t->plan, &report);
+        int r = t->floor ? plan_compile(t->floor, &request, &t->floor_plan, &report) : 0;
+        if (r >= 0)
+                r = plan_compile(t->policy, &request, &t->plan, &report);
+        if (r >= 0 && t->floor)
+                r = plan_add_floor(t->plan, t->floor_plan, &report);
         if (r < 0)
                 r = report_wrong(t, r, &report);
         policy_report_done(&report);
@@ -331,6 +338,8 @@ static int check_profile(struct taking *t) {
         int r = modules_collect(t->plan, &filter, &report);
         if (r >= 0)
                 r = policy_digest(t->policy, &of_policy);
+        if (r >= 0 && t->floor)
+                r = policy_digest(t->floor, &of_policy);
         if (r < 0)
                 r = report_wrong(t, r, &report);
         policy_report_done(&report);
@@ -381,8 +390,8 @@ static int append_more(sd_bus_message *m, const struct taking *t, const char *id
 
         if (r >= 0)
                 r = sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}{sv}", "container", "s", identity, "policy", "s", t->policy->name,
-                                          "kill-on-broker-loss", "b", (int) t->policy->kill_on_broker_loss, "wait-killable", "b",
-                                          (int) true, "record", "u", (unsigned) t->policy->audit, "time", "t", t->policy->limits.time_usec);
+                                          "kill-on-broker-loss", "b", (int) plan_kills_on_broker_loss(t->plan), "wait-killable", "b",
+                                          (int) true, "record", "u", (unsigned) plan_audit(t->plan), "time", "t", plan_time_usec(t->plan));
         if (r >= 0 && t->user >= 0)
                 r = sd_bus_message_append(m, "{sv}", "user", "h", t->user);
         if (r >= 0)

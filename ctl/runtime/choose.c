@@ -73,6 +73,12 @@ static int annotated(struct json_object *config, const char **ret, char **ret_wh
         return 0;
 }
 
+const char *choose_floor(const struct choice *c, const char *policy) {
+        const char *floor = (c->root ? c->system : c->own)->oci.floor;
+
+        return floor && !str_equal(floor, policy) ? floor : NULL;
+}
+
 int choose_policy(const struct words *w, const struct choice *c, struct json_object *config, char **ret, char **ret_why) {
         const struct settings *settings = c->root ? c->system : c->own;
         const struct settings_oci *oci = &settings->oci;
@@ -93,10 +99,6 @@ int choose_policy(const struct words *w, const struct choice *c, struct json_obj
                 name = oci->default_policy ? oci->default_policy : DEFAULT_POLICY;
         if (r < 0)
                 return r;
-        /* Two policies as one, each call as the stricter says, is more than a filter: the broker's rules would have to be both as well. */
-        if (oci->floor && !str_equal(oci->floor, name))
-                return WHY(ret_why, "`oci: floor` in %s is '%s', the container's policy is '%s', and this version can't enforce both",
-                           settings->file, oci->floor, name);
         *ret = strdup(name);
         return *ret ? 0 : WHY(ret_why, "%s", strerror(ENOMEM));
 }

@@ -36,11 +36,18 @@ struct made_of {
         struct digest policy, filter;
 };
 
-static int collect(const struct choice *choice, const char *name, const char *root, struct filter_builder *ret, bool *ret_acts,
-                   struct made_of *ret_of, char **ret_why) {
-        _cleanup_(policy_freep) struct policy *policy = NULL;
-        _cleanup_(plan_freep) struct plan *plan = NULL;
-        struct policy_report report = {};
+/* One of the two policies, compiled. */
+struct compiled {
+        struct policy *policy;
+        struct plan *plan;
+};
+
+static void compiled_done(struct compiled *c) {
+        plan_free(c->plan);
+        policy_free(c->policy);
+}
+
+static int compile(const struct choice *choice, const char *name, const char *root, struct compiled *ret, struct policy_report *report) {
         char *const environment[] = { NULL };
         /* As the agent asks: nothing of it is the caller's. */
         struct policy_request request = { .policy = name,
@@ -54,19 +61,33 @@ static int collect(const struct choice *choice, const char *name, const char *ro
                                           .environment = environment,
                                           .inspect = true };
         struct plan_request plan_request = { .setting = PLAN_CONTAINER, .root = root };
+        int r = policy_load(&request, &ret->policy, report);
 
-        int r = policy_load(&request, &policy, &report);
+        return r < 0 ? r : plan_compile(ret->policy, &plan_request, &ret->plan, report);
+}
+
+static int collect(const struct choice *choice, const char *name, const char *root, struct filter_builder *ret, bool *ret_acts,
+                   struct made_of *ret_of, char **ret_why) {
+        _cleanup_(compiled_done) struct compiled floor = {}, own = {};
+        struct policy_report report = {};
+        const char *floor_name = choose_floor(choice, name), *at = floor_name ? floor_name : name;
+        int r = floor_name ? compile(choice, floor_name, root, &floor, &report) : 0;
+
         if (r >= 0)
-                r = plan_compile(policy, &plan_request, &plan, &report);
+                r = compile(choice, at = name, root, &own, &report);
+        if (r >= 0 && floor_name)
+                r = plan_add_floor(own.plan, floor.plan, &report);
         if (r >= 0)
-                r = modules_collect(plan, ret, &report);
+                r = modules_collect(own.plan, ret, &report);
         if (r >= 0)
-                r = policy_digest(policy, &ret_of->policy);
+                r = policy_digest(own.policy, &ret_of->policy);
+        if (r >= 0 && floor_name)
+                r = policy_digest(floor.policy, &ret_of->policy);
         if (r >= 0) {
                 filter_builder_digest(ret, &ret_of->filter);
-                *ret_acts = modules_acts(plan, ret);
+                *ret_acts = modules_acts(own.plan, ret);
         } else
-                r = first_error(&report, name, r, ret_why);
+                r = first_error(&report, at, r, ret_why);
         policy_report_done(&report);
         return r;
 }

@@ -19,6 +19,8 @@ struct choice {
 /* -EINVAL with a text; choose_done is to be called in any case. */
 int choose_init(struct choice *c, char **ret_why);
 void choose_done(struct choice *c);
+/* The policy that a container with this one has besides it; NULL: none. */
+const char *choose_floor(const struct choice *c, const char *policy);
 
 struct profile_request {
         const struct choice *choice;

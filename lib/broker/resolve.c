@@ -103,9 +103,11 @@ static uint64_t active_conditions(struct call *call) {
                 return r->conditions;
         _cleanup_close_ int exe = target_open_proc(call, "exe", O_PATH);
         bool seen = exe >= 0 && fstat(exe, &st) >= 0;
-        for (size_t i = 0; i < plan->n_conditions; i++)
-                if (!seen || (plan->conditions[i].dev == st.st_dev && plan->conditions[i].ino == st.st_ino))
+        for (size_t i = 0; i < plan_conditions(plan); i++) {
+                const struct plan_condition *condition = plan_condition_at(plan, i);
+                if (!seen || (condition->dev == st.st_dev && condition->ino == st.st_ino))
                         active |= UINT64_C(1) << i;
+        }
         r->conditions = active;
         r->conditions_known = true;
         return active;
@@ -114,7 +116,7 @@ static uint64_t active_conditions(struct call *call) {
 struct match call_match(struct call *call, const char *path) {
         if (call_receiver(call)->worker->unsafe_match)
                 return (struct match) { .state = MATCH_GRANTED, .rights = RIGHT_READ | RIGHT_APPEND | RIGHT_WRITE | RIGHT_EXEC };
-        return call->plan->n_conditions ? plan_match_when(call->plan, active_conditions(call), path) : plan_match(call->plan, path);
+        return plan_conditions(call->plan) ? plan_match_when(call->plan, active_conditions(call), path) : plan_match(call->plan, path);
 }
 
 bool pin_of_image(struct call *call, const struct pin *pin) {

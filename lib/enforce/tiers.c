@@ -74,4 +74,9 @@ void tiers_describe(const struct plan *plan, bool cgroup, struct strbuf *out) {
         if (policy->n_devices > 0)
                 add_line(out, "devices", "view", "");
         describe_limits(plan, cgroup, out);
+        if (plan->floor) {
+                _cleanup_free_ char *name = str_escape(plan->floor->policy->name), *word = NULL;
+                if (asprintf(&word, "the policy '%s' holds as well: what both allow is allowed", name ?: "?") >= 0)
+                        add_line(out, "floor", "broker, filter", word);
+        }
 }

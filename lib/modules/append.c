@@ -20,9 +20,10 @@
 static const uint32_t space_ioctls[] = { 0x40305828, 0x40305829, 0x4030582a, 0x4030582b, 0x40305839 };
 
 static bool has_append_rules(const struct plan *plan) {
-        for (size_t i = 0; i < plan->policy->files.n_rules; i++)
-                if (plan->policy->files.rules[i].kind == FILE_APPEND)
-                        return true;
+        for (; plan; plan = plan->floor)
+                for (size_t i = 0; i < plan->policy->files.n_rules; i++)
+                        if (plan->policy->files.rules[i].kind == FILE_APPEND)
+                                return true;
         return false;
 }
 

@@ -33,7 +33,8 @@ static void find_devices(const struct plan *plan) {
 
         n_devices = 0;
         for (size_t i = 0; setting_is_foreign(plan->setting) && i < policy->n_devices && n_devices < DEVICES_MAX; i++)
-                if (snprintf(path, sizeof(path), "/dev/%s", policy->devices[i]) < (int) sizeof(path) &&
+                if (device_listed(plan, policy->devices[i]) &&
+                    snprintf(path, sizeof(path), "/dev/%s", policy->devices[i]) < (int) sizeof(path) &&
                     stat(path, &devices[n_devices]) >= 0)
                         n_devices++;
 }

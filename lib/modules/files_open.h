@@ -21,5 +21,8 @@ int opening_parse(struct opening *o, uint64_t flags, uint64_t mode, uint64_t res
 /* The same for open, openat and creat, which ignore what they don't know. */
 int opening_parse_legacy(struct opening *o, int flags, mode_t mode);
 
+/* Whether `devices` names it (below /dev), and those of the floor as well. */
+bool device_listed(const struct plan *plan, const char *name);
+
 /* The right that the plan doesn't give for this opening of an existing object (as the name of the one that would allow it), or NULL. */
 const char *opening_missing(const struct call *call, const struct opening *o, const struct pin *pin);

@@ -74,19 +74,23 @@ int opening_parse_legacy(struct opening *o, int flags, mode_t mode) {
         return opening_parse(o, known, creates(known) ? mode & 07777 : 0, 0);
 }
 
+bool device_listed(const struct plan *plan, const char *name) {
+        const struct policy *policy = plan->policy;
+        bool listed = false;
+
+        for (size_t i = 0; i < policy->n_devices && !listed; i++)
+                listed = strcmp(policy->devices[i], name) == 0;
+        return listed && (!plan->floor || device_listed(plan->floor, name));
+}
+
 /* The device nodes of the sandbox's own /dev, and terminals of its devpts. Through any other node a device of the host might be reached. */
 static bool device_named(const struct call *call, const struct pin *pin) {
-        const struct policy *policy = call->plan->policy;
-
         if (strncmp(pin->path, "/dev/", 5) != 0 || !S_ISCHR(pin->st.st_mode))
                 return false;
         const char *name = pin->path + 5;
         if (strncmp(name, "pts/", 4) == 0 || strcmp(name, "ptmx") == 0 || strcmp(name, "tty") == 0 || strcmp(name, "console") == 0)
                 return true;
-        for (size_t i = 0; i < policy->n_devices; i++)
-                if (strcmp(policy->devices[i], name) == 0)
-                        return true;
-        return false;
+        return device_listed(call->plan, name);
 }
 
 static const char *missing_granted(const struct opening *o, unsigned rights) {
@@ -108,7 +112,7 @@ const char *opening_missing(const struct call *call, const struct opening *o, co
                 return NULL;
         switch (pin->match.state) {
         case MATCH_GRANTED: right = missing_granted(o, pin->match.rights); break;
-        case MATCH_ANCESTOR: right = o->writes ? "write" : S_ISDIR(pin->st.st_mode) ? NULL : "read"; break;
+        case MATCH_ANCESTOR: right = o->writes ? "write" : S_ISDIR(pin->st.st_mode) && match_reads(pin->match) ? NULL : "read"; break;
         default: right = o->writes ? "write" : "read";
         }
         if (!right && (S_ISCHR(pin->st.st_mode) || S_ISBLK(pin->st.st_mode)) && !device_named(call, pin))

@@ -123,7 +123,7 @@ static const char *missing_right(const struct pin *pin, int mode) {
         if (pin->outside || mode == F_OK)
                 return NULL;
         switch (pin->match.state) {
-        case MATCH_ANCESTOR: return mode & W_OK ? "write" : NULL;
+        case MATCH_ANCESTOR: return mode & W_OK ? "write" : (mode & R_OK) && !match_reads(pin->match) ? "read" : NULL;
         case MATCH_GRANTED:
                 if ((mode & R_OK) && !(rights & RIGHT_READ))
                         return "read";

@@ -167,7 +167,7 @@ static ssize_t list_some(struct listing *l, uint64_t address, size_t room) {
 static bool may_list(const struct pin *dir) {
         if (dir->outside)
                 return dir->st.st_nlink == 0;
-        return dir->match.state == MATCH_ANCESTOR || (dir->match.state == MATCH_GRANTED && (dir->match.rights & RIGHT_READ));
+        return match_reads(dir->match);
 }
 
 static struct verdict do_getdents(struct call *call, bool old) {

@@ -185,7 +185,7 @@ static int make_room(struct attribute *a, uint64_t size, size_t max) {
 static bool may_get(const struct attribute *a) {
         if (!str_starts(a->name, XATTR_USER_PREFIX) || a->pin.outside)
                 return true;
-        return a->pin.match.state == MATCH_ANCESTOR || (a->pin.match.state == MATCH_GRANTED && (a->pin.match.rights & RIGHT_READ));
+        return match_reads(a->pin.match);
 }
 
 static struct verdict get(struct call *call, const struct meant *place, uint64_t name, uint64_t value, uint64_t size) {

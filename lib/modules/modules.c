@@ -33,7 +33,8 @@ bool modules_acts(const struct plan *plan, const struct filter_builder *filter) 
         for (size_t i = 0; i < filter->n_notify; i++) {
                 int nr = filter->notify[i].nr;
                 /* Without a row the table or a raw rule answers, from registers. */
-                if (find_claim(nr, &module) && !module->only_decides && !raw_refuses(plan->policy, nr))
+                bool refused = raw_refuses(plan->policy, nr) || (plan->floor && raw_refuses(plan->floor->policy, nr));
+                if (find_claim(nr, &module) && !module->only_decides && !refused)
                         return true;
         }
         return false;
@@ -59,8 +60,9 @@ static int compile_table(struct filter_builder *filter) {
 static call_handler find_handler(const struct plan *plan, int nr) {
         const struct claim *claim = modules_claim(nr);
 
-        if (plan->policy->syscalls.deny_unnamed || raw_names(plan->policy, nr))
-                return raw_handle;
+        for (const struct plan *of = plan; of; of = of->floor)
+                if (of->policy->syscalls.deny_unnamed || raw_names(of->policy, nr))
+                        return raw_handle;
         if (claim)
                 return claim->handle;
         return refuse_handle;
@@ -85,26 +87,34 @@ static int make_claims(const struct plan *plan, const struct filter_builder *fil
         return 0;
 }
 
-int modules_collect(const struct plan *plan, struct filter_builder *ret, struct policy_report *report) {
-        _cleanup_(filter_builder_done) struct filter_builder builder = {};
+/* What one plan wants to be asked about. */
+static int collect(const struct plan *plan, struct filter_builder *filter, struct policy_report *report) {
         bool invalid = false;
         int r;
 
-        r = compile_table(&builder);
-        if (r < 0)
-                return r;
         for (size_t i = 0; i < ELEMENTSOF(modules); i++) {
-                r = modules[i]->compile(plan, &builder, report);
+                r = modules[i]->compile(plan, filter, report);
                 if (r == -EINVAL)
                         invalid = true;
                 else if (r < 0)
                         return r;
         }
-        r = raw_compile(plan, &builder, report);
-        if (r < 0 && r != -EINVAL)
+        r = raw_compile(plan, filter, report);
+        return r < 0 ? r : invalid ? -EINVAL : 0;
+}
+
+int modules_collect(const struct plan *plan, struct filter_builder *ret, struct policy_report *report) {
+        _cleanup_(filter_builder_done) struct filter_builder builder = {};
+        int r;
+
+        r = compile_table(&builder);
+        /* The floor first: what modules keep is of the last one, which asks its floor itself. */
+        if (r >= 0 && plan->floor)
+                r = collect(plan->floor, &builder, report);
+        if (r >= 0)
+                r = collect(plan, &builder, report);
+        if (r < 0)
                 return r;
-        if (r < 0 || invalid)
-                return -EINVAL;
         *ret = builder;
         builder = (struct filter_builder) {};
         return 0;

@@ -12,17 +12,25 @@
 #include "network.h"
 #include "worker.h"
 
+/* Whether rules say what may be bound, the plan's own or the floor's. */
+static bool asks_rules(const struct plan *plan) {
+        return plan->policy->network.mode == NETWORK_HOST || (plan->floor && asks_rules(plan->floor));
+}
+
 static bool allowed(struct call *call, const struct endpoint *e, const struct sockaddr *as, socklen_t size, const struct pin *pin,
                     struct verdict *ret_verdict) {
-        if (call->plan->policy->network.mode != NETWORK_HOST)
-                return true;
-        struct net_match match =
-                plan_match_address(call->plan, NET_BIND, endpoint_protocol(e), as, size, pin ? pin->path : NULL, pin && pin->match.own);
-
-        call->net_rule = match.rule;
-        if (!match.allowed)
-                *ret_verdict = network_refuse(call, &match, "bind");
-        return match.allowed;
+        for (const struct plan *plan = call->plan; plan; plan = plan->floor) {
+                if (plan->policy->network.mode != NETWORK_HOST)
+                        continue;
+                struct net_match match = plan_match_address_alone(plan, NET_BIND, endpoint_protocol(e), as, size, pin ? pin->path : NULL,
+                                                                  pin && pin->match.own);
+                call->net_rule = match.rule;
+                if (!match.allowed) {
+                        *ret_verdict = network_refuse(call, &match, "bind");
+                        return false;
+                }
+        }
+        return true;
 }
 
 /* Has the socket a name, or a port? */
@@ -250,7 +258,7 @@ struct verdict handle_bind(struct call *call) {
         _cleanup_(address_done) struct address a = ADDRESS_INIT;
         int r;
 
-        if (call->plan->policy->network.mode != NETWORK_HOST && !call->plan->files_brokered)
+        if (!asks_rules(call->plan) && !call->plan->files_brokered)
                 /* proceed: no memory was looked at; the network is the sandbox's own, and the view holds the names of Unix sockets. */
                 return verdict_registers();
         r = endpoint_get(call, CALL_INT(call, 0), &e);

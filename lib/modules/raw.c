@@ -73,8 +73,8 @@ static struct verdict underlying(struct call *call) {
         }
 }
 
-struct verdict raw_handle(struct call *call) {
-        const struct policy_syscalls *syscalls = &call->plan->policy->syscalls;
+/* Whether the rules of one policy refuse the call. */
+static bool refused(const struct policy_syscalls *syscalls, struct call *call, struct verdict *ret) {
         int nr = call->notif->data.nr;
 
         for (size_t i = 0; i < syscalls->n_rules; i++) {
@@ -82,23 +82,39 @@ struct verdict raw_handle(struct call *call) {
                 if (!rule_names(rule, nr) || !args_match(rule, call))
                         continue;
                 call->syscall_rule = rule;
-                switch (rule->action) {
-                case ACTION_ERRNO: return verdict_deny(rule->error);
-                case ACTION_KILL: return verdict_kill();
-                case ACTION_LOG: {
-                        struct verdict verdict = underlying(call);
-                        /* The record names what refused it. */
-                        if (verdict.denied)
-                                call->syscall_rule = NULL;
-                        return verdict;
-                }
-                }
+                if (rule->action == ACTION_LOG)
+                        return false;
+                *ret = rule->action == ACTION_KILL ? verdict_kill() : verdict_deny(rule->error);
+                return true;
         }
-        if (syscalls->deny_unnamed && known_class(nr) != SYSCALL_START) {
-                call->why = "syscalls: default: deny, and no `log` rule names it";
-                return verdict_deny(EPERM);
+        if (!syscalls->deny_unnamed || known_class(nr) == SYSCALL_START)
+                return false;
+        call->syscall_rule = NULL;
+        call->why = "syscalls: default: deny, and no `log` rule names it";
+        *ret = verdict_deny(EPERM);
+        return true;
+}
+
+struct verdict raw_handle(struct call *call) {
+        const struct plan *plan = call->plan;
+        struct verdict own, of_floor;
+
+        bool by_own = refused(&plan->policy->syscalls, call, &own);
+        const struct syscall_rule *rule = call->syscall_rule;
+        if (by_own && (own.kind == VERDICT_KILL || !plan->floor))
+                return own;
+        /* Of two refusals the stricter: to be killed, else the policy's own. */
+        if (plan->floor && refused(&plan->floor->policy->syscalls, call, &of_floor) && (!by_own || of_floor.kind == VERDICT_KILL))
+                return of_floor;
+        if (by_own) {
+                call->syscall_rule = rule;
+                return own;
         }
-        return underlying(call);
+        struct verdict verdict = underlying(call);
+        /* The record names what refused it. */
+        if (verdict.denied)
+                call->syscall_rule = NULL;
+        return verdict;
 }
 
 /* ---- Compiling ---- */

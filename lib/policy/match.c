@@ -107,7 +107,7 @@ struct match walk_result(const struct matcher *matcher, const struct walk *w, co
         if (refused || (w->stays_out && (w->rights || shows))) {
                 enum match_state state = w->hide ? MATCH_HIDDEN : MATCH_DENIED;
                 if (node && node->visible_below)
-                        return (struct match) { .state = MATCH_ANCESTOR, .otherwise = state, .rule = refused };
+                        return (struct match) { .state = MATCH_ANCESTOR, .rights = RIGHT_READ, .otherwise = state, .rule = refused };
                 return (struct match) { .state = state, .rule = refused };
         }
         if (node && node->link_shown && !w->rights)
@@ -115,7 +115,9 @@ struct match walk_result(const struct matcher *matcher, const struct walk *w, co
         if (w->rights)
                 return granted(w, node);
         if ((node && node->visible_below) || above || shows)
-                return (struct match) { .state = MATCH_ANCESTOR, .otherwise = shows ? MATCH_DENIED : MATCH_HIDDEN, .own = w->own };
+                return (struct match) {
+                        .state = MATCH_ANCESTOR, .rights = RIGHT_READ, .otherwise = shows ? MATCH_DENIED : MATCH_HIDDEN, .own = w->own
+                };
         return (struct match) { .state = MATCH_HIDDEN };
 }
 
@@ -140,7 +142,9 @@ struct match matcher_match(const struct matcher *matcher, const char *path) {
 }
 
 struct match plan_match(const struct plan *plan, const char *path) {
-        return matcher_match(plan->matcher, path);
+        struct match match = matcher_match(plan->matcher, path);
+
+        return plan->floor ? match_both(match, plan_match(plan->floor, path)) : match;
 }
 
 /* What the rules of one condition say: nothing lifts them. */
@@ -155,11 +159,15 @@ static struct match take_away(const struct glob_list *rules, const char *path, s
 }
 
 struct match plan_match_when(const struct plan *plan, uint64_t active, const char *path) {
-        struct match match = plan_match(plan, path);
+        struct match match = matcher_match(plan->matcher, path);
 
-        for (; active && match.state != MATCH_HIDDEN; active &= active - 1)
-                match = take_away(plan->matcher->whens + __builtin_ctzll(active), path, match);
-        return match;
+        for (size_t i = 0; i < plan->n_conditions && match.state != MATCH_HIDDEN; i++)
+                if (active & UINT64_C(1) << i)
+                        match = take_away(plan->matcher->whens + i, path, match);
+        if (!plan->floor)
+                return match;
+        uint64_t of_floor = plan->n_conditions < 64 ? active >> plan->n_conditions : 0;
+        return match_both(match, plan_match_when(plan->floor, of_floor, path));
 }
 
 /* `given`: a directory above may be executed from. */
@@ -174,12 +182,18 @@ static bool exec_by_directory(const struct tree_node *node, bool given) {
         return true;
 }
 
+/* Without the floor. */
+static bool alone_by_directory(const struct plan *plan) {
+        return plan->matcher && plan->matcher->globs.n == 0 && plan->n_conditions == 0 && exec_by_directory(plan->matcher->root, false);
+}
+
 bool plan_exec_everywhere(const struct plan *plan) {
-        return plan->matcher && (plan->matcher->root->rights & RIGHT_EXEC) && plan_exec_by_directory(plan);
+        return plan->matcher && (plan->matcher->root->rights & RIGHT_EXEC) && alone_by_directory(plan) &&
+               (!plan->floor || plan_exec_everywhere(plan->floor));
 }
 
 bool plan_exec_by_directory(const struct plan *plan) {
-        return plan->matcher && plan->matcher->globs.n == 0 && plan->n_conditions == 0 && exec_by_directory(plan->matcher->root, false);
+        return alone_by_directory(plan) && !plan->floor;
 }
 
 static bool mark(struct compiler *c, struct tree_node *node) {

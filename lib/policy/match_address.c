@@ -201,6 +201,13 @@ static struct net_match match_unix(const struct plan *plan, enum net_use use, co
 
 struct net_match plan_match_address(const struct plan *plan, enum net_use use, enum net_protocol protocol, const struct sockaddr *address,
                                     socklen_t size, const char *resolved, bool own) {
+        struct net_match match = plan_match_address_alone(plan, use, protocol, address, size, resolved, own);
+
+        return plan->floor && match.allowed ? plan_match_address(plan->floor, use, protocol, address, size, resolved, own) : match;
+}
+
+struct net_match plan_match_address_alone(const struct plan *plan, enum net_use use, enum net_protocol protocol,
+                                          const struct sockaddr *address, socklen_t size, const char *resolved, bool own) {
         struct normal n;
         sa_family_t family;
 

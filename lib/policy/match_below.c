@@ -146,5 +146,8 @@ bool plan_same_below(const struct plan *plan, const char *from, const char *to) 
         struct side from_side = find(m, from), to_side = find(m, to);
         struct patterns patterns;
 
+        /* No more by either is no more by both. */
+        if (plan->floor && !plan_same_below(plan->floor, from, to))
+                return false;
         return whens_no_less(plan, from, to) && collect(m, from, to, &patterns) && compare(m, &patterns, &to_side, &from_side, true);
 }

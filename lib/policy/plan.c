@@ -471,6 +471,11 @@ int plan_compile(const struct policy *policy, const struct plan_request *request
 struct plan *plan_free(struct plan *plan) {
         if (plan) {
                 struct plan_storage *storage = (struct plan_storage *) plan;
+                if (storage->floor) {
+                        struct policy *policy = (struct policy *) storage->floor->policy;
+                        plan_free(storage->floor);
+                        policy_free(policy);
+                }
                 arena_done(&storage->arena);
                 free(storage);
         }

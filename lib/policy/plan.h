@@ -58,9 +58,10 @@ enum match_state {
 
 struct match {
         enum match_state state;
-        unsigned rights;              /* MATCH_GRANTED: RIGHT_* */
-        enum match_state otherwise;   /* MATCH_ANCESTOR: what an object there is that is no directory: HIDDEN or DENIED */
-        bool own;                     /* on a private tmpfs or another file system that only this sandbox has */
+        unsigned rights;            /* MATCH_GRANTED: RIGHT_*, 0: it can be looked at; MATCH_ANCESTOR: RIGHT_READ where it can be listed */
+        enum match_state otherwise; /* MATCH_ANCESTOR: what an object there is that is no directory: HIDDEN or DENIED */
+        bool directories;           /* MATCH_DENIED: only a directory is, anything else there is hidden */
+        bool own;                   /* on a private tmpfs or another file system that only this sandbox has */
         const struct file_rule *rule; /* the rule that decided, or NULL: the default, or what is built in */
 };
 
@@ -68,7 +69,14 @@ struct match {
 static inline struct match match_object(struct match match, bool directory) {
         if (match.state == MATCH_ANCESTOR && !directory)
                 match.state = match.otherwise;
+        if (match.state == MATCH_DENIED && match.directories && !directory)
+                match.state = MATCH_HIDDEN;
         return match;
+}
+
+/* Whether a directory can be listed, or what it is be read. */
+static inline bool match_reads(struct match match) {
+        return (match.state == MATCH_ANCESTOR || match.state == MATCH_GRANTED) && (match.rights & RIGHT_READ);
 }
 
 /* Whether what lies in this directory, and is granted by no rule of its own, is closed: as below a denied directory that is only passed through. */
@@ -111,6 +119,7 @@ static inline bool setting_is_foreign(enum plan_setting setting) {
 
 struct plan {
         const struct policy *policy;
+        const struct plan *floor; /* PLAN_CONTAINER: another policy that holds as well, what both allow is allowed; NULL: none */
         enum plan_setting setting;
         char *root; /* --rootfs: the host folder from which the view is taken; NULL: the host's own tree, or not PLAN_OWN */
         struct node *nodes;
@@ -148,6 +157,25 @@ struct plan_request {
 int plan_compile(const struct policy *policy, const struct plan_request *request, struct plan **ret, struct policy_report *report);
 struct plan *plan_free(struct plan *plan);
 
+/* Has the rules of another plan for the same container hold as well, which has to outlive this one. Whoever asks a matcher below gets what both allow.
+ * -EINVAL, with errors in the report: the floor's policy puts something into
+ * the container, or says what the kernel is like, which can't be the stricter of two; or both have too many conditions. */
+int plan_add_floor(struct plan *plan, const struct plan *floor, struct policy_report *report);
+
+/* How many conditions there are, with the floor's; those come after the plan's own. */
+static inline size_t plan_conditions(const struct plan *plan) {
+        return plan->n_conditions + (plan->floor ? plan->floor->n_conditions : 0);
+}
+const struct plan_condition *plan_condition_at(const struct plan *plan, size_t i);
+
+/* What is said by both: the more is recorded, the shorter time (0: no limit), and the end where either wants it. */
+enum audit_record plan_audit(const struct plan *plan);
+uint64_t plan_time_usec(const struct plan *plan);
+bool plan_kills_on_broker_loss(const struct plan *plan);
+
+/* Of two matches for one path: what both allow. */
+struct match match_both(struct match a, struct match b);
+
 #define PLAN_SAVED_MAX (4U << 20)
 
 struct strbuf;
@@ -176,7 +204,7 @@ static inline void plan_freep(struct plan **plan) {
  * it. Pure and thread-safe: no system calls, no allocation. */
 struct match plan_match(const struct plan *plan, const char *path);
 
-/* The same for a caller for whom some conditions hold (bit i: plan->conditions[i]): what their rules take away is taken away. */
+/* The same for a caller for whom some conditions hold (bit i: plan_condition_at(plan, i)): what their rules take away is taken away. */
 struct match plan_match_when(const struct plan *plan, uint64_t active, const char *path);
 
 /* Whether a directory may be renamed from one path to the other, as far as what lies below it is concerned: no name there would get more rights than
@@ -193,6 +221,10 @@ bool plan_exec_by_directory(const struct plan *plan);
  * `resolved` is the resolved path inside, and `own` says that the socket lies on a file system of the sandbox's own. Pure. */
 struct net_match plan_match_address(const struct plan *plan, enum net_use use, enum net_protocol protocol, const struct sockaddr *address,
                                     socklen_t size, const char *resolved, bool own);
+
+/* The same without the floor. */
+struct net_match plan_match_address_alone(const struct plan *plan, enum net_use use, enum net_protocol protocol,
+                                          const struct sockaddr *address, socklen_t size, const char *resolved, bool own);
 
 /* The address as rules write it ("tcp:10.0.0.1:80", "unix:/run/x", "unix:@name"), escaped; for records and explanations. */
 const char *net_format(enum net_protocol protocol, const struct sockaddr *address, socklen_t size, char *buffer, size_t room);

@@ -145,6 +145,16 @@ static void compare_limits(struct comparison *c) {
                         differs(c, limits[i].name, "the limit would change");
 }
 
+static void compare_floors(struct comparison *c) {
+        _cleanup_(strbuf_done) struct strbuf a = {}, b = {};
+        bool same = !c->old->floor == !c->new->floor;
+
+        if (same && c->old->floor)
+                same = plan_save(c->old->floor, &a) >= 0 && plan_save(c->new->floor, &b) >= 0 && str_equal(a.text, b.text);
+        if (!same)
+                differs(c, "oci: floor", "it is settled when a container starts");
+}
+
 int plan_compare(const struct plan *old, const struct plan *new, struct strbuf *out) {
         const struct policy *a = old->policy, *b = new->policy;
         const struct policy_environment *x = &a->environment, *y = &b->environment;
@@ -160,6 +170,7 @@ int plan_compare(const struct plan *old, const struct plan *new, struct strbuf *
                 differs(&c, "environment", "programs that run have theirs");
         compare_kernel(&c);
         compare_limits(&c);
+        compare_floors(&c);
         if (!same_texts(a->devices, a->n_devices, b->devices, b->n_devices))
                 differs(&c, "devices", "/dev would have others");
         if (a->subordinate_ids != b->subordinate_ids)

@@ -19,6 +19,7 @@
 #define SAVED_NESTING 16   /* of the text's arrays */
 #define TREE_DEPTH_MAX 256 /* of paths: the worker walks the tree by recursion, on small stacks */
 #define SAVED_ENTRIES_MAX 65536
+enum { PART_POLICY = 2, PART_PLAN, PART_MATCHER, PARTS, PARTS_WITH_FLOOR = PARTS + PARTS - PART_POLICY };
 
 /* ---- What a policy is made of ---- */
 
@@ -169,24 +170,37 @@ static int check_loads(const char *text, size_t size) {
         return r == -EINVAL ? -E2BIG : r;
 }
 
-int plan_save(const struct plan *plan, struct strbuf *out) {
+/* The three parts of a plan. */
+static int put_plan(const struct plan *plan, struct strbuf *out) {
         const struct matcher *matcher = plan->matcher;
         struct saved_matcher saved = { .globs = matcher->globs, .whens = matcher->whens, .n_whens = plan->n_conditions };
         _cleanup_(arena_done) struct arena arena = {};
         struct plan copy = *plan;
-        size_t before = out->length;
 
         int r = list_nodes(matcher->root, 0, &arena, &saved);
         if (r >= 0)
                 r = without_contents(&arena, &copy);
         if (r < 0)
                 return r;
-        strbuf_printf(out, "[\"%s\",%d,", SAVED_WORD, SAVED_VERSION);
+        strbuf_puts(out, ",");
         record_put(out, &policy_record, plan->policy, plan->policy);
         strbuf_puts(out, ",");
         record_put(out, &plan_record, &copy, plan->policy);
         strbuf_puts(out, ",");
         record_put(out, &saved_matcher_record, &saved, plan->policy);
+        return 0;
+}
+
+int plan_save(const struct plan *plan, struct strbuf *out) {
+        size_t before = out->length;
+
+        strbuf_printf(out, "[\"%s\",%d", SAVED_WORD, SAVED_VERSION);
+        int r = put_plan(plan, out);
+        /* Who doesn't know of floors doesn't take a text that has one. */
+        if (r >= 0 && plan->floor)
+                r = put_plan(plan->floor, out);
+        if (r < 0)
+                return r;
         strbuf_puts(out, "]");
         return out->failed ? -ENOMEM : check_loads(out->text + before, out->length - before);
 }
@@ -338,7 +352,8 @@ static int read_matcher(const struct record_reader *reader, struct json_object *
 static int check_version(const struct record_reader *reader, struct json_object *top) {
         struct json_object *word = NULL, *version = NULL;
 
-        if (json_object_is_type(top, json_type_array) && json_object_array_length(top) == 5) {
+        if (json_object_is_type(top, json_type_array) &&
+            (json_object_array_length(top) == PARTS || json_object_array_length(top) == PARTS_WITH_FLOOR)) {
                 word = json_object_array_get_idx(top, 0);
                 version = json_object_array_get_idx(top, 1);
         }
@@ -353,20 +368,44 @@ static int check_version(const struct record_reader *reader, struct json_object 
         return -EINVAL;
 }
 
-static int read_all(struct json_object *top, struct policy_storage *policy, struct plan_storage *plan, struct policy_report *report) {
-        struct record_reader of_policy = { .arena = &policy->arena, .policy = &policy->policy, .report = report };
-        struct record_reader of_plan = { .arena = &plan->arena, .policy = &policy->policy, .report = report };
-        int r = check_version(&of_policy, top);
+/* The three parts from `first` on. */
+static int read_parts(struct json_object *top, size_t first, struct policy **ret_policy, struct plan **ret, struct policy_report *report) {
+        struct policy_storage *policy_storage = calloc(1, sizeof(*policy_storage));
+        _cleanup_(policy_freep) struct policy *policy = policy_storage ? &policy_storage->policy : NULL;
+        struct plan_storage *plan_storage = calloc(1, sizeof(*plan_storage));
+        _cleanup_(plan_freep) struct plan *plan = plan_storage ? &plan_storage->plan : NULL;
 
-        plan->plan.policy = &policy->policy;
-        plan->plan.matcher = &plan->matcher;
+        if (!policy || !plan)
+                return -ENOMEM;
+        const struct record_reader of_policy = { .arena = &policy_storage->arena, .policy = policy, .report = report };
+        const struct record_reader of_plan = { .arena = &plan_storage->arena, .policy = policy, .report = report };
+        plan->policy = policy;
+        plan->matcher = &plan_storage->matcher;
+        int r = read_policy(&of_policy, json_object_array_get_idx(top, first), policy);
         if (r >= 0)
-                r = read_policy(&of_policy, json_object_array_get_idx(top, 2), &policy->policy);
+                r = read_plan(&of_plan, json_object_array_get_idx(top, first + PART_PLAN - PART_POLICY), plan);
         if (r >= 0)
-                r = read_plan(&of_plan, json_object_array_get_idx(top, 3), &plan->plan);
+                r = read_matcher(&of_plan, json_object_array_get_idx(top, first + PART_MATCHER - PART_POLICY), plan,
+                                 &plan_storage->matcher);
+        if (r < 0)
+                return r;
+        *ret_policy = TAKE_PTR(policy);
+        *ret = TAKE_PTR(plan);
+        return 0;
+}
+
+static int read_floor(struct json_object *top, struct plan *plan, struct policy_report *report) {
+        _cleanup_(policy_freep) struct policy *policy = NULL;
+        _cleanup_(plan_freep) struct plan *floor = NULL;
+        int r = read_parts(top, PARTS, &policy, &floor, report);
+
         if (r >= 0)
-                r = read_matcher(&of_plan, json_object_array_get_idx(top, 4), &plan->plan, &plan->matcher);
-        return r;
+                r = plan_add_floor(plan, floor, report);
+        if (r < 0)
+                return r;
+        ((struct plan_storage *) plan)->floor = TAKE_PTR(floor);
+        (void) TAKE_PTR(policy);
+        return 0;
 }
 
 static void tokener_freep(struct json_tokener **tokener) {
@@ -380,13 +419,11 @@ static void json_putp(struct json_object **object) {
 
 int plan_load_saved(const char *text, size_t size, struct policy **ret_policy, struct plan **ret, struct policy_report *report) {
         const struct record_reader reader = { .report = report };
-        struct policy_storage *policy_storage = calloc(1, sizeof(*policy_storage));
-        _cleanup_(policy_freep) struct policy *policy = policy_storage ? &policy_storage->policy : NULL;
-        struct plan_storage *plan_storage = calloc(1, sizeof(*plan_storage));
-        _cleanup_(plan_freep) struct plan *plan = plan_storage ? &plan_storage->plan : NULL;
+        _cleanup_(policy_freep) struct policy *policy = NULL;
+        _cleanup_(plan_freep) struct plan *plan = NULL;
         _cleanup_(tokener_freep) struct json_tokener *tokener = json_tokener_new_ex(SAVED_NESTING);
 
-        if (!policy || !plan || !tokener)
+        if (!tokener)
                 return -ENOMEM;
         if (size > PLAN_SAVED_MAX)
                 return record_damaged(&reader, "the text", "it is too long");
@@ -394,7 +431,11 @@ int plan_load_saved(const char *text, size_t size, struct policy **ret_policy, s
         _cleanup_(json_putp) struct json_object *top = json_tokener_parse_ex(tokener, text, size);
         if (!top || json_tokener_get_parse_end(tokener) != size)
                 return record_damaged(&reader, "the text", "it isn't whole");
-        int r = read_all(top, policy_storage, plan_storage, report);
+        int r = check_version(&reader, top);
+        if (r >= 0)
+                r = read_parts(top, PART_POLICY, &policy, &plan, report);
+        if (r >= 0 && json_object_array_length(top) == PARTS_WITH_FLOOR)
+                r = read_floor(top, plan, report);
         if (r < 0)
                 return r;
         *ret_policy = TAKE_PTR(policy);

@@ -77,6 +77,7 @@ struct plan_storage {
         struct plan plan; /* the first, so that one pointer is the other */
         struct arena arena;
         struct matcher matcher;
+        struct plan *floor; /* owned, with its policy, in a plan that was loaded; else NULL */
 };
 
 /* The state of a compilation. */

@@ -127,7 +127,8 @@ PYTHON
     "${with[@]}" "$RUNTIME" --policy container-db --runtime "$work/crun-recorder" create --bundle bundle c1
     [ "$(policy_of)" = container-db ]
     settings 'oci: { floor: container-untrusted }'
-    says "can't enforce both" "${with[@]}" "$RUNTIME" --runtime "$work/crun-recorder" create --bundle bundle c1
+    "${with[@]}" "$RUNTIME" --policy container-web --runtime "$work/crun-recorder" create --bundle bundle c1
+    [ "$(policy_of)" = container-web ]
     "${with[@]}" "$RUNTIME" --policy container-untrusted --runtime "$work/crun-recorder" create --bundle bundle c1
     settings 'oci: { selectible: [] }'
     says "sandboxd.yaml:1:" "${with[@]}" "$RUNTIME" --runtime "$work/crun-recorder" create --bundle bundle c1

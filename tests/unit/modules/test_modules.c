@@ -769,6 +769,99 @@ Test(shipped, container_policies) {
                 check_container(names[i]);
 }
 
+/* ---- A floor ---- */
+
+static uint64_t random_state = 88172645463325252u;
+
+static uint64_t random_below(uint64_t n) {
+        random_state ^= random_state << 13;
+        random_state ^= random_state >> 7;
+        random_state ^= random_state << 17;
+        return random_state * UINT64_C(0x2545f4914f6cdd1d) % n;
+}
+
+struct raw_rules {
+        char *names[3];
+        struct syscall_arg args[3];
+        struct syscall_rule rules[3];
+};
+
+/* Of calls whose handlers look at registers alone. */
+static void random_rules(struct raw_rules *r, struct policy *policy) {
+        static char *const names[] = { (char *) "getpid", (char *) "get*",  (char *) "pause",
+                                       (char *) "mmap",   (char *) "ioctl", (char *) "clone" };
+
+        for (size_t i = 0; i < ELEMENTSOF(r->rules); i++) {
+                r->names[i] = names[random_below(ELEMENTSOF(names))];
+                r->args[i] = (struct syscall_arg) { .index = random_below(2),
+                                                    .value = random_below(3),
+                                                    .mask = random_below(2) ? UINT32_MAX : UINT64_MAX };
+                r->rules[i] = (struct syscall_rule) { .names = &r->names[i],
+                                                      .n_names = 1,
+                                                      .args = &r->args[i],
+                                                      .n_args = random_below(3) > 0,
+                                                      .action = random_below(3),
+                                                      .error = 1 + random_below(5),
+                                                      .text = (char *) "x" };
+        }
+        policy->syscalls.rules = r->rules;
+        policy->syscalls.n_rules = random_below(ELEMENTSOF(r->rules) + 1);
+}
+
+static enum { ALLOWED, REFUSED, KILLED } outcome(const struct compiled *c, int nr, uint64_t a0, uint64_t a1) {
+        struct call call;
+
+        if (!notified(c, nr, a0, a1, 0))
+                return ALLOWED;
+        struct verdict v = answer(c, nr, a0, a1, &call);
+        cr_assert(v.kind == VERDICT_KILL || v.kind == VERDICT_PROCEED || (v.kind == VERDICT_ERROR && v.denied));
+        return v.kind == VERDICT_KILL ? KILLED : v.kind == VERDICT_ERROR ? REFUSED : ALLOWED;
+}
+
+Test(floor, system_calls_are_what_both_allow) {
+        static const int calls[] = { SYS_getpid, SYS_getuid, SYS_pause, SYS_mmap, SYS_ioctl, SYS_clone };
+        static const uint64_t values[] = { 0, 1, 2, UINT64_C(1) << 32 | 1, TIOCSTI, CLONE_NEWUSER };
+        size_t refused = 0, unlike = 0;
+
+        for (unsigned i = 0; i < 200; i++) {
+                _cleanup_(done) struct compiled a = {}, b = {}, both = {};
+                struct raw_rules of_a, of_b;
+                random_rules(&of_a, &a.policy);
+                random_rules(&of_b, &b.policy);
+                both.policy = a.policy;
+                both.plan.floor = &b.plan;
+                cr_assert(compile(&a) == 0 && compile(&b) == 0 && compile(&both) == 0);
+                for (unsigned k = 0; k < ELEMENTSOF(calls) * ELEMENTSOF(values) * ELEMENTSOF(values); k++) {
+                        int nr = calls[k % ELEMENTSOF(calls)];
+                        uint64_t a0 = values[k / ELEMENTSOF(calls) % ELEMENTSOF(values)],
+                                 a1 = values[k / ELEMENTSOF(calls) / ELEMENTSOF(values)];
+                        int of_own = outcome(&a, nr, a0, a1), of_floor = outcome(&b, nr, a0, a1), got = outcome(&both, nr, a0, a1);
+                        cr_assert(got == (of_own > of_floor ? of_own : of_floor), "%d(%#lx, %#lx): %d and %d, %d", nr, a0, a1, of_own,
+                                  of_floor, got);
+                        refused += got != ALLOWED;
+                        unlike += of_own != of_floor;
+                }
+        }
+        cr_expect(refused > 1000 && unlike > 1000, "%zu, %zu", refused, unlike);
+}
+
+Test(floor, is_notified_of_what_either_wants) {
+        struct file_rule append = { .kind = FILE_APPEND };
+        _cleanup_(done) struct compiled floor = { .policy.files = { .rules = &append, .n_rules = 1 } },
+                                        own = { .plan.files_brokered = true };
+
+        floor.plan.setting = own.plan.setting = PLAN_CONTAINER;
+        cr_assert_eq(compile(&floor), 0);
+        cr_assert_eq(compile(&own), 0);
+        cr_expect(notified(&floor, SYS_ftruncate, 0, 0, 0) && !notified(&own, SYS_ftruncate, 0, 0, 0));
+        cr_expect(!notified(&floor, SYS_openat, 0, 0, 0) && notified(&own, SYS_openat, 0, 0, 0));
+        done(&own);
+        own = (struct compiled) { .plan = { .files_brokered = true, .setting = PLAN_CONTAINER, .floor = &floor.plan } };
+        cr_assert_eq(compile(&own), 0);
+        cr_expect(notified(&own, SYS_ftruncate, 0, 0, 0) && notified(&own, SYS_openat, 0, 0, 0));
+        cr_expect(claim_of(&own, SYS_ftruncate) && claim_of(&own, SYS_openat));
+}
+
 /* Below runc: what only refuses. */
 static bool acts(struct syscall_rule *rules, size_t n) {
         struct compiled c = { .policy.syscalls = { .rules = rules, .n_rules = n } };
