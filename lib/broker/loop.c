@@ -122,6 +122,16 @@ static bool program_allowed(struct receiver *r) {
         return true;
 }
 
+/* The container dies of its own program. One that was executed in it later dies alone: it is no reason to end the others. */
+static struct verdict refuse_program(struct receiver *r) {
+        struct call *call = &r->call;
+
+        if (r->listener->number == 0)
+                return verdict_kill();
+        call->why = "what is executed in the container is none of the programs that the policy lets it execute: the process was killed";
+        return target_signal(call, SIGKILL) < 0 && loop_valid(call) ? verdict_kill() : verdict_deny(EACCES);
+}
+
 struct verdict loop_decide(struct receiver *r) {
         struct call *call = &r->call;
         int e;
@@ -140,7 +150,7 @@ struct verdict loop_decide(struct receiver *r) {
                 return verdict_proceed(PROCEED_HARMLESS);
         if (call->plan->starting && atomic_load(&start_of(r)->state) == STARTED_UNSEEN && !program_allowed(r)) {
                 call->why = "the container's own program is none that the policy lets it execute";
-                return verdict_kill();
+                return refuse_program(r);
         }
         /* In a pid namespace of its own everybody dies with init. Elsewhere whoever is left dies by its next call. */
         if (call->plan->setting == PLAN_IN_PLACE && atomic_load(&r->worker->shared->kill.set)) {

@@ -107,6 +107,37 @@ one_after_the_other() {
     counts root long
 }
 
+@test "in a user namespace of its own, and with what may not be executed" {
+    bundle "$metadata" crun userns=1 caps=CAP_SYS_ADMIN,CAP_DAC_OVERRIDE -- sh -c 'while cat /etc/file > /dev/null; do sleep 0.1; done'
+    box crun long
+    run runtime crun exec long sh -c 'cat /etc/file /secret/key; id -u'
+    [[ $output == *content*"can't open '/secret/key': No such file or directory"*0 ]]
+    cp "$bundle/rootfs/bin/busybox" "$bundle/rootfs/secret/cat"
+    run runtime crun exec long /secret/cat /etc/file
+    [ "$status" -ne 0 ]
+    [[ $output != *content* ]]
+    [ "$(runtime crun exec --user 7 long id -u)" = 7 ]
+    [ "$(sandboxes)" = 1 ]
+    counts root long
+}
+
+@test "an ordinary user's, in a user namespace of the engine's" {
+    stop_agent
+    give user "$bundle" "$work/policies" "$work/sandboxd.yaml"
+    start_agent user
+    bundle "$metadata" crun caps=CAP_DAC_OVERRIDE -- sh -c 'while cat /etc/file > /dev/null; do sleep 0.1; done'
+    identity user
+    # shellcheck disable=SC2016
+    run inside "${identity[@]}" unshare -r -m sh -c 'crun="crun --cgroup-manager=disabled --root $1/state"
+        $crun run --detach --bundle "$2" long < /dev/null > /dev/null 2>&1
+        for i in 1 2 3 4 5; do $crun exec long sh -c "cat /etc/file /secret/key"; done
+        $crun kill long KILL' sh "$work/user" "$bundle"
+    [ "$(grep -c content <<< "$output")" = 5 ]
+    [ "$(grep -c "can't open '/secret/key': No such file or directory" <<< "$output")" = 5 ]
+    eventually is user long state ended
+    [ "$(ctl user ps --all --json | jq length)" = 1 ]
+}
+
 @test "there is room for so many at once, and a place is free when its session has ended" {
     local i
     long crun
