@@ -25,8 +25,8 @@ static int on_retire_time(sd_event_source *source, uint64_t usec, void *userdata
 void replace_begin(struct sandbox *s) {
         s->stored->stale = 1;
         if (s->worker == 0) {
-                /* The next one has it. */
-                if (s->replacing) {
+                /* The next one has it. Of a foreign one all listeners may have hung up, with which its worker has ended, and another one joins. */
+                if (s->replacing || (s->foreign && sandbox_running(s))) {
                         s->timer = sd_event_source_disable_unref(s->timer);
                         sandbox_start_worker(s);
                 }

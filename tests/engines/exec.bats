@@ -138,6 +138,25 @@ one_after_the_other() {
     [ "$(ctl user ps --all --json | jq length)" = 1 ]
 }
 
+@test "several at once, started by the same words" {
+    local i
+    long crun
+    for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+        runtime crun exec long sh -c 'cat /etc/file; cat /secret/key' < /dev/null > "$work/at-once-$i" 2>&1 3>&- &
+        background+=("$!")
+    done
+    for i in "${background[@]: -12}"; do
+        wait "$i" || :
+    done
+    for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+        [ "$(head -1 "at-once-$i")" = content ]
+        [[ $(< "at-once-$i") == *"can't open '/secret/key': No such file or directory"* ]]
+    done
+    eventually is root long entered 0
+    [ "$(sandboxes)" = 1 ]
+    counts root long
+}
+
 @test "there is room for so many at once, and a place is free when its session has ended" {
     local i
     long crun

@@ -29,9 +29,9 @@ teardown_test() {
 }
 
 @test "whatever policy a container has, the floor holds as well" {
-    local runtime id
-    for runtime in sandboxd web; do
-        run docker run --rm --runtime="$runtime" --network=none busybox sh -c 'mkdir -p /root/seen; touch /root/hidden; touch /root/denied; ls /root; ln -s /x /tmp/link; id -u'
+    local which id
+    for which in sandboxd web; do
+        run docker run --rm --runtime="$which" --network=none busybox sh -c 'mkdir -p /root/seen; touch /root/hidden; touch /root/denied; ls /root; ln -s /x /tmp/link; id -u'
         echo "$output"
         [ "$status" -eq 0 ]
         [[ $output == *$'\n0' ]]
