@@ -38,6 +38,9 @@ int plan_add_floor(struct plan *plan, const struct plan *floor, struct policy_re
         if (plan->setting != PLAN_CONTAINER || floor->setting != PLAN_CONTAINER || floor->floor || plan->floor)
                 return FLOOR_ERROR(report, ((struct place) { .file = floor->policy->name }),
                                    "only a container has a floor, and no more than one");
+        /* What mounts hold, they hold for one of them. */
+        if (!plan->files_brokered || !floor->files_brokered)
+                return FLOOR_ERROR(report, ((struct place) { .file = floor->policy->name }), "files: both have to be the broker's");
         if (plan->n_conditions + floor->n_conditions > CONDITIONS_MAX)
                 return FLOOR_ERROR(report, ((struct place) { .file = floor->policy->name }),
                                    "rules: it has %zu conditions, and the policy '%s' has %zu: more than %d together", floor->n_conditions,

@@ -10,6 +10,19 @@ setup_test() {
     engine
 }
 
+# A runtime that still ends would make its folder anew.
+teardown_test() {
+    local of
+    for of in crun runc; do
+        [ ! -e "$work/state-$of/long" ] || runtime "$of" kill long KILL || :
+    done
+    eventually no_runtime
+}
+
+no_runtime() {
+    ! pgrep -f -- "--root $work/state-" > /dev/null
+}
+
 # long RUNTIME: a container that makes calls without end.
 long() {
     [ "$1" = crun ] || metadata=${metadata/\{/\{\"wait-killable\":true,}
