@@ -133,6 +133,9 @@ _noreturn_ void intermediate_run(struct start *s) {
         if (fd_receive(handover[0], &byte, 1, &worker.listener, 1, &n) <= 0 || n != 1)
                 _exit(1);
         fd_close(handover[0]);
+        /* Like the daemon's workers: what happens to the terminal or the job is the supervisor's, and a kernel that shares the processors between
+         * sessions (CONFIG_SCHED_AUTOGROUP) doesn't have one sandbox's worker wait for another's. */
+        (void) setsid();
         int status = s->options->worker(s->options->userdata, &worker);
         *s->worker_done = status == 0;
         _exit(status);
