@@ -18,6 +18,7 @@
 #include "sandboxes.h"
 #include "status.h"
 #include "str.h"
+#include "usage.h"
 #include "verbs.h"
 
 #define STOP_USEC 10000000
@@ -27,13 +28,14 @@ static void print_help(const char *verb) {
         static const struct {
                 const char *verb, *text;
         } texts[] = {
-                { "ps", "Usage: sandboxctl ps [--all] [--json]\n"
+                { "ps", "Usage: sandboxctl ps [--all | --usage] [--json]\n"
                         "\n"
                         "Lists your sandboxes that sandboxd owns; as root, everybody's.\n"
                         "\n"
                         "Options:\n"
-                        "  --all   those that have ended as well\n"
-                        "  --json  write one JSON array\n" },
+                        "  --all    those that have ended as well\n"
+                        "  --usage  how much you have of what quotas bound, instead\n"
+                        "  --json   write one JSON array\n" },
                 { "status", "Usage: sandboxctl status [--json] NAME\n"
                             "\n"
                             "Shows all that sandboxd knows of a sandbox.\n"
@@ -77,7 +79,7 @@ static void print_help(const char *verb) {
 /* ---- words ---- */
 
 struct words {
-        bool all, json, follow;
+        bool all, usage, json, follow;
         const char *signal, *time;
         char **names;
         int n_names;
@@ -86,13 +88,10 @@ struct words {
 /* `allowed`: the first letters of this verb's options. 1: all was said (--help); -EINVAL: the error was printed. */
 static int parse(int argc, char **argv, const char *allowed, int min, int max, struct words *ret) {
         static const struct option options[] = {
-                { "all", no_argument, NULL, 'a' },
-                { "json", no_argument, NULL, 'j' },
-                { "follow", no_argument, NULL, 'f' },
-                { "signal", required_argument, NULL, 's' },
-                { "time", required_argument, NULL, 't' },
-                { "help", no_argument, NULL, 'h' },
-                {},
+                { "all", no_argument, NULL, 'a' },          { "json", no_argument, NULL, 'j' },
+                { "usage", no_argument, NULL, 'u' },        { "follow", no_argument, NULL, 'f' },
+                { "signal", required_argument, NULL, 's' }, { "time", required_argument, NULL, 't' },
+                { "help", no_argument, NULL, 'h' },         {},
         };
         int c;
 
@@ -115,6 +114,7 @@ static int parse(int argc, char **argv, const char *allowed, int min, int max, s
                 switch (c) {
                 case 'a': ret->all = true; break;
                 case 'j': ret->json = true; break;
+                case 'u': ret->usage = true; break;
                 case 'f': ret->follow = true; break;
                 case 's': ret->signal = optarg; break;
                 case 't': ret->time = optarg; break;
@@ -209,6 +209,21 @@ static void print_table(const struct sandbox_list *list, bool all) {
         }
 }
 
+static int ps_usage(bool json) {
+        struct json_object *array = json ? json_object_new_array() : NULL;
+        struct remote r = REMOTE_INIT;
+        int e = remote_connect(&r);
+
+        if (e >= 0)
+                e = usage_show(r.bus, array);
+        if (e >= 0 && array)
+                print_json(array);
+        else
+                json_object_put(array);
+        remote_done(&r);
+        return e < 0 ? EXIT_OURS : 0;
+}
+
 /* sandboxes_read of a connection that is made for it. */
 static int connect_and_read(struct remote *r, const char *name, struct sandbox_list *ret) {
         int e = remote_connect(r);
@@ -220,10 +235,12 @@ int verb_ps(int argc, char **argv) {
         struct remote r = REMOTE_INIT;
         struct sandbox_list list;
         struct words words;
-        int e = parse(argc, argv, "aj", 0, 0, &words);
+        int e = parse(argc, argv, "aju", 0, 0, &words);
 
         if (e != 0)
                 return e < 0 ? EXIT_OURS : 0;
+        if (words.usage)
+                return ps_usage(words.json);
         e = connect_and_read(&r, NULL, &list);
         if (e >= 0) {
                 if (words.json) {

@@ -17,8 +17,9 @@
 #define TEXT_MAX (1U << 20)
 
 #define CONNECTIONS 2000
-#define CALLS 512
-#define MEMORY (256U << 20)
+#define CALLS 4096
+#define SANDBOX_CALLS 512
+#define SANDBOX_MEMORY (256U << 20)
 
 /* ---- reading ---- */
 
@@ -126,21 +127,52 @@ static uint64_t possible(uid_t uid, enum quota_kind kind) {
         }
 }
 
-uint64_t quota_of(const struct daemon *d, uid_t uid, enum quota_kind kind) {
-        static const uint64_t defaults[QUOTA_KINDS] = {
-                [QUOTA_SANDBOXES] = UINT64_MAX, [QUOTA_CONNECTIONS] = CONNECTIONS, [QUOTA_CALLS] = CALLS, [QUOTA_MEMORY] = MEMORY
-        };
-        const struct quota *q = settings_quota(d->settings, uid, kind);
-        uint64_t n = q->set ? q->value : defaults[kind], most = possible(uid, kind);
+/* Of those that aren't told; root's own, and those of a daemon of one's own, have no bound of ours on calls. */
+static uint64_t by_default(uid_t uid, enum quota_kind kind) {
+        switch (kind) {
+        case QUOTA_CONNECTIONS: return CONNECTIONS;
+        case QUOTA_CALLS: return uid == geteuid() ? UINT64_MAX : CALLS;
+        case QUOTA_SANDBOX_CALLS: return SANDBOX_CALLS;
+        case QUOTA_SANDBOX_MEMORY: return SANDBOX_MEMORY;
+        default: return UINT64_MAX;
+        }
+}
 
-        return n < most ? n : most;
+static uint64_t least(uint64_t a, uint64_t b) {
+        return a < b ? a : b;
+}
+
+uint64_t quota_of(const struct daemon *d, uid_t uid, enum quota_kind kind) {
+        const struct quota *q = settings_quota(d->settings, uid, kind);
+        uint64_t n = least(q->set ? q->value : by_default(uid, kind), possible(uid, kind));
+
+        /* One has no more than all. */
+        if (kind == QUOTA_SANDBOX_CALLS)
+                return least(n, quota_of(d, uid, QUOTA_CALLS));
+        return kind == QUOTA_SANDBOX_MEMORY ? least(n, quota_of(d, uid, QUOTA_MEMORY)) : n;
+}
+
+bool quota_allows(const struct daemon *d, uid_t uid, size_t n, enum quota_kind *ret_over) {
+        if (n >= quota_of(d, uid, QUOTA_SANDBOXES))
+                *ret_over = QUOTA_SANDBOXES;
+        else if (n >= quota_of(d, uid, QUOTA_MEMORY) / quota_of(d, uid, QUOTA_SANDBOX_MEMORY))
+                *ret_over = QUOTA_MEMORY;
+        else
+                return true;
+        return false;
 }
 
 const char *quota_why(const struct daemon *d, uid_t uid, enum quota_kind kind, char buffer[QUOTA_WHY]) {
         const struct quota *q = settings_quota(d->settings, uid, kind);
         uint64_t n = quota_of(d, uid, kind);
 
-        if (q->set && q->value == n) {
+        if (kind == QUOTA_MEMORY) {
+                _cleanup_free_ char *file = str_escape(q->place.file ?: "");
+                snprintf(buffer, QUOTA_WHY,
+                         "uid %u may have %" PRIu64 "M of memory in workers, of which each sandbox takes %" PRIu64
+                         "M (quota: memory in %s:%u; sandbox-memory)",
+                         uid, n >> 20, quota_of(d, uid, QUOTA_SANDBOX_MEMORY) >> 20, file, q->place.line);
+        } else if (q->set && q->value == n) {
                 _cleanup_free_ char *file = str_escape(q->place.file);
                 snprintf(buffer, QUOTA_WHY, "uid %u may have %" PRIu64 " %s (quota: %s in %s:%u)", uid, n, quota_name(kind),
                          quota_name(kind), file, q->place.line);

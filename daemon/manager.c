@@ -163,8 +163,9 @@ static int adopt(sd_bus_message *m, bool foreign, void *userdata, sd_bus_error *
         else if (r == -EEXIST)
                 r = sd_bus_error_setf(error, CONTROL_NAME_TAKEN, "there is a sandbox of the name %s already", a.name);
         else if (r == -EDQUOT)
-                r = sd_bus_error_setf(error, CONTROL_QUOTA, "there are too many: %s",
-                                      quota_why(p->daemon, p->owner.uid, QUOTA_SANDBOXES, why));
+                r = sd_bus_error_setf(error, CONTROL_QUOTA, "there %s: %s",
+                                      a.over == QUOTA_MEMORY ? "is no memory left for one more" : "are too many",
+                                      quota_why(p->daemon, a.owner->uid, a.over, why));
         else if (r == -EMEDIUMTYPE)
                 r = sd_bus_error_setf(error, CONTROL_FAILED,
                                       "--log: sandboxd takes no file on a network or FUSE file system, nor on one that it doesn't "
@@ -196,6 +197,7 @@ const sd_bus_vtable manager_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD("Adopt", CONTROL_ADOPT, "ob", method_adopt, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("AdoptInPlace", CONTROL_ADOPT_IN_PLACE, "ob", method_adopt_in_place, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_PROPERTY("Usage", "a(ustt)", usage_get, 0, 0),
         SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_VTABLE_END,
 };

@@ -174,6 +174,7 @@ void sandbox_free(struct sandbox *s) {
                 end_child(s->worker);
         if (s->helper > 0 && s->helper_ours)
                 end_child(s->helper);
+        pool_part(s);
         release(s);
 }
 
@@ -181,6 +182,7 @@ void sandboxes_leave(struct daemon *d) {
         while (d->n_sandboxes > 0)
                 release(d->sandboxes[d->n_sandboxes - 1]);
         free(d->sandboxes);
+        pools_leave(d);
 }
 
 /* ---- what is stored ---- */
@@ -348,6 +350,7 @@ static void finish(struct sandbox *s) {
         log_record(LOG_INFO, MESSAGE_ENDED, s->label, "it has ended: %s, %d calls, %u worker%s", e->outcome,
                    (int) s->shared->counters.notified, s->stored->workers, s->stored->workers == 1 ? "" : "s");
         close_fds(s);
+        pool_part(s);
         store_forget(s, false, true);
         object_adopted(s, false);
         bool asked = s->n_waiting > 0;
@@ -732,8 +735,8 @@ static int adopt(struct sandbox *s, struct adoption *a) {
         s->init = pidfd_pid(s->fds[FD_INIT]);
         if (s->init == 0)
                 return -EBADF;
-        if ((r = make_state(s, a->owner, a)) < 0 || (r = shared_new(&s->shared, &s->fds[FD_SLOTS])) < 0 || (r = registry_add(s)) < 0 ||
-            (r = start_helper(s)) < 0)
+        if ((r = make_state(s, a->owner, a)) < 0 || (r = pool_join(s)) < 0 || (r = shared_new(&s->shared, &s->fds[FD_SLOTS])) < 0 ||
+            (r = registry_add(s)) < 0 || (r = start_helper(s)) < 0)
                 return r;
         if (!a->kill_on_broker_loss && (r = store_sandbox(s)) < 0)
                 return r;
@@ -754,7 +757,7 @@ int sandbox_adopt(struct daemon *d, struct peer *client, struct adoption *a, sd_
                 return -EEXIST;
         if (old)
                 sandbox_free(old);
-        if (count(d, a->owner->uid, true, NULL) >= quota_of(d, a->owner->uid, QUOTA_SANDBOXES))
+        if (!quota_allows(d, a->owner->uid, count(d, a->owner->uid, true, NULL), &a->over))
                 return -EDQUOT;
         struct sandbox *s = sandbox_new(d, a->owner->uid, a->name, NULL);
         if (!s)
@@ -800,7 +803,7 @@ static int restore(struct sandbox *s, uid_t uid) {
                         return -EBADMSG;
         }
         s->init = pidfd_pid(s->fds[FD_INIT]);
-        if ((r = shared_map(s->fds[FD_SLOTS], &s->shared)) < 0 || (r = registry_add(s)) < 0 || (r = watch(s)) < 0)
+        if ((r = shared_map(s->fds[FD_SLOTS], &s->shared)) < 0 || (r = registry_add(s)) < 0 || (r = pool_join(s)) < 0 || (r = watch(s)) < 0)
                 return r;
         for (size_t i = 0; i < s->n_listeners; i++)
                 if ((r = replace_watch_listener(s, &s->listeners[i])) < 0)
@@ -863,6 +866,7 @@ int sandbox_restore(struct daemon *d, struct found *found) {
         s->n_listeners = found->n_listeners;
         r = restore(s, uid);
         if (r < 0) {
+                pool_part(s);
                 release(s);
                 return r;
         }

@@ -20,6 +20,8 @@
  *   store.c      what the service manager keeps for us, so that a killed daemon finds its sandboxes again
  *   keeper.c     our own parent process, which keeps it where there is no service manager
  *   configure.c  the settings, and the quotas in them
+ *   usage.c      who has how much of what they bound
+ *   pool.c       what the workers of one user count in together
  *   agent.c      the seccomp agent of OCI runtimes
  *   container.c  taking one container over, in a process of its own
  *   state.c      what its runtime says of it
@@ -150,6 +152,8 @@ struct sandbox {
         sd_bus_message *adopting; /* the Adopt() call, until the command runs */
         sd_bus_message **waiting; /* Wait() calls to be answered */
         size_t n_waiting;
+        struct user_pool *pool; /* NULL: it has ended */
+        int cell;               /* there */
 };
 
 struct daemon {
@@ -159,6 +163,7 @@ struct daemon {
         struct peer **peers;
         size_t n_peers;
         struct front *fronts;
+        struct user_pool *pools;
         const char *config; /* --config; NULL: the usual file */
         struct settings *settings;
         time_t refused;                   /* when a connection over quota was last recorded */
@@ -201,8 +206,24 @@ bool configure_check(const struct daemon *d);
 int configure_show(const char *config);
 /* What bounds this user, and why, in a buffer. */
 uint64_t quota_of(const struct daemon *d, uid_t uid, enum quota_kind kind);
+/* Whether a user who has so many sandboxes may have one more. */
+bool quota_allows(const struct daemon *d, uid_t uid, size_t n, enum quota_kind *ret_over);
 #define QUOTA_WHY 512
 const char *quota_why(const struct daemon *d, uid_t uid, enum quota_kind kind, char buffer[QUOTA_WHY]);
+
+/* ---- pool.c ---- */
+
+/* Gives a sandbox its place in what its owner's workers count in; and takes it back at its end. */
+int pool_join(struct sandbox *s);
+void pool_part(struct sandbox *s);
+int pool_fd(const struct sandbox *s);
+/* Calls in flight of all sandboxes of this user. */
+uint64_t pool_calls(const struct daemon *d, uid_t uid);
+/* One that was stored, taken over; then, once all sandboxes are here again: the places of those that aren't are free. */
+void pools_found(struct daemon *d, uid_t uid, int fd);
+void pools_settle(struct daemon *d);
+/* Frees all; what is stored stays. */
+void pools_leave(struct daemon *d);
 
 /* ---- peer.c ---- */
 
@@ -274,6 +295,12 @@ int status_get_latency(sd_bus *bus, const char *path, const char *interface, con
 int status_get_denied(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata,
                       sd_bus_error *error);
 
+/* ---- usage.c ---- */
+
+/* A property of the manager. */
+int usage_get(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply, void *userdata,
+              sd_bus_error *error);
+
 /* ---- sandbox.c ---- */
 
 struct adoption {
@@ -285,9 +312,10 @@ struct adoption {
         uint32_t record;
         uint64_t time_usec;
         const struct owner *owner; /* whose it becomes */
+        enum quota_kind over;      /* with -EDQUOT */
 };
 
-/* -EEXIST: the name is taken; -EDQUOT: the owner has too many. On success the command has been let go, and `call` is answered when it runs. */
+/* -EEXIST: the name is taken; -EDQUOT: the owner has too many, or too much of `over`. On success the command has been let go, and `call` is answered when it runs. */
 int sandbox_adopt(struct daemon *d, struct peer *client, struct adoption *adoption, sd_bus_message *call);
 /* What was stored of one sandbox. */
 struct found {
@@ -428,6 +456,8 @@ int store_listener(const struct sandbox *s, const struct extra_listener *l);
 void store_forget_listener(const struct sandbox *s, uint32_t number);
 /* Takes back all but the state of an ended one; or all. */
 void store_forget(const struct sandbox *s, bool state, bool rest);
+int store_pool(uid_t uid, int fd);
+void store_forget_pool(uid_t uid);
 /* Keeps the settings for who comes after us. */
 void store_settings(const struct settings *settings);
 #define OWN_SETTINGS "settings"

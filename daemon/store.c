@@ -14,6 +14,7 @@
 #include "str.h"
 
 #define BARRIER_USEC 5000000
+#define POOL_SUFFIX "pool"
 
 const char *const sandbox_fd_names[FD_COUNT] = {
         [FD_STATE] = "state",       [FD_PLAN] = "plan",     [FD_INIT] = "init",     [FD_CONTROL] = "control",
@@ -121,6 +122,30 @@ void store_forget(const struct sandbox *s, bool state, bool rest) {
                         drop(s->key, sandbox_fd_names[i], number_of(s, i));
         for (size_t i = 0; rest && i < s->n_listeners; i++)
                 drop(s->key, sandbox_fd_names[FD_LISTENER], s->listeners[i].number);
+}
+
+int store_pool(uid_t uid, int fd) {
+        char text[64];
+
+        if (!getenv("NOTIFY_SOCKET"))
+                return 0;
+        snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%u/" POOL_SUFFIX "\nFDPOLL=0", uid);
+        int r = sd_pid_notify_with_fds(0, 0, text, &fd, 1);
+        return r < 0 ? r : 0;
+}
+
+void store_forget_pool(uid_t uid) {
+        char text[64];
+
+        snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%u/" POOL_SUFFIX, uid);
+        (void) sd_notify(0, text);
+}
+
+/* UID/pool, without the dot that all has that is stored of a sandbox. */
+static bool names_pool(const char *text, uid_t *ret) {
+        const char *name;
+
+        return control_split(text, ret, &name) > 0 && str_equal(name, POOL_SUFFIX);
 }
 
 void store_settings(const struct settings *settings) {
@@ -244,6 +269,7 @@ int store_take(struct daemon *d) {
         char **names = NULL;
         int n = sd_listen_fds_with_names(1, &names), sockets = 0;
         _cleanup_close_ int settings = -1;
+        uid_t uid;
 
         for (int i = 0; i < n; i++)
                 note_generation(&found, names[i]);
@@ -257,7 +283,9 @@ int store_take(struct daemon *d) {
                 } else if (str_equal(names[i], OWN_SETTINGS)) {
                         fd_close(settings);
                         settings = fd;
-                } else
+                } else if (names_pool(names[i], &uid))
+                        pools_found(d, uid, fd);
+                else
                         sort_in(&found, names[i], fd);
                 free(names[i]);
         }
@@ -266,5 +294,6 @@ int store_take(struct daemon *d) {
         for (size_t i = 0; i < found.n; i++)
                 restore(d, &found.list[i], configured);
         free(found.list);
+        pools_settle(d);
         return configured < 0 ? configured : n < 0 ? n : sockets;
 }

@@ -39,6 +39,7 @@ enum {
         GIVEN_ROOT,
         GIVEN_HELPER,
         GIVEN_REQUESTS,
+        GIVEN_POOL,
         GIVEN_NEW_PLAN, /* to one that checks it */
         GIVEN_LISTENERS,
         GIVEN_MAX = GIVEN_LISTENERS + LISTENERS_MAX
@@ -59,6 +60,7 @@ enum {
         WORD_PORTS,
         WORD_LISTENERS,
         WORD_CGROUP,
+        WORD_CELL,
         WORDS
 };
 
@@ -104,7 +106,7 @@ _noreturn_ void child_execute(int exe, char **argv, char **environment) {
  * its threads do. Nobody but the host's root can raise it again. */
 static int bound_memory(const struct sandbox *s) {
 #ifndef __SANITIZE_ADDRESS__
-        uint64_t bytes = quota_of(s->daemon, s->owner.uid, QUOTA_MEMORY);
+        uint64_t bytes = quota_of(s->daemon, s->owner.uid, QUOTA_SANDBOX_MEMORY);
         struct rlimit limit;
 
         if (getrlimit(RLIMIT_DATA, &limit) < 0)
@@ -120,8 +122,8 @@ static int bound_memory(const struct sandbox *s) {
 
 /* As many as calls may be in flight, where three quarters of its memory have room for them. */
 static uint64_t threads(const struct sandbox *s) {
-        uint64_t calls = quota_of(s->daemon, s->owner.uid, QUOTA_CALLS);
-        uint64_t room = quota_of(s->daemon, s->owner.uid, QUOTA_MEMORY) / 4 * 3 / WORKER_THREAD_MEMORY;
+        uint64_t calls = quota_of(s->daemon, s->owner.uid, QUOTA_SANDBOX_CALLS);
+        uint64_t room = quota_of(s->daemon, s->owner.uid, QUOTA_SANDBOX_MEMORY) / 4 * 3 / WORKER_THREAD_MEMORY;
 
         return calls < room ? calls : room;
 }
@@ -169,13 +171,14 @@ _noreturn_ void owned_run(const struct sandbox *s, const int *fds, size_t n_fds,
 
 /* With a new plan it only checks that one. */
 static _noreturn_ void run_worker(const struct sandbox *s, int new_plan) {
-        char numbers[8][16], listeners[LISTENERS_MAX * 11 + 1] = "0";
+        char numbers[8][16], cell[16], listeners[LISTENERS_MAX * 11 + 1] = "0";
         char *argv[WORDS + 1] = { (char *) "sandboxd-worker", (char *) "--worker", s->name };
         int fds[GIVEN_MAX];
         size_t n = 0;
 
         for (size_t i = 0; i < ELEMENTSOF(given); i++)
                 fds[n++] = s->fds[given[i]];
+        fds[n++] = pool_fd(s);
         fds[n++] = new_plan;
         fds[n++] = s->fds[FD_LISTENER];
         for (size_t i = 0, length = 1; i < s->n_listeners; i++) {
@@ -195,6 +198,8 @@ static _noreturn_ void run_worker(const struct sandbox *s, int new_plan) {
         argv[WORD_LISTENERS] = listeners;
         /* A group that a foreign one is in is not ours to remove. */
         argv[WORD_CGROUP] = s->foreign ? (char *) "" : (char *) s->cgroup;
+        snprintf(cell, sizeof(cell), "%d", s->cell);
+        argv[WORD_CELL] = cell;
         owned_run(s, fds, n, argv);
 }
 
@@ -354,6 +359,10 @@ int worker_main(int argc, char **argv) {
         r = shared_map(GIVEN_SLOTS, &options.shared);
         if (r < 0)
                 cant(argv[WORD_NAME], "no memory", r);
+        /* Never without: it would take what is others'. */
+        options.cell = atoi(argv[WORD_CELL]);
+        if ((r = pool_map(GIVEN_POOL, &options.pool)) < 0 || options.cell < 0 || options.cell >= POOL_CELLS)
+                cant(argv[WORD_NAME], "what its owner has in flight can't be counted", r < 0 ? r : -EINVAL);
         note_tiers(options.shared, compiled.plan, argv[WORD_CGROUP]);
         if (compiled.plan->n_low_ports == 0)
                 options.low_port_socket = fd_close(options.low_port_socket);

@@ -302,5 +302,11 @@ struct worker {
         _Atomic int fatal;     /* negative errno: the worker can't go on */
 };
 
+/* Counts a call, or takes one back, in what its owner has in flight. */
+static inline void worker_count(struct worker *w, int n) {
+        if (w->options.pool)
+                atomic_fetch_add(&w->options.pool->cells[w->options.cell].calls, n);
+}
+
 /* Nanoseconds of the monotonic clock. */
 uint64_t worker_now(void);

@@ -203,7 +203,7 @@ void loop_begin(struct receiver *r) {
         r->conditions_known = false;
 }
 
-/* To the successor, which decides it anew. */
+/* To the successor, which decides it anew. It is still in flight, and counts as such. */
 static void leave(struct slot *slot) {
         atomic_store(&slot->served, 0);
         atomic_store_explicit(&slot->state, SLOT_ACTIVE, memory_order_release);
@@ -226,6 +226,7 @@ void loop_finish(struct receiver *r, struct verdict *verdict) {
                 observe_denied(r, verdict->kind == VERDICT_KILL ? 0 : result.error);
         audit_record(r, verdict, &result);
         atomic_store_explicit(&slot->state, SLOT_FREE, memory_order_release);
+        worker_count(r->worker, -1);
 }
 
 static void serve(struct receiver *r) {
@@ -303,6 +304,7 @@ static int receive(struct receiver *r) {
         threads_leave_receiving(r);
         if (e == 0) {
                 r->received = worker_now();
+                worker_count(w, 1);
                 atomic_fetch_add(&l->taken, 1);
                 if (atomic_load(&w->monitor_sleeps))
                         monitor_wake(w);
@@ -353,6 +355,7 @@ void *loop_run(void *userdata) {
         }
         if (r->inherits) {
                 takeover_serve(r);
+                r->inherits = false;
                 if (!threads_enter_receiving(r))
                         return NULL;
         }

@@ -87,8 +87,11 @@ static void relieve_stuck(struct worker *w, struct listener *l, uint64_t taken) 
 
         if (taken != l->taken_before || atomic_load(&l->waiting) > 0)
                 return;
-        if (threads_relieve(w, l) < 0 && !atomic_exchange(&told, true))
-                audit_event(w, "no-thread", "all threads are busy, and the bound on threads is reached");
+        bool full = w->options.pool && pool_full(w->options.pool);
+        if ((full || threads_relieve(w, l) < 0) && !atomic_exchange(&told, true))
+                audit_event(w, full ? "quota" : "no-thread",
+                            full ? "all threads are busy, and its owner has as many calls in flight as may be (quota: calls)"
+                                 : "all threads are busy, and the bound on threads is reached");
 }
 
 /* Whether a call came in since the last look. */

@@ -263,10 +263,12 @@ static void cancel_signal_mask(int how) {
 int target_block_begin(struct call *call) {
         struct receiver *r = call_receiver(call);
         struct worker *w = r->worker;
-        int e;
-
-        e = threads_relieve(w, r->listener);
-        if (e < 0) {
+        /* What waits already goes on, whoever answers it. */
+        if (!r->inherits && w->options.pool && pool_full(w->options.pool)) {
+                audit_event(w, "quota", "a call that may block was refused: its owner has as many in flight as may be (quota: calls)");
+                return -EAGAIN;
+        }
+        if (threads_relieve(w, r->listener) < 0) {
                 audit_event(w, "no-thread", "a call that may block was refused: the bound on threads is reached");
                 return -EAGAIN;
         }

@@ -127,6 +127,17 @@ static void size_threads(struct worker *w) {
         w->all_cpus_count = cpus > 0 ? cpus : 1;
 }
 
+/* What a predecessor has counted counts no longer, what it has left does. */
+static void count_inherited(struct worker *w) {
+        uint32_t n = 0;
+
+        if (!w->options.pool)
+                return;
+        for (unsigned i = 0; i < w->shared->n_slots; i++)
+                n += w->shared->slots[i].state != SLOT_FREE;
+        atomic_store(&w->options.pool->cells[w->options.cell].calls, n);
+}
+
 static int map_journal(struct worker *w) {
         const struct journal *journal = w->options.journal;
         int r = 0;
@@ -189,6 +200,7 @@ static int prepare(struct worker *w) {
         if (r < 0)
                 return r;
         r = w->options.successor ? takeover_prepare(w) : 0;
+        count_inherited(w);
         /* More are in flight than we may have threads for: each gets one all the same. */
         for (unsigned i = w->shared->n_slots; i > w->max_threads; i--)
                 if (w->shared->slots[i - 1].state != SLOT_FREE)

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "call.h"
+#include "pool.h"
 #include "slots.h"
 
 /* What one of its threads takes: the stack, and the paths of a call. */
@@ -38,6 +39,8 @@ struct worker_options {
         int low_port_socket;           /* SEQPACKET to the supervisor, which binds low ports (launch.h); -1: none */
         unsigned receivers;            /* 0: a good number */
         unsigned max_threads;          /* 0: a good number */
+        struct pool *pool;             /* of its owner; NULL: none */
+        int cell;                      /* there */
 };
 
 /* Runs until the sandbox is gone, that is, all its listeners have hung up, then returns 0; negative errno when it could not start. 1: it has retired. Then it

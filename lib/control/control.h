@@ -15,6 +15,7 @@
  *       more   as above; user h (the user namespace of the sandbox, where it is not the daemon's own); cgroup s: a folder, whose processes are
  *              killed with the sandbox; container s: what tells it from another container, for Join()
  *   Version s
+ *   Usage a(ustt)   uid, the name of a quota, how much of it is taken, how much there is (2^64 - 1: no bound)
  *
  * Sandbox1, on one object each, CONTROL_PREFIX/uUID/NAME; those of other users are not there (for root they are). org.freedesktop.DBus.ObjectManager lists them.
  *   Signal(i signal)    to the command's process group

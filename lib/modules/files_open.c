@@ -5,6 +5,7 @@
  * created with O_EXCL in the pinned parent. So no name is looked up twice, and no FIFO can be slipped under a receiver.
  */
 #include <fcntl.h>
+#include <linux/major.h>
 #include <linux/openat2.h>
 #include <sys/fsuid.h>
 #include <sys/syscall.h>
@@ -127,6 +128,9 @@ static int open_pinned(struct call *call, const struct opening *o, const struct 
                 return r;
         /* These never wait, and may be what lets those go on that do, even where no thread is left to wait in. */
         if (S_ISFIFO(pin->st.st_mode) && ((flags & O_NONBLOCK) || (flags & O_ACCMODE) == O_RDWR))
+                return pin_open(call, pin, flags);
+        /* The same goes for null, zero, full, random and their like, that every program opens. */
+        if (S_ISCHR(pin->st.st_mode) && major(pin->st.st_rdev) == MEM_MAJOR)
                 return pin_open(call, pin, flags);
 
         r = target_block_begin(call);

@@ -13,6 +13,7 @@
 #include "str.h"
 
 #define POLICIES_MAX 16
+#define CALLS_MIN 16
 
 struct settings_storage {
         struct settings settings; /* the first, so that one pointer is the other */
@@ -34,7 +35,8 @@ static struct reader *reader_of(struct loader *l) {
 
 const char *quota_name(enum quota_kind kind) {
         static const char *const names[QUOTA_KINDS] = {
-                [QUOTA_SANDBOXES] = "sandboxes", [QUOTA_CONNECTIONS] = "connections", [QUOTA_CALLS] = "calls", [QUOTA_MEMORY] = "memory"
+                [QUOTA_SANDBOXES] = "sandboxes", [QUOTA_CONNECTIONS] = "connections",     [QUOTA_CALLS] = "calls",
+                [QUOTA_MEMORY] = "memory",       [QUOTA_SANDBOX_CALLS] = "sandbox-calls", [QUOTA_SANDBOX_MEMORY] = "sandbox-memory",
         };
 
         return names[kind];
@@ -62,17 +64,36 @@ static int read_connections(struct loader *l, const struct yaml_node *node) {
 
 /* With fewer, calls that wait for one another inside of a sandbox (the ends of a FIFO, say) would soon have nobody left to answer them. */
 static int read_calls(struct loader *l, const struct yaml_node *node) {
-        return read_count(l, node, QUOTA_CALLS, 16, QUOTA_CALLS_MAX);
+        return read_count(l, node, QUOTA_CALLS, CALLS_MIN, 1000000);
+}
+
+static int read_sandbox_calls(struct loader *l, const struct yaml_node *node) {
+        return read_count(l, node, QUOTA_SANDBOX_CALLS, CALLS_MIN, QUOTA_SANDBOX_CALLS_MAX);
+}
+
+static int read_bytes(struct loader *l, const struct yaml_node *node, enum quota_kind kind) {
+        uint64_t value;
+        int r = value_size(l, node, quota_name(kind), &value);
+
+        if (r >= 0 && value < 32U << 20)
+                return ERROR(l, node->place, "%s: a worker can't do with less than 32M", quota_name(kind));
+        return r < 0 ? r : set_quota(l, node, kind, value);
 }
 
 static int read_memory(struct loader *l, const struct yaml_node *node) {
-        uint64_t value;
-        int r = value_size(l, node, "memory", &value);
-
-        if (r >= 0 && value < 32U << 20)
-                return ERROR(l, node->place, "memory: a worker can't do with less than 32M");
-        return r < 0 ? r : set_quota(l, node, QUOTA_MEMORY, value);
+        return read_bytes(l, node, QUOTA_MEMORY);
 }
+
+static int read_sandbox_memory(struct loader *l, const struct yaml_node *node) {
+        return read_bytes(l, node, QUOTA_SANDBOX_MEMORY);
+}
+
+/* Of one user, and of all whom no line of their own names. */
+#define QUOTA_KEYS \
+        { "sandboxes", read_sandboxes }, { "connections", read_connections }, { "calls", read_calls }, { "memory", read_memory }, \
+                { "sandbox-calls", read_sandbox_calls }, { \
+                "sandbox-memory", read_sandbox_memory \
+        }
 
 /* 1: nobody has this name. */
 static int find_uid(struct loader *l, const struct yaml_node *key, uid_t *ret) {
@@ -100,12 +121,7 @@ static int find_uid(struct loader *l, const struct yaml_node *key, uid_t *ret) {
 }
 
 static int read_user(struct loader *l, const struct yaml_node *key, const struct yaml_node *value) {
-        static const struct key keys[] = {
-                { "sandboxes", read_sandboxes },
-                { "connections", read_connections },
-                { "calls", read_calls },
-                { "memory", read_memory },
-        };
+        static const struct key keys[] = { QUOTA_KEYS };
         struct reader *reader = reader_of(l);
         struct quota_user user = {};
         int r = find_uid(l, key, &user.uid);
@@ -144,7 +160,7 @@ static int read_users(struct loader *l, const struct yaml_node *node) {
 
 static int read_quota(struct loader *l, const struct yaml_node *node) {
         static const struct key keys[] = {
-                { "sandboxes", read_sandboxes }, { "connections", read_connections }, { "calls", read_calls }, { "memory", read_memory },
+                QUOTA_KEYS,
                 { "users", read_users },
         };
 

@@ -7,10 +7,12 @@
 #include "policy.h"
 
 enum quota_kind {
-        QUOTA_SANDBOXES,   /* of one user, that run at once */
-        QUOTA_CONNECTIONS, /* of one user, to the control socket */
-        QUOTA_CALLS,       /* of one sandbox, that its worker is at, or that wait, at once */
-        QUOTA_MEMORY,      /* of one sandbox's worker, in bytes */
+        QUOTA_SANDBOXES,      /* of one user, that run at once */
+        QUOTA_CONNECTIONS,    /* of one user, to the control socket */
+        QUOTA_CALLS,          /* of one user, that workers are at, or that wait, at once */
+        QUOTA_MEMORY,         /* of one user's workers, in bytes */
+        QUOTA_SANDBOX_CALLS,  /* the same of one sandbox */
+        QUOTA_SANDBOX_MEMORY, /* the same of one sandbox's worker */
         QUOTA_KINDS,
 };
 
@@ -48,7 +50,7 @@ struct settings {
         struct settings_oci oci;
 };
 
-#define QUOTA_CALLS_MAX 1024
+#define QUOTA_SANDBOX_CALLS_MAX 1024
 
 /* $HOME, else what the accounts say; NULL: neither is a path. Borrowed until the next call. */
 const char *settings_home(uid_t uid);

@@ -143,6 +143,102 @@ threads_are() {
     [ "$(cat /proc/"$1"/task/*/comm | grep -vc '^iou-')" -eq "$2" ]
 }
 
+# usage WHO UID QUOTA: how much of it is taken.
+usage() {
+    ctl "$1" ps --usage --json | /usr/bin/python3 -c 'import json, sys
+print(*[l["used"] for l in json.load(sys.stdin) if l["uid"] == int(sys.argv[1]) and l["quota"] == sys.argv[2]])' "$2" "$3"
+}
+
+in_flight() {
+    [ "$(usage root "$SANDBOXD_TEST_USER" calls)" = "$1" ]
+}
+
+# waiters WHO NAME N: a sandbox with so many calls that wait, or were refused. sleep first, so that it doesn't end.
+waiters() {
+    detach "$1" broker "$2" -- sh -c "mkfifo /tmp/f; sleep 60 & i=0; while [ \$i -lt $3 ]; do cat < /tmp/f & i=\$((i + 1)); done; echo ready; wait"
+    eventually grep -q ready "$work/$1/state/sandboxd/$2.log"
+}
+
+refused() {
+    cat "$work/user/state/sandboxd/"*.log | grep -c "Resource temporarily unavailable" || :
+}
+
+# All but those that were refused wait, and no more than may be.
+full() {
+    local waits=$(($1 - $(refused)))
+    [ "$waits" -le 20 ] && [ "$waits" -ge 16 ] && in_flight "$waits"
+}
+
+@test "the quota of calls is of all sandboxes of a user together, and neither a killed worker nor a killed daemon changes what counts" {
+    local i before waits
+    need_root
+    settings root "quota: { users: { $SANDBOXD_TEST_USER: { calls: 20 } } }"
+    serve root --config "$work/root/sandboxd.yaml"
+    for i in 1 2 3; do
+        waiters user "s$i" 12
+    done
+    eventually full 36
+    waits=$((36 - $(refused)))
+    # Others have nothing to do with that, and see nothing of it.
+    waiters root free 40
+    eventually test "$(usage root 0 calls)" -ge 40
+    run ! grep "temporarily unavailable" "$work/root/state/sandboxd/free.log"
+    [ "$(ctl user ps --usage --json | grep -c '"uid"')" -eq 4 ]
+    [ "$(ctl root ps --usage | awk 'NR > 1 { print $1 }' | sort -u | wc -l)" -eq 2 ]
+    # Calls that don't wait are answered, in a full one as well.
+    [ "$(sandbox user broker shell --quiet --daemon --chdir / -- sh -c 'for f in /etc/*; do test -e "$f"; done; echo done')" = "done" ]
+    before=$(field user s1 worker)
+    kill -9 "$before"
+    ended "$before" 50
+    eventually is user s1 workers 2
+    eventually in_flight "$waits"
+    before=$(daemon_of)
+    kill -9 "$before"
+    ended "$before" 50
+    eventually is user s1 state running
+    eventually in_flight "$waits"
+    waiters user s4 12
+    eventually full 48
+    # What has ended gives back what it had.
+    ctl user kill s1 s2 s3 s4
+    for i in 1 2 3 4; do
+        run -137 ctl user wait "s$i"
+    done
+    eventually in_flight 0
+    before=$(refused)
+    waiters user s5 12
+    eventually in_flight 12
+    [ "$(refused)" -eq "$before" ]
+    # While no daemon is there.
+    waits=$(field user s5 pid)
+    before=$(daemon_of)
+    kill -STOP "$keeper"
+    kill -9 "$before"
+    kill -9 "$waits"
+    ended "$waits" 50
+    kill -CONT "$keeper"
+    eventually in_flight 0
+    ctl root kill free
+}
+
+@test "the quota of memory is of all sandboxes of a user together: one that doesn't fit is not started" {
+    need_root
+    settings root "quota: { users: { $SANDBOXD_TEST_USER: { memory: 130M, sandbox-memory: 64M } } }"
+    serve root --config "$work/root/sandboxd.yaml"
+    detach user view one -- sleep 60
+    detach user view two -- sleep 60
+    run -125 detach user view three -- sleep 60
+    [[ $output == *"no memory left for one more: uid $SANDBOXD_TEST_USER may have 130M of memory in workers, of which each sandbox takes 64M (quota: memory in $work/root/sandboxd.yaml:1; sandbox-memory)"* ]]
+    [ "$(usage user "$SANDBOXD_TEST_USER" memory)" -eq $((128 << 20)) ]
+    [ "$(awk '/^Max data size/ { print $5 }' "/proc/$(field user one worker)/limits")" = 67108864 ]
+    detach root view other -- sleep 60
+    ctl user kill one
+    run -137 ctl user wait one
+    detach user view three -- sleep 60
+    ctl user kill two three
+    ctl root kill other
+}
+
 @test "512 calls that wait fit into the memory that a worker has by default" {
     local worker
     serve user

@@ -44,17 +44,21 @@ Test(settings, quotas) {
              "  sandboxes: 20\n"
              "  calls: 64\n"
              "  memory: 128M\n"
+             "  sandbox-memory: 64M\n"
              "  users:\n"
-             "    1000: { sandboxes: 5 }\n"
+             "    1000: { sandboxes: 5, sandbox-calls: 32 }\n"
              "    root: { memory: 1G, sandboxes: 0 }\n");
         cr_expect(settings_quota(read.settings, 7, QUOTA_SANDBOXES)->value == 20);
         cr_expect(settings_quota(read.settings, 7, QUOTA_MEMORY)->value == 128U << 20);
         cr_expect(!settings_quota(read.settings, 7, QUOTA_CONNECTIONS)->set);
         const struct quota *own = settings_quota(read.settings, 1000, QUOTA_SANDBOXES);
-        cr_expect(own->value == 5 && own->place.line == 7);
+        cr_expect(own->value == 5 && own->place.line == 8);
         cr_expect_str_eq(own->place.file, "/etc/sandboxd.yaml");
         /* What the user's own line doesn't name is as for all. */
         cr_expect(settings_quota(read.settings, 1000, QUOTA_CALLS)->value == 64);
+        cr_expect(settings_quota(read.settings, 1000, QUOTA_SANDBOX_CALLS)->value == 32);
+        cr_expect(settings_quota(read.settings, 1000, QUOTA_SANDBOX_MEMORY)->value == 64U << 20);
+        cr_expect(!settings_quota(read.settings, 7, QUOTA_SANDBOX_CALLS)->set);
         cr_expect(settings_quota(read.settings, 0, QUOTA_SANDBOXES)->set && settings_quota(read.settings, 0, QUOTA_SANDBOXES)->value == 0);
         cr_expect(settings_quota(read.settings, 0, QUOTA_MEMORY)->value == 1U << 30);
 }
@@ -88,7 +92,8 @@ static const struct {
         { "quota: { sandboxes: many }\n", 1, 21, "whole number" },
         { "quota: { sandboxes: -1 }\n", 1, 21, "whole number" },
         { "quota: { sandboxes: 100001 }\n", 1, 21, "to 100000" },
-        { "quota: { calls: 4 }\n", 1, 17, "from 16 to 1024" },
+        { "quota: { calls: 4 }\n", 1, 17, "from 16 to 1000000" },
+        { "quota: { sandbox-calls: 1025 }\n", 1, 25, "from 16 to 1024" },
         { "quota: { memory: 1M }\n", 1, 18, "less than 32M" },
         { "quota: { memory: lots }\n", 1, 18, "expected a size" },
         { "quota: { users: [1000] }\n", 1, 17, "expected a mapping" },
