@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config.h"
@@ -36,6 +37,7 @@ static int add_named(struct policy_folders *f, const struct settings *settings, 
 static char *user_folder(const char *home) {
         const char *config = getenv("XDG_CONFIG_HOME");
         char *folder = NULL;
+        struct stat st;
         int n;
 
         /* The specification says to take no notice of a relative one. */
@@ -45,7 +47,13 @@ static char *user_folder(const char *home) {
                 n = asprintf(&folder, "%s/.config/sandboxd/policies", home);
         else
                 return strdup("");
-        return n < 0 ? NULL : folder;
+        if (n < 0)
+                return NULL;
+        if (stat(folder, &st) >= 0 || errno != EACCES)
+                return folder;
+        /* In a folder that one can't look into, as with the HOME of who one was before, there is nothing of one's own. */
+        free(folder);
+        return strdup("");
 }
 
 /* The checkout's, for a program that runs from its build folder. That one is then as much its own as the program, whoever it belongs to. */

@@ -155,6 +155,19 @@ static void compare_floors(struct comparison *c) {
                 differs(c, "oci: floor", "it is settled when a container starts");
 }
 
+/* Who has started the sandbox has shown the right to them; who has another plan put in force shows nothing. Elsewhere the callers have it, or not. */
+static void compare_low_ports(struct comparison *c) {
+        for (size_t i = 0; !setting_is_foreign(c->new->setting) && i < c->new->n_low_ports; i++) {
+                char what[32];
+                bool had = false;
+                for (size_t j = 0; j < c->old->n_low_ports; j++)
+                        had = had || c->old->low_ports[j] == c->new->low_ports[i];
+                snprintf(what, sizeof(what), "network: bind: port %u", c->new->low_ports[i]);
+                if (!had)
+                        differs(c, what, "it is below 1024, and the policy in force doesn't have it");
+        }
+}
+
 int plan_compare(const struct plan *old, const struct plan *new, struct strbuf *out) {
         const struct policy *a = old->policy, *b = new->policy;
         const struct policy_environment *x = &a->environment, *y = &b->environment;
@@ -166,6 +179,7 @@ int plan_compare(const struct plan *old, const struct plan *new, struct strbuf *
         compare_execution(&c);
         if (a->network.mode != b->network.mode)
                 differs(&c, "network: mode", "the network namespace would be another");
+        compare_low_ports(&c);
         if (!same_texts(x->keep, x->n_keep, y->keep, y->n_keep) || !same_texts(x->set, x->n_set, y->set, y->n_set))
                 differs(&c, "environment", "programs that run have theirs");
         compare_kernel(&c);

@@ -226,7 +226,7 @@ static int read_named(struct loader *l, const char *name, struct place place, st
         if (!policy_name_valid(name))
                 return unknown_name(l, name, place);
         for (size_t i = 0; i < l->request->n_folders; i++) {
-                if (!l->request->folders[i] ||
+                if (!l->request->folders[i] || !l->request->folders[i][0] ||
                     (size_t) snprintf(path, sizeof(path), "%s/%s.yaml", l->request->folders[i], name) >= sizeof(path))
                         continue;
                 bool trusted = l->request->trust_last && i + 1 == l->request->n_folders;

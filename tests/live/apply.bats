@@ -102,6 +102,48 @@ two_policies() {
     ctl user kill one
 }
 
+@test "ports below 1024 of root's go on, and can be taken away; others only a new start can bring" {
+    local binds='import socket, time
+while True:
+    said = []
+    for port in (983, 985, 984):
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", port))
+            said.append("bound")
+        except OSError as e:
+            said.append(e.strerror)
+        s.close()
+    print(*said, sep=", ", flush=True)
+    time.sleep(0.05)'
+    need_root
+    [ "$(cat /proc/sys/net/ipv4/ip_unprivileged_port_start)" -gt 985 ] || skip "anybody may bind these ports here"
+    serve root
+    # ports NAME PORT…: its path is in $made.
+    ports() {
+        made=$work/$1.yaml
+        printf 'version: 1\nextends: [python]\nfiles: { enforce: broker }\nnetwork: { mode: host, bind: [%s] }\n' "$(printf '"tcp:127.0.0.1:%s", ' "${@:2}")" > "$made"
+        chmod 644 "$made"
+    }
+    ports both 983 985
+    started root web "$made" /usr/bin/python3 -c "$binds"
+    eventually last_of web "bound, bound, Permission denied"
+    ports one 983
+    ctl root policy apply web "$made"
+    eventually last_of web "bound, Permission denied, Permission denied"
+    ports other 983 984
+    run -1 ctl root policy apply web "$made"
+    [[ $output == *"network: bind: port 984: it is below 1024, and the policy in force doesn't have it"* ]]
+    [[ $output != *"983"* ]]
+    [ "$(field root web policy)" = "$work/one.yaml" ]
+    ctl root kill web
+}
+
+last_of() {
+    [ "$(ctl root logs "$1" | tail -1)" = "$2" ]
+}
+
 @test "a policy with errors, a sandbox that isn't there, wrong words" {
     two_policies
     serve user

@@ -61,6 +61,11 @@ refuses_to_start() {
     printf 'version: 1\ndescription: enough for true\nfiles: { exec: [/usr, /bin, /lib, /lib64], read: [/etc/ld.so.cache] }\n' > "$work/true.yaml"
     XDG_CONFIG_HOME=$work/closed run -0 as user "$SANDBOXCTL" exec --policy "$work/true.yaml" --chdir / -- true
     [ -z "$output" ]
+    # Nor policies: a name is looked up in the other folders.
+    XDG_CONFIG_HOME=$work/closed run -0 as user "$SANDBOXCTL" exec --quiet --policy shell --chdir / -- echo found
+    [ "$output" = found ]
+    XDG_CONFIG_HOME=$work/closed run ! as user "$SANDBOXCTL" policy check no-such-policy
+    [[ $output == *"there is no policy \`no-such-policy\`"* ]]
 }
 
 @test "SIGHUP with wrong settings keeps the old ones; so does who comes after a killed daemon; mended ones count" {
