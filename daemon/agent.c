@@ -36,8 +36,7 @@ static int on_taken(sd_event_source *source, int fd, uint32_t revents, void *use
         struct taker *t = userdata;
         int status = 0;
 
-        while (waitpid(t->pid, &status, 0) < 0 && errno == EINTR)
-                ;
+        sys_reap(t->pid, &status);
         /* Its copy of the listener went with it: nobody answers, and that container's calls fail. */
         if (WIFSIGNALED(status))
                 log_record(LOG_ERR, MESSAGE_REFUSED, NULL, "a container was not taken over: the process for it was killed (signal %d)",

@@ -13,7 +13,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fd.h"
@@ -56,8 +55,7 @@ static int on_gone(sd_event_source *source, int fd, uint32_t revents, void *user
         struct front *f = userdata;
         struct daemon *d = f->daemon;
 
-        while (waitpid(f->pid, NULL, 0) < 0 && errno == EINTR)
-                ;
+        sys_reap(f->pid, NULL);
         sd_event_source_disable_unref(source);
         fd_close(f->pidfd);
         for (struct front **p = &d->fronts; *p; p = &(*p)->next)

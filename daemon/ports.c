@@ -15,13 +15,13 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/syslog.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "control.h"
 #include "fd.h"
 #include "plan.h"
 #include "sandboxd.h"
+#include "sys.h"
 
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71
@@ -112,8 +112,7 @@ int ports_start(int plan, int *ret) {
                 fd_close(pair[0]);
                 return r;
         }
-        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-                ;
+        sys_reap(pid, NULL);
         *ret = pair[0];
         return 0;
 }

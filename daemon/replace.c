@@ -47,8 +47,7 @@ static struct application *application_free(struct application *a) {
         sd_event_source_disable_unref(a->source);
         if (a->checker > 0) {
                 (void) sys_pidfd_send_signal(a->checker_pidfd, SIGKILL);
-                while (waitpid(a->checker, NULL, 0) < 0 && errno == EINTR)
-                        ;
+                sys_reap(a->checker, NULL);
         }
         fd_close(a->checker_pidfd);
         fd_close(a->plan);
@@ -111,6 +110,7 @@ static int put_in_force(struct sandbox *s) {
         fd_close(s->fds[FD_PLAN]);
         s->fds[FD_PLAN] = TAKE_FD(a->plan);
         s->generation = old + 1;
+        s->shared->observed.tiers[0] = 0; /* its successor says it anew */
         store_forget_generation(s, old);
         log_record(LOG_INFO, MESSAGE_APPLIED, s->label, "it has the policy %s from now on", s->policy);
         return 0;
@@ -122,8 +122,7 @@ static int on_checked(sd_event_source *source, int fd, uint32_t revents, void *u
         int status = 0;
 
         a->source = sd_event_source_disable_unref(a->source);
-        while (waitpid(a->checker, &status, 0) < 0 && errno == EINTR)
-                ;
+        sys_reap(a->checker, &status);
         a->checker = 0;
         if (!sandbox_running(s))
                 refuse(s, CONTROL_HAS_ENDED, "the sandbox has ended");

@@ -163,8 +163,7 @@ static void release(struct sandbox *s) {
 
 static void end_child(pid_t pid) {
         (void) kill(pid, SIGKILL);
-        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-                ;
+        sys_reap(pid, NULL);
 }
 
 void sandbox_free(struct sandbox *s) {
@@ -398,8 +397,7 @@ void sandbox_signal(struct sandbox *s, int signal) {
                 _exit(0);
         }
         if (pid > 0)
-                while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-                        ;
+                sys_reap(pid, NULL);
 }
 
 static int on_kill_time(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -612,8 +610,7 @@ static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *us
 
         s->worker_source = sd_event_source_disable_unref(s->worker_source);
         if (s->ours)
-                while (waitpid(s->worker, &status, 0) < 0 && errno == EINTR)
-                        ;
+                sys_reap(s->worker, &status);
         s->worker = 0;
         bool retired = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_RETIRED;
         /* Calls that it was at all the same, when its time was up, are no more suspect than those of one that was killed. */
@@ -667,8 +664,7 @@ static int on_helper(sd_event_source *source, int fd, uint32_t revents, void *us
 
         s->helper_source = sd_event_source_disable_unref(s->helper_source);
         if (s->helper_ours)
-                while (waitpid(s->helper, &status, 0) < 0 && errno == EINTR)
-                        ;
+                sys_reap(s->helper, &status);
         s->helper = 0;
         struct pollfd init = { .fd = s->fds[FD_INIT], .events = POLLIN };
         if (!sandbox_inhabited(s) || (!s->foreign && (poll(&init, 1, 0) > 0 || s->stored->ending.outcome[0] || s->daemon->stopping))) {

@@ -15,7 +15,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syslog.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cgroup.h"
@@ -145,8 +144,7 @@ int owned_fork(pid_t *ret, int *ret_pidfd) {
         /* Nobody could tell its end. */
         int r = -errno;
         (void) kill(pid, SIGKILL);
-        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-                ;
+        sys_reap(pid, NULL);
         return r;
 }
 
@@ -314,12 +312,18 @@ static int check_plan(void) {
                        : WORKER_OTHER_PLAN;
 }
 
-/* For who asks how the sandbox is held. What doesn't fit is left out. */
+/* For who asks how the sandbox is held; once for each plan. What doesn't fit is left out. */
 static void note_tiers(struct shared *shared, const struct plan *plan, const char *cgroup) {
         struct strbuf text = {};
 
+        if (shared->observed.tiers[0])
+                return;
         tiers_describe(plan, cgroup[0] != 0, &text);
-        snprintf(shared->observed.tiers, sizeof(shared->observed.tiers), "%s", text.text ?: "");
+        /* The first letter last: by it a successor knows that the rest is there. */
+        if (text.length > 0) {
+                snprintf(shared->observed.tiers + 1, sizeof(shared->observed.tiers) - 1, "%s", text.text + 1);
+                shared->observed.tiers[0] = text.text[0];
+        }
         strbuf_done(&text);
 }
 

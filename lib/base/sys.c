@@ -3,9 +3,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "config.h"
 #include "fd.h"
+
+void sys_reap(pid_t pid, int *ret_status) {
+        while (waitpid(pid, ret_status, 0) < 0 && errno == EINTR)
+                ;
+}
 
 int sys_read_number(const char *path, long *ret) {
         char text[32];

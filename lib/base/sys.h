@@ -90,6 +90,9 @@ static inline int sys_sched_setattr(const struct sys_sched_attr *attr) {
         return syscall(__NR_sched_setattr, 0, attr, 0);
 }
 
+/* Waits for the end of a child, whatever signals come; its status (NULL: not asked for) stays as it was where it is no child of ours. */
+void sys_reap(pid_t pid, int *ret_status);
+
 /* Reads the number that a file below /proc/sys holds. 0, or negative errno: -ENOENT where this kernel hasn't got it. */
 int sys_read_number(const char *path, long *ret);
 

@@ -12,7 +12,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <sys/wait.h>
 
 #include <time.h>
 #include <unistd.h>
@@ -224,8 +223,7 @@ static void guard_stop(struct cgroup *c) {
                 return;
         (void) send(c->guard_socket, "", 1, MSG_NOSIGNAL);
         fd_close(c->guard_socket);
-        while (waitpid(c->guard, NULL, 0) < 0 && errno == EINTR)
-                ;
+        sys_reap(c->guard, NULL);
 }
 
 /* ---- Making one ---- */

@@ -30,7 +30,6 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cgroup.h"
@@ -190,8 +189,7 @@ static void reap(pid_t pid, int pidfd) {
         if (pid <= 0)
                 return;
         (void) sys_pidfd_send_signal(pidfd, SIGKILL);
-        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-                ;
+        sys_reap(pid, NULL);
 }
 
 /* What else would be the worker has ended by then. */
