@@ -54,11 +54,12 @@ static void print_help(const char *verb) {
                           "\n"
                           "Options:\n"
                           "  --signal SIGNAL  a name (HUP, USR1, …) or a number\n" },
-                { "wait", "Usage: sandboxctl wait NAME\n"
+                { "wait", "Usage: sandboxctl wait [--json] NAME\n"
                           "\n"
                           "Waits until a sandbox has ended, and ends with its command's exit status.\n"
                           "\n"
-                          "Options:\n" },
+                          "Options:\n"
+                          "  --json  write how it has ended, one JSON object\n" },
                 { "logs", "Usage: sandboxctl logs [--follow] NAME\n"
                           "\n"
                           "Shows what a sandbox that was started with --detach has written.\n"
@@ -425,7 +426,7 @@ int verb_wait(int argc, char **argv) {
         struct remote r = REMOTE_INIT;
         struct sandbox_list list;
         struct words words;
-        int e = parse(argc, argv, "", 1, 1, &words), code = EXIT_OURS;
+        int e = parse(argc, argv, "j", 1, 1, &words), code = EXIT_OURS;
 
         if (e != 0)
                 return e < 0 ? EXIT_OURS : 0;
@@ -435,6 +436,8 @@ int verb_wait(int argc, char **argv) {
         if (e >= 0)
                 e = sandboxes_read(r.bus, words.names[0], &list);
         if (e >= 0) {
+                if (words.json)
+                        print_json(sandbox_json(&list.list[0]));
                 code = exit_code(&list.list[0]);
                 sandboxes_done(&list);
         }

@@ -46,6 +46,8 @@ in_foreground() {
     # Its name is free again.
     detach user view web -- sh -c 'exit 7'
     run -7 ctl user wait web
+    run -7 ctl user wait --json web
+    [ "$(echo "$output" | /usr/bin/python3 -c 'import json, sys; v = json.load(sys.stdin); print(v["name"], v["outcome"], v["code"], v["signal"])')" = "web exited 7 None" ]
 }
 
 @test "stop kills what takes no notice of SIGTERM" {
