@@ -68,6 +68,8 @@ struct mount {
         uint64_t id;
         dev_t device;
         bool proc;
+        bool tmpfs;
+        bool apart;  /* a tmpfs that the host hasn't got: made by the runtime, for the container alone */
         char *root;  /* within the file system */
         char *point; /* where it is mounted, as the sandbox sees it */
 };
@@ -101,6 +103,8 @@ void root_forget_caller(struct receiver *r);
 /* Whether the mount belongs to the sandbox; fills in a copy of the mount's description where asked to (`point` and `root` are borrowed from
  * `buffer`s of PATH_MAX). -ESRCH: gone. */
 int root_mount_known(struct receiver *r, uint64_t mount_id);
+/* Whether it is a tmpfs that a container's runtime has made for it: nobody outside has a part in what lies there. */
+bool root_mount_apart(struct receiver *r, uint64_t mount_id);
 /* Whether a device number is that of a procfs of the sandbox's. */
 bool root_is_proc(struct receiver *r, dev_t device);
 /* The path within its procfs of what lies at `path` on the mount, in `ret` (PATH_MAX); -ENOENT where the mount is no procfs of the sandbox. */
@@ -270,6 +274,7 @@ struct worker {
         int init_pidfd, log_fd, low_port_socket;
         int proc;    /* O_PATH of the host's /proc */
         int outside; /* O_PATH of the tree that the view was taken from */
+        int mounts;  /* the host's mountinfo, as the worker sees it; -1 where it isn't asked for */
         dev_t proc_device;
         bool speaks_for_others;     /* it may say who has sent a message */
         struct stat exe;            /* our own program: whoever else runs it is to be left alone as well */

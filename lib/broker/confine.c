@@ -23,13 +23,14 @@ static int compare_fds(const void *a, const void *b) {
 }
 
 static int close_others(const struct worker *w) {
-        int keep[10 + JOURNAL_LANES + LISTENERS_MAX] = { 0,         1,
+        int keep[11 + JOURNAL_LANES + LISTENERS_MAX] = { 0,         1,
                                                          2,         w->init_pidfd,
                                                          w->log_fd, w->low_port_socket,
                                                          w->proc,   w->outside,
-                                                         w->wake,   w->options.helper > 0 ? w->options.helper : -1 };
+                                                         w->wake,   w->options.helper > 0 ? w->options.helper : -1,
+                                                         w->mounts };
         const struct journal *journal = w->options.journal;
-        unsigned first = 0, n = 10;
+        unsigned first = 0, n = 11;
 
         for (size_t i = 0; i < JOURNAL_LANES; i++)
                 keep[n++] = journal ? journal->lanes[i] : -1;

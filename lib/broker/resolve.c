@@ -119,12 +119,14 @@ struct match call_match(struct call *call, const char *path) {
         return plan_conditions(call->plan) ? plan_match_when(call->plan, active_conditions(call), path) : plan_match(call->plan, path);
 }
 
-bool pin_of_image(struct call *call, const struct pin *pin) {
+bool pin_of_container(struct call *call, const struct pin *pin) {
         const struct statx *root = &call_receiver(call)->worker->root.identity;
         struct statx stx;
 
-        return call->plan->setting == PLAN_CONTAINER && !pin->outside && statx(pin->fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &stx) >= 0 &&
-               (stx.stx_mask & root->stx_mask & STATX_MNT_ID) && stx.stx_mnt_id == root->stx_mnt_id;
+        if (call->plan->setting != PLAN_CONTAINER || pin->outside || statx(pin->fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &stx) < 0 ||
+            !(stx.stx_mask & root->stx_mask & STATX_MNT_ID))
+                return false;
+        return stx.stx_mnt_id == root->stx_mnt_id || root_mount_apart(call_receiver(call), stx.stx_mnt_id);
 }
 
 static bool parent_denied(struct call *call, char *path) {

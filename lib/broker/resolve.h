@@ -76,9 +76,9 @@ static inline void names_unlockp(struct call **held) {
  * with `ret->path` and a match of HIDDEN: it lies where the caller is shown nothing. */
 int resolve_copy(struct call *call, int fd, struct pin *ret);
 
-/* Does it lie on the mount that a container's root is? What is there comes from the image or was made inside: what the host, or another container, has
- * a part in is mounted over it. The container's own root, not one that the caller has changed to. */
-bool pin_of_image(struct call *call, const struct pin *pin);
+/* Does it lie on the mount that a container's root is, or on a tmpfs that was made for the container? What is there comes from the image or was made
+ * inside: what the host, or another container, has a part in is mounted from elsewhere. The container's own root, not one that the caller has changed to. */
+bool pin_of_container(struct call *call, const struct pin *pin);
 
 /* Is it the caller's own /proc/PID/fd? That lets its owner in whatever its mode and owner are. */
 bool pin_own_fds(struct call *call, const struct pin *pin);

@@ -75,6 +75,7 @@ static int mounts_add(struct mounts *m, char *line) {
         if (!rest)
                 return -EINVAL;
         mount.proc = strncmp(rest + 3, "proc ", 5) == 0;
+        mount.tmpfs = strncmp(rest + 3, "tmpfs ", 6) == 0;
         word = strtok_r(line, " ", &save);
         for (size_t i = 0; i < ELEMENTSOF(words); i++, word = strtok_r(NULL, " ", &save)) {
                 if (!word)
@@ -189,19 +190,47 @@ static int read_mountinfo(struct call *call, char **ret, size_t *ret_size) {
         return fd < 0 ? fd : fd_read_file(fd, MAX_MOUNTINFO, ret, ret_size);
 }
 
+static int mounts_parse(char *text, struct mounts *m) {
+        int r = 0;
+
+        for (char *save, *line = strtok_r(text, "\n", &save); r >= 0 && line; line = strtok_r(NULL, "\n", &save))
+                r = mounts_add(m, line);
+        return r;
+}
+
+static bool has_device(const struct mounts *m, dev_t device) {
+        for (size_t i = 0; i < m->n; i++)
+                if (m->list[i].device == device)
+                        return true;
+        return false;
+}
+
+/* A tmpfs that the host can't see was made in the container's mount namespace; one that is bound into it from the host is there as well. Where the
+ * host's can't be read, none counts as the container's own. */
+static void mounts_find_apart(const struct worker *w, struct mounts *m) {
+        _cleanup_(mounts_done) struct mounts host = {};
+        _cleanup_free_ char *text = NULL;
+        size_t size;
+
+        if (w->mounts < 0 || lseek(w->mounts, 0, SEEK_SET) < 0 || fd_read_file(w->mounts, MAX_MOUNTINFO, &text, &size) < 0 ||
+            mounts_parse(text, &host) < 0 || host.n == 0)
+                return;
+        for (size_t i = 0; i < m->n; i++)
+                m->list[i].apart = m->list[i].tmpfs && !has_device(&host, m->list[i].device);
+}
+
+/* Called with the lock held. */
 static int mounts_read(struct call *call, struct mounts *ret) {
         _cleanup_(mounts_done) struct mounts m = {};
         _cleanup_free_ char *text = NULL;
         size_t size;
         int r = read_mountinfo(call, &text, &size);
 
+        if (r >= 0)
+                r = mounts_parse(text, &m);
         if (r < 0)
                 return r;
-        for (char *save, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-                r = mounts_add(&m, line);
-                if (r < 0)
-                        return r;
-        }
+        mounts_find_apart(call_receiver(call)->worker, &m);
         qsort(m.list, m.n, sizeof(m.list[0]), compare_mounts);
         *ret = m;
         m = (struct mounts) {};
@@ -240,6 +269,16 @@ int root_mount_known(struct receiver *r, uint64_t mount_id) {
         int e = mount_get(r, mount_id, &mount);
         pthread_mutex_unlock(&root->lock);
         return e;
+}
+
+bool root_mount_apart(struct receiver *r, uint64_t mount_id) {
+        struct sandbox_root *root = &r->worker->root;
+        const struct mount *mount;
+
+        pthread_mutex_lock(&root->lock);
+        bool apart = mount_get(r, mount_id, &mount) >= 0 && mount->apart;
+        pthread_mutex_unlock(&root->lock);
+        return apart;
 }
 
 bool root_is_proc(struct receiver *r, dev_t device) {

@@ -168,6 +168,9 @@ static int prepare(struct worker *w) {
         w->outside = w->options.root_fd > 0 ? w->options.root_fd : open(w->plan->root ?: "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (w->proc < 0 || w->outside < 0)
                 return -errno;
+        /* Now, while it shows all of the host's: later it would show what is below some container's root. */
+        if (w->plan->setting == PLAN_CONTAINER)
+                w->mounts = openat(w->proc, "self/mountinfo", O_RDONLY | O_CLOEXEC);
         struct stat st;
         if (fstat(w->proc, &st) < 0 || fstatat(w->proc, "self/exe", &w->exe, 0) < 0)
                 return -errno;
@@ -224,6 +227,7 @@ int worker_run(const struct worker_options *options) {
                 .low_port_socket = options->low_port_socket,
                 .proc = -1,
                 .outside = -1,
+                .mounts = -1,
                 .wake = -1,
                 .root = { .lock = PTHREAD_MUTEX_INITIALIZER, .root = -1, .namespaces = { -1, -1, -1 } },
                 .low_port_lock = PTHREAD_MUTEX_INITIALIZER,

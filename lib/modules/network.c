@@ -144,7 +144,7 @@ static bool decide_unix(struct call *call, struct address *a, struct verdict *re
         } else
                 call->subject = net_format(PROTOCOL_OTHER, &a->any, a->size, call->path3, PATH_MAX);
 
-        bool own = a->linked && (a->pin.match.own || (a->pin.match.state == MATCH_GRANTED && pin_of_image(call, &a->pin)));
+        bool own = a->linked && (a->pin.match.own || (a->pin.match.state == MATCH_GRANTED && pin_of_container(call, &a->pin)));
         struct net_match match = plan_match_address(call->plan, NET_CONNECT, PROTOCOL_OTHER, (const struct sockaddr *) &asked, asked_size,
                                                     a->linked ? a->pin.path : NULL, own);
         call->net_rule = match.rule;

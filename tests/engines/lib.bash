@@ -28,6 +28,14 @@ inside() {
     nsenter --target "$world_pid" --mount --net --pid -- env -u LC_ALL HOME=/root "$@" 3>&-
 }
 
+# in_memory NAME: $world/NAME is a tmpfs of the world's, where the machine has the memory: images and databases wait for no disk.
+in_memory() {
+    if [ "$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)" -gt 6000000 ]; then
+        mkdir "$world/$1"
+        inside mount -t tmpfs -o size=3g,mode=711 tmpfs "$world/$1"
+    fi
+}
+
 # inside_background LOG COMMAND…: its number outside is in $started.
 inside_background() {
     local log=$1
