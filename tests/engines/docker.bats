@@ -8,6 +8,7 @@ setup_file() {
     docker_runtimes "\"crun\": { \"path\": \"/usr/bin/crun\" }, \"sandboxd\": { \"path\": \"$RUNTIME\" },
         \"broken\": { \"path\": \"$RUNTIME\", \"runtimeArgs\": [\"--policy=nothing-like-it\"] },
         \"untrusted\": { \"path\": \"$RUNTIME\", \"runtimeArgs\": [\"--policy=container-untrusted\"] },
+        \"wrong\": { \"path\": \"$RUNTIME\", \"runtimeArgs\": [\"--policy=wrong\"] },
         \"onrunc\": { \"path\": \"$RUNTIME\", \"runtimeArgs\": [\"--runtime=/usr/sbin/runc\"] }"
     docker_start
     daemon_start
@@ -180,4 +181,50 @@ world_curl() {
     run docker run --rm --runtime=onrunc --network=none busybox echo started
     [ "$status" -eq 125 ]
     [[ $output == *"install crun"* ]]
+}
+
+# says TEXT OPTION…: `docker run` starts nothing, and its one line beside Docker's hint has the text.
+says() {
+    local text=$1
+    shift
+    run docker run --rm --network=none "$@" busybox echo started
+    echo "$output"
+    [ "$status" -eq 125 ]
+    [[ $output != *$'\n'started* && $output == *"$text"* ]]
+    [ "$(grep -c 'sandbox-runtime: ' <<< "$output")" -eq 1 ]
+    [ "$(grep -vc "See 'docker run --help'" <<< "$output")" -le 2 ]
+}
+
+@test "a broken policy: docker run says which file, where, and why, in one line" {
+    local folder
+    folder=$(strings "$RUNTIME" | grep -m1 '^/.*/sandboxd\.yaml$')
+    folder=${folder%/*}/policies
+    # shellcheck disable=SC2016
+    inside sh -c 'mkdir -p "$1" && printf "version: 1\ndescription: x\nfiles: { reed: [/] }\n" > "$1/wrong.yaml"' sh "$folder"
+    says "$folder/wrong.yaml:3:" --runtime=wrong
+    # Mended, it starts.
+    # shellcheck disable=SC2016
+    inside sh -c 'printf "version: 1\ndescription: x\nfiles: { read: [/], exec: [/] }\n" > "$1/wrong.yaml"' sh "$folder"
+    [ "$(docker run --rm --runtime=wrong --network=none busybox echo started)" = started ]
+}
+
+@test "sandboxd is gone: it is started for the next container; where it can't be, docker run says so in one line" {
+    docker run -d --runtime=sandboxd --name one --network=none busybox sh -c 'while :; do date > /tmp/x; sleep 0.1; done'
+    eventually_shows one
+    # Killed hard, with all that belongs to it.
+    inside pkill -KILL -x sandboxd || :
+    eventually nothing_listens
+    [ "$(docker run --rm --runtime=sandboxd --network=none busybox echo started)" = started ]
+    inside test -S /run/sandboxd/agent
+    # A file in the socket's folder's place: neither it nor anybody else can listen there.
+    inside pkill -KILL -x sandboxd || :
+    eventually nothing_listens
+    inside sh -c 'mv /run/sandboxd /run/sandboxd.away && : > /run/sandboxd'
+    says "sandboxd" --runtime=sandboxd
+    inside sh -c 'rm /run/sandboxd && mv /run/sandboxd.away /run/sandboxd'
+    [ "$(docker run --rm --runtime=sandboxd --network=none busybox echo started)" = started ]
+}
+
+nothing_listens() {
+    ! inside pgrep -x sandboxd
 }

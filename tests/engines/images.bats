@@ -4,13 +4,17 @@
 load lib
 
 setup_file() {
-    local archive
+    local archive policy
     need_command mmdebstrap
     archive=$("$SANDBOXD_SOURCE/tests/engines/debian-image")
     engine_world v1
     in_memory docker
     # Images are built by the same runtime.
-    printf '{ "default-runtime": "sandboxd", "runtimes": { "crun": { "path": "/usr/bin/crun" }, "sandboxd": { "path": "%s" } } }' "$RUNTIME" > "$world/daemon.json"
+    printf '{ "default-runtime": "sandboxd", "runtimes": { "crun": { "path": "/usr/bin/crun" }, "sandboxd": { "path": "%s" }' "$RUNTIME" > "$world/daemon.json"
+    for policy in web db untrusted; do
+        printf ', "%s": { "path": "%s", "runtimeArgs": ["--policy=container-%s"] }' $policy "$RUNTIME" $policy
+    done >> "$world/daemon.json"
+    echo ' } }' >> "$world/daemon.json"
     docker_start
     daemon_start
     docker import "$archive" debian > /dev/null
@@ -19,6 +23,7 @@ setup_file() {
     image postgres postgres.sh 'VOLUME /data' 'ENTRYPOINT ["/job/postgres.sh"]'
     image redis redis.sh 'VOLUME /data' 'ENTRYPOINT ["/job/redis.sh"]'
     image nginx nginx.sh 'ENTRYPOINT ["/job/nginx.sh"]'
+    image metadata metadata.py 'ENTRYPOINT ["python3", "/job/metadata.py", "ask"]'
     image shell shell.sh 'ENTRYPOINT ["busybox", "sh", "/job/shell.sh"]'
 }
 
@@ -146,4 +151,130 @@ ready() {
     [ "$(echo 'SELECT sum(a) FROM t' | psql)" = 501000 ]
     docker rm -f db
     docker volume rm pg
+}
+
+# ---- Addresses ----
+
+# serve_metadata ADDRESS…: where clouds have theirs, in the world, which is the containers' router.
+serve_metadata() {
+    local address
+    for address; do
+        case $address in
+        *:*) inside ip addr replace "$address/128" dev lo nodad ;;
+        *) inside ip addr replace "$address/32" dev lo ;;
+        esac
+    done
+    inside_background "$work/served" /usr/bin/python3 "$SANDBOXD_SOURCE/tests/engines/images/metadata.py" serve "$@"
+    background+=("$started")
+    eventually grep -q ready "$work/served"
+}
+
+@test "metadata addresses: what is reached on crun is refused, by each way and in each form of the address" {
+    serve_metadata 169.254.169.254 fd00:ec2::254 169.254.7.7
+    # By way of the bridge, and in the network of whoever runs the engine.
+    docker run --rm --runtime=crun metadata 169.254.169.254 ::ffff:169.254.169.254 > crun.out
+    docker run --rm --runtime=crun --network host metadata fd00:ec2::254 >> crun.out
+    [ "$(wc -l < crun.out)" -eq 18 ]
+    cat crun.out
+    [ "$(grep -c ': secret$' crun.out)" -eq 18 ]
+    docker run --rm --runtime=sandboxd metadata 169.254.169.254 ::ffff:169.254.169.254 > ours.out
+    docker run --rm --runtime=sandboxd --network host metadata fd00:ec2::254 >> ours.out
+    cat ours.out
+    [ "$(grep -c ': Permission denied$' ours.out)" -eq 18 ]
+    # Its neighbours are reached.
+    docker run --rm --runtime=sandboxd metadata 169.254.7.7 ::ffff:169.254.7.7 > ours.out
+    [ "$(grep -c ': secret$' ours.out)" -eq 12 ]
+}
+
+# ---- The narrower policies ----
+
+# world_curl WORD…: from outside of the containers, inside of the world.
+world_curl() {
+    inside curl -s -m 5 "$@"
+}
+
+# denied CONTAINER COMMAND…: in the container it fails, and for want of a right.
+denied() {
+    local name=$1
+    shift
+    run docker exec "$name" "$@"
+    echo "$* ($status): $output"
+    [ "$status" -ne 0 ]
+    [[ ${output,,} == *"permission denied"* || ${output,,} == *"operation not permitted"* || ${output,,} == *"read-only file system"* ]]
+}
+
+@test "container-web: nginx serves under load, and can do no more than that" {
+    local bridge
+    # As nginx's own image has it: a configuration in /etc, logs in /var/log, caches in /var.
+    mkdir web
+    printf 'FROM debian\nRUN rm -f /etc/nginx/sites-enabled/default && ln -sf /dev/stdout /var/log/nginx/access.log && ln -sf /dev/stderr /var/log/nginx/error.log\n' > web/Dockerfile
+    printf 'COPY site.conf /etc/nginx/conf.d/site.conf\nCMD ["nginx", "-g", "daemon off;"]\n' >> web/Dockerfile
+    echo 'server { listen 80; root /var/www/html; index index.nginx-debian.html; location /up { client_max_body_size 10m; proxy_pass http://127.0.0.1:8081/; } } server { listen 127.0.0.1:8081; return 200 upstream; }' > web/site.conf
+    DOCKER_BUILDKIT=0 docker build -q --network none -t web "$PWD/web"
+    docker run -d --name web --runtime=web -p 127.0.0.1:8080:80 web
+    eventually world_curl -f http://127.0.0.1:8080/
+    world_curl http://127.0.0.1:8080/ | grep -q 'Welcome to nginx'
+    head -c 3000000 /dev/zero > upload
+    [ "$(world_curl -X POST --data-binary @"$PWD/upload" http://127.0.0.1:8080/up)" = upstream ]
+    inside wrk -t 2 -c 20 -d 2 http://127.0.0.1:8080/ | tee load
+    grep -q '^Requests/sec' load
+    run grep -E 'Non-2xx|Socket errors' load
+    [ "$status" -eq 1 ]
+    docker exec web nginx -s reload
+    eventually world_curl -f http://127.0.0.1:8080/
+    docker logs web | grep -q 'GET / HTTP'
+    # What a web server has no business with, although root does it here.
+    denied web sh -c 'echo x > /etc/passwd'
+    denied web sh -c 'echo x > /usr/sbin/new'
+    denied web rm /bin/ls
+    denied web python3 -c 'import socket; socket.create_connection(("8.8.8.8", 80))'
+    denied web python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("8.8.8.8", 53))'
+    denied web python3 -c 'import socket; socket.create_server(("0.0.0.0", 2222))'
+    # Upstreams of a private network it reaches: there, nobody listens.
+    bridge=$(docker inspect -f '{{.NetworkSettings.Gateway}}' web)
+    run docker exec web python3 -c "import socket; socket.create_connection(('$bridge', 81))"
+    [[ $output == *"Connection refused"* ]]
+    docker stop -t 10 web
+    [ "$(docker inspect -f '{{.State.ExitCode}}' web)" = 0 ]
+}
+
+@test "container-db: postgres and redis with volumes, and no more than that" {
+    docker network create data
+    docker run -d --name db --runtime=db --network data -v pg:/data postgres serve
+    docker run -d --name cache --runtime=db --network data -v cache:/data --entrypoint redis-server redis --dir /data --protected-mode no --appendonly yes
+    eventually ready
+    echo 'CREATE TABLE t AS SELECT generate_series(1, 1000) AS a; SELECT sum(a) FROM t' | psql | grep -qx 500500
+    eventually docker exec cache redis-cli set key value
+    # From another container, by name.
+    docker run --rm --runtime=sandboxd --network data --entrypoint redis-cli redis -h cache get key | grep -qx value
+    docker run --rm --runtime=sandboxd --network data --entrypoint python3 python -c 'import socket; s = socket.create_connection(("db", 5432)); s.send(b"\0\0\0\10\4\322\26\57"); print(s.recv(1))' | grep -q N
+    docker restart -t 10 db cache
+    eventually ready
+    echo 'SELECT count(*) FROM t' | psql | grep -qx 1000
+    eventually docker exec cache redis-cli ping
+    docker exec cache redis-cli get key | grep -qx value
+    denied db sh -c 'echo x > /etc/passwd'
+    denied db sh -c 'echo x > /usr/bin/new'
+    denied cache python3 -c 'import socket; socket.create_connection(("8.8.8.8", 80))'
+    denied cache python3 -c 'import socket; socket.create_server(("0.0.0.0", 80))'
+    docker rm -f db cache
+    docker volume rm pg cache
+    docker network rm data
+}
+
+@test "container-untrusted: a script works in its temporary folder, and neither changes the image nor talks to anybody" {
+    docker run -d --name script --runtime=untrusted --entrypoint sleep python 1000
+    # All that the whole job does works, but for what it tries to change.
+    run docker exec script python3 /job/python.py
+    [ "$status" -eq 5 ]
+    [[ $output == *"sqlite (1000, 500500"* ]]
+    [[ $output == *"open /usr/new Permission denied"* || $output == *"open /usr/new Read-only file system"* ]]
+    run docker exec script sh -c 'echo x > /root/file && cat /root/file'
+    [ "$output" = x ]
+    denied script sh -c 'echo x > /etc/passwd'
+    denied script sh -c 'echo x > /job/python.py'
+    denied script python3 -c 'import socket; socket.create_connection(("172.17.0.1", 80))'
+    denied script python3 -c 'import socket; socket.create_connection(("8.8.8.8", 80))'
+    denied script python3 -c 'import socket; socket.create_server(("0.0.0.0", 8000))'
+    denied script python3 -c 'import ctypes, os; c = ctypes.CDLL(None, use_errno=True); r = c.ptrace(16, os.getppid(), 0, 0); print(os.strerror(ctypes.get_errno())); exit(r != 0)'
 }
