@@ -208,23 +208,23 @@ says() {
     [ "$(docker run --rm --runtime=wrong --network=none busybox echo started)" = started ]
 }
 
+# all_killed: the daemon, its keeper and its workers, all of them the world's. Those that one has started while the other was killed, the next time.
+all_killed() {
+    inside pkill -KILL '^sandboxd' || :
+    ! inside pgrep '^sandboxd'
+}
+
 @test "sandboxd is gone: it is started for the next container; where it can't be, docker run says so in one line" {
     docker run -d --runtime=sandboxd --name one --network=none busybox sh -c 'while :; do date > /tmp/x; sleep 0.1; done'
     eventually_shows one
     # Killed hard, with all that belongs to it.
-    inside pkill -KILL -x sandboxd || :
-    eventually nothing_listens
+    eventually all_killed
     [ "$(docker run --rm --runtime=sandboxd --network=none busybox echo started)" = started ]
     inside test -S /run/sandboxd/agent
     # A file in the socket's folder's place: neither it nor anybody else can listen there.
-    inside pkill -KILL -x sandboxd || :
-    eventually nothing_listens
+    eventually all_killed
     inside sh -c 'mv /run/sandboxd /run/sandboxd.away && : > /run/sandboxd'
     says "sandboxd" --runtime=sandboxd
     inside sh -c 'rm /run/sandboxd && mv /run/sandboxd.away /run/sandboxd'
     [ "$(docker run --rm --runtime=sandboxd --network=none busybox echo started)" = started ]
-}
-
-nothing_listens() {
-    ! inside pgrep -x sandboxd
 }
