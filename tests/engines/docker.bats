@@ -32,6 +32,8 @@ both() {
     docker run --rm --runtime=crun --network=none --hostname=box "$@" > crun.out 2> crun.err < /dev/null || status_crun=$?
     docker run --rm --runtime=sandboxd --network=none --hostname=box "$@" > ours.out 2> ours.err < /dev/null || status_ours=$?
     diff crun.out ours.out
+    # Docker's own client says this at times, of a container that ended soon or never began.
+    sed -i '/error waiting for container: context canceled/d' crun.err ours.err
     diff crun.err ours.err
     [ "$status_crun" -eq "$status_ours" ]
 }
