@@ -98,6 +98,7 @@ static int on_connection(sd_event_source *source, int socket, uint32_t revents, 
 
         if (fd < 0)
                 return 0;
+        d->n_connections++;
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid != geteuid()) {
                 refuse("it is another user's");
                 return 0;

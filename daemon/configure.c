@@ -37,7 +37,7 @@ static void log_report(const struct policy_report *report) {
 
 static int read_path(const char *config, char **ret) {
         if (!config)
-                return settings_path(geteuid(), ret);
+                return settings_path(demand_user(), ret);
         *ret = strdup(config);
         return *ret ? 0 : -ENOMEM;
 }
@@ -57,7 +57,7 @@ static int read_kept(int fd, struct settings **ret) {
 
 int configure(struct daemon *d, int kept, bool successor) {
         struct policy_report report = {};
-        int r = settings_find(d->config, geteuid(), geteuid(), &d->settings, &report);
+        int r = settings_find(d->config, demand_user(), geteuid(), &d->settings, &report);
 
         log_report(&report);
         policy_report_done(&report);
@@ -72,7 +72,7 @@ int configure(struct daemon *d, int kept, bool successor) {
 bool configure_check(const struct daemon *d) {
         struct policy_report report = {};
         _cleanup_(settings_freep) struct settings *settings = NULL;
-        int r = settings_find(d->config, geteuid(), geteuid(), &settings, &report);
+        int r = settings_find(d->config, demand_user(), geteuid(), &settings, &report);
 
         if (r < 0)
                 log_report(&report);

@@ -247,7 +247,7 @@ static int report_wrong(struct taking *t, int error, const struct policy_report 
 
 static int load_settings(struct taking *t, uid_t uid, struct settings **ret) {
         struct policy_report report = {};
-        int r = settings_find(uid == geteuid() ? t->config : NULL, uid, uid, ret, &report);
+        int r = settings_find(uid == demand_user() ? t->config : NULL, uid, geteuid(), ret, &report);
 
         if (r < 0)
                 r = report_wrong(t, r, &report);
@@ -289,11 +289,11 @@ static int load_policy(struct taking *t) {
         int r = load_settings(t, 0, &system);
 
         /* Root-owned folders for root; a user's own come first for the user's. */
-        if (r >= 0 && geteuid() != 0)
-                r = load_settings(t, geteuid(), &own);
+        if (r >= 0 && demand_user() != 0)
+                r = load_settings(t, demand_user(), &own);
         if (r < 0)
                 return r;
-        if (policy_folders_find(own, settings_home(geteuid()), system, &folders) < 0)
+        if (policy_folders_find(own, settings_home(demand_user()), system, &folders) < 0)
                 return wrong(t, -ENOMEM, "no memory");
         request.folders = folders.list;
         request.n_folders = folders.n;

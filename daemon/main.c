@@ -35,6 +35,9 @@ static void print_help(void) {
                "                  `agent` beside the usual control socket; `none`: nowhere)\n"
                "  --config FILE   read the settings there (default: " SANDBOXD_SYSTEM_CONFIG " for\n"
                "                  root, ~/.config/sandboxd/sandboxd.yaml for others)\n"
+               "  --on-demand[=SECONDS]\n"
+               "                  serve a rootless engine in its user namespace, and end when it has\n"
+               "                  had no containers for a while (60); sandbox-runtime starts it so\n"
                "  --check-config  only say what is wrong with the settings\n"
                "  --help          show this\n"
                "  --version       show the version\n"
@@ -59,7 +62,7 @@ static int make_folder(const char *path) {
                 return -ENOMEM;
         *strrchr(folder, '/') = 0;
         /* Everybody finds root's, whatever the umask is. */
-        mode_t mask = umask(geteuid() == 0 ? 0022 : 0077);
+        mode_t mask = umask(demand_user() == 0 ? 0022 : 0077);
         int r = folder[0] == 0 || mkdir(folder, 0777) >= 0 || errno == EEXIST ? 0 : -errno;
         umask(mask);
         return r;
@@ -94,12 +97,12 @@ static int listen_on(struct daemon *d, const char *path) {
         if (path)
                 r = path[0] != '/' ? -EINVAL : snprintf(own, sizeof(own), "%s", path) < (int) sizeof(own) ? 0 : -ENAMETOOLONG;
         else
-                r = control_socket(geteuid(), own);
+                r = control_socket(demand_user(), own);
         if (r == -ENOENT) {
                 log_record(LOG_ERR, MESSAGE_DAEMON, NULL, "XDG_RUNTIME_DIR is not set: log in, or say where to listen with --socket PATH");
                 return r;
         }
-        int fd = r < 0 ? r : make_socket(own, geteuid() == 0 ? 0111 : 0177);
+        int fd = r < 0 ? r : make_socket(own, demand_user() == 0 ? 0111 : 0177);
         if (fd == -EADDRINUSE)
                 log_record(LOG_ERR, MESSAGE_DAEMON, NULL, "another sandboxd listens on %s already", own);
         else if (fd < 0)
@@ -125,7 +128,7 @@ static int listen_for_runtimes(struct daemon *d, const char *control, const char
         else if (control && !getenv("SANDBOXD_AGENT"))
                 return 0;
         else
-                r = control_agent(geteuid(), own);
+                r = control_agent(demand_user(), own);
         int fd = r < 0 ? r : make_socket(own, 0177);
         if (fd < 0) {
                 log_record(LOG_ERR, MESSAGE_DAEMON, NULL, "%s: it can't listen there for OCI runtimes: %s%s", path ?: own,
@@ -261,6 +264,8 @@ static int run(const char *path, const char *agent, const char *config) {
                 log_record(LOG_ERR, MESSAGE_DAEMON, NULL, "what was stored can't be taken back: %s", strerror(-r));
         if (r == 0 && (r = listen_on(&d, path)) >= 0 && !d.has_agent)
                 r = listen_for_runtimes(&d, path, agent);
+        if (r >= 0)
+                r = demand_watch(&d);
         if (r < 0)
                 return 1;
         store_settings(d.settings);
@@ -285,13 +290,10 @@ static int run(const char *path, const char *agent, const char *config) {
 
 int main(int argc, char **argv) {
         static const struct option options[] = {
-                { "socket", required_argument, NULL, 's' },
-                { "agent", required_argument, NULL, 'a' },
-                { "config", required_argument, NULL, 'c' },
-                { "check-config", no_argument, NULL, 'C' },
-                { "help", no_argument, NULL, 'h' },
-                { "version", no_argument, NULL, 'V' },
-                {},
+                { "socket", required_argument, NULL, 's' }, { "agent", required_argument, NULL, 'a' },
+                { "config", required_argument, NULL, 'c' }, { "on-demand", optional_argument, NULL, 'd' },
+                { "check-config", no_argument, NULL, 'C' }, { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, 'V' },      {},
         };
         const char *path = NULL, *agent = NULL, *config = NULL;
         bool check = false;
@@ -310,6 +312,12 @@ int main(int argc, char **argv) {
                 case 's': path = optarg; break;
                 case 'a': agent = optarg; break;
                 case 'c': config = optarg; break;
+                case 'd':
+                        if (demand_begin(optarg) < 0) {
+                                fprintf(stderr, "sandboxd: --on-demand=%s: that is no number of seconds up to a day\n", optarg);
+                                return 2;
+                        }
+                        break;
                 case 'C': check = true; break;
                 case 'h': print_help(); return 0;
                 case 'V': printf("sandboxd %s\n", SANDBOXD_VERSION); return 0;

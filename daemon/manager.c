@@ -181,6 +181,11 @@ static int adopt(sd_bus_message *m, bool foreign, void *userdata, sd_bus_error *
 }
 
 static int method_adopt(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        /* Its user namespace is none of those that the engine's leads to. */
+        if (demand_is())
+                return sd_bus_error_setf(error, CONTROL_FAILED,
+                                         "this sandboxd runs in the user namespace of a rootless engine, and takes nothing but its "
+                                         "containers; start one of your own before them");
         return adopt(m, false, userdata, error);
 }
 

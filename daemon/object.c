@@ -16,7 +16,7 @@
 #define POLICY_NAME_MAX 4096
 
 static int sandbox_object(const struct sandbox *s, char **ret) {
-        return control_object_of(s->owner.uid, s->name, ret);
+        return control_object_of(demand_shown(s->owner.uid), s->name, ret);
 }
 
 static int find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret, sd_bus_error *error) {
@@ -26,7 +26,7 @@ static int find(sd_bus *bus, const char *path, const char *interface, void *user
 
         if (control_object_names(path, &uid, &name) < 0)
                 return 0;
-        struct sandbox *s = sandbox_find(p->daemon, uid, name);
+        struct sandbox *s = sandbox_find(p->daemon, demand_meant(uid), name);
         if (!s || !peer_may(p, s))
                 return 0;
         *ret = s;
@@ -311,7 +311,7 @@ void object_stopped(struct sandbox *s, int signal) {
 GETTER(name, "s", s->name)
 GETTER(policy, "s", s->policy)
 GETTER(output, "s", s->output)
-GETTER(uid, "u", (uint32_t) s->owner.uid)
+GETTER(uid, "u", (uint32_t) demand_shown(s->owner.uid))
 GETTER(pid, "u", (uint32_t) s->init)
 GETTER(worker, "u", (uint32_t) s->worker)
 GETTER(state, "s", sandbox_running(s) ? "running" : "ended")

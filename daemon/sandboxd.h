@@ -25,6 +25,7 @@
  *   agent.c      the seccomp agent of OCI runtimes
  *   container.c  taking one container over, in a process of its own
  *   state.c      what its runtime says of it
+ *   demand.c     a daemon that sandbox-runtime has started in a rootless engine's user namespace
  *   log.c        the daemon's records: the journal, else standard error
  */
 #pragma once
@@ -171,6 +172,7 @@ struct daemon {
         char agent[CONTROL_SOCKET_SIZE];  /* the same of the agent's */
         bool has_agent;
         unsigned n_takers; /* processes that take a container over */
+        uint64_t n_connections, n_connections_before; /* of runtimes, ever; and when demand.c last looked */
         int spare;         /* a descriptor for the moment in which there is no other */
         int exe;           /* our own program: workers are started from it */
         bool ending;       /* services are being stopped, and then … */
@@ -472,6 +474,19 @@ int agent_listen(struct daemon *d, int socket, bool ours);
 /* What runs in the new process: argv[1] is "--container", argv[2] the --config where there is one; the runtime's connection, and one to the daemon, are given as these. */
 enum { AGENT_CONNECTION = 3, AGENT_BUS };
 int container_main(int argc, char **argv);
+
+/* ---- demand.c ---- */
+
+/* --on-demand, also for all processes that are started from here; after how many seconds it ends, or NULL. -EINVAL: that is no such number. */
+int demand_begin(const char *seconds);
+bool demand_is(void);
+/* Whose sockets and settings are ours: we, but not root of a user namespace. */
+uid_t demand_user(void);
+/* A user's number as the user of such a daemon knows it, and back. */
+uid_t demand_shown(uid_t uid);
+uid_t demand_meant(uid_t uid);
+/* Ends us when there is nothing left to do. */
+int demand_watch(struct daemon *d);
 
 /* ---- keeper.c ---- */
 

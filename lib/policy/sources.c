@@ -11,6 +11,7 @@
 
 #include "fd.h"
 #include "load.h"
+#include "path.h"
 #include "str.h"
 
 #define SOURCES_MAX 64
@@ -129,7 +130,7 @@ static int check_owner(struct loader *l, const char *shown, unsigned how, struct
                 return ERROR(l, place, "%s is not a regular file", shown);
         if (how & SOURCE_TRUSTED)
                 return 0;
-        if (st->st_uid != 0 && st->st_uid != l->request->uid)
+        if (!path_owner_trusted(st->st_uid, l->request->uid))
                 return ERROR(l, place, "%s is refused: it belongs to uid %u, and a policy must belong to you or to root", shown,
                              st->st_uid);
         if (st->st_mode & (S_IWGRP | S_IWOTH))
