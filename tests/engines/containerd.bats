@@ -8,12 +8,8 @@ setup_file() {
     /usr/bin/python3 -c 'import grpc' || skip "python3-grpcio is not installed"
     containerd_start
     daemon_start
-    rootfs_busybox "$world/rootfs"
-    oci_archive busybox:1 "$world/rootfs" sh > "$world/busybox.tar"
-    oci_archive pause:1 "$world/rootfs" sleep 100000 > "$world/pause.tar"
+    containerd_images
     ctr image import "$world/busybox.tar"
-    ctr -n k8s.io image import "$world/busybox.tar"
-    ctr -n k8s.io image import "$world/pause.tar"
 }
 
 teardown_file() {
@@ -25,16 +21,6 @@ run_ctr() {
     local name=$1
     shift
     ctr run --rm --cgroup "/$world_cgroup/$name" --runc-binary "$RUNTIME" localhost/busybox:1 "$name" "$@"
-}
-
-# cri [OPTION…] COMMAND ACTION [WORD]: a pod with our handler (tests/engines/cri).
-cri() {
-    local options=()
-    while [[ $1 == --* ]]; do
-        options+=("$1")
-        shift
-    done
-    inside /usr/bin/python3 "$SANDBOXD_SOURCE/tests/engines/cri" --handler=sandboxd "--cgroup=/$world_cgroup" "${options[@]}" /run/containerd/containerd.sock localhost/busybox:1 "$@"
 }
 
 @test "ctr: a container, with and without a seccomp profile of its own" {

@@ -193,8 +193,16 @@ podman_image() {
 
 # ---- containerd ----
 
-# containerd_start: with the configuration of the world's /etc/containerd/config.toml, to which this adds what the world needs.
+# containerd_start: with our runtime in its configuration.
 containerd_start() {
+    containerd_configure
+    inside "$RUNTIME" install --containerd
+    inside_background "$world/containerd.log" containerd --config /etc/containerd/config.toml
+    eventually ctr version || { tail -20 "$world/containerd.log" >&2; return 1; }
+}
+
+# containerd_configure: what the world needs, in the world's /etc/containerd/config.toml.
+containerd_configure() {
     need_command containerd ctr
     mkdir -p "$world/containerd" "$world/cni"
     inside sh -c 'mkdir -p /etc/containerd && cat > /etc/containerd/config.toml' <<EOT
@@ -211,14 +219,30 @@ state = "/run/containerd"
   [plugins."io.containerd.internal.v1.opt"]
     path = "$world/opt"
 EOT
-    inside "$RUNTIME" install --containerd
     cat > "$world/cni/10-bridge.conflist" <<EOT
 { "cniVersion": "0.4.0", "name": "bridge", "plugins": [
     { "type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true,
       "ipam": { "type": "host-local", "ranges": [[{ "subnet": "10.88.7.0/24" }]], "dataDir": "$world/ipam", "routes": [{ "dst": "0.0.0.0/0" }] } } ] }
 EOT
-    inside_background "$world/containerd.log" containerd --config /etc/containerd/config.toml
-    eventually ctr version || { tail -20 "$world/containerd.log" >&2; return 1; }
+}
+
+# containerd_images: busybox and what holds pods, in the CRI's namespace.
+containerd_images() {
+    rootfs_busybox "$world/rootfs"
+    oci_archive busybox:1 "$world/rootfs" sh > "$world/busybox.tar"
+    oci_archive pause:1 "$world/rootfs" sleep 100000 > "$world/pause.tar"
+    ctr -n k8s.io image import "$world/busybox.tar"
+    ctr -n k8s.io image import "$world/pause.tar"
+}
+
+# cri [OPTION…] COMMAND ACTION [WORD]: a pod with our handler (tests/engines/cri).
+cri() {
+    local options=()
+    while [[ $1 == --* ]]; do
+        options+=("$1")
+        shift
+    done
+    inside /usr/bin/python3 "$SANDBOXD_SOURCE/tests/engines/cri" --handler=sandboxd "--cgroup=/$world_cgroup" "${options[@]}" /run/containerd/containerd.sock localhost/busybox:1 "$@"
 }
 
 ctr() {
