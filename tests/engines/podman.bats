@@ -16,7 +16,9 @@ teardown_file() {
 }
 
 teardown_test() {
+    podman pod rm -f -t 0 -a > /dev/null 2>&1 || :
     podman rm -f -t 0 -a > /dev/null 2>&1 || :
+    world_settings ''
 }
 
 both() {
@@ -66,4 +68,43 @@ both() {
     echo "$output"
     [ "$status" -ne 0 ]
     [[ $output == *touch:* ]]
+}
+
+@test "podman: play kube, two containers under the policy that their annotation names" {
+    tar -C "$world/rootfs" -c . | podman import -q --change 'ENTRYPOINT ["/bin/sleep", "100000"]' - pause > /dev/null
+    inside sh -c 'printf "[containers]\ndefault_ulimits = [\"nofile=20000:20000\", \"nproc=10000:10000\"]\n[engine]\ninfra_image = \"localhost/pause\"\n" > /etc/containers/containers.conf.d/tests.conf'
+    world_settings 'oci: { selectable: [container-untrusted] }'
+    cat > "$work/pod.yaml" << 'END'
+apiVersion: v1
+kind: Pod
+metadata:
+  name: shop
+  annotations: { org.sandboxd.policy: container-untrusted }
+spec:
+  hostNetwork: true
+  containers:
+    - { name: front, image: localhost/busybox, command: [/bin/sh, -c, "touch /etc/x; echo started; sleep 1000"] }
+    - { name: cache, image: localhost/busybox, command: [/bin/sh, -c, "echo too; sleep 1000"] }
+END
+    podman --runtime=sandboxd play kube "$work/pod.yaml"
+    eventually logged shop-front started
+    eventually logged shop-cache too
+    podman logs shop-front 2>&1 | grep "touch: /etc/x: Permission denied"
+    [ "$(inside "$SANDBOXCTL" ps --json | jq '[.[] | select(.policy == "container-untrusted")] | length')" -ge 2 ]
+}
+
+logged() {
+    podman logs "$1" | grep -q "^$2\$"
+}
+
+@test "podman: read-only, a user namespace of its own, a health check, restart" {
+    run podman_run --rm --runtime=sandboxd --network=none --read-only busybox sh -c 'echo x > /tmp/x && echo started; echo x > /etc/x'
+    echo "$output"
+    [[ $output == *started*"can't create /etc/x: Read-only file system"* ]]
+    [ "$(podman_run --rm --runtime=sandboxd --network=none --uidmap 0:300000:65536 --gidmap 0:300000:65536 busybox sh -c 'echo x > /tmp/x; chown 33 /tmp/x; stat -c %u /tmp/x; id -u')" = $'33\n0' ]
+    podman_run -d --runtime=sandboxd --name one --network=none --health-cmd 'test -e /tmp/healthy' --health-interval disable busybox sh -c 'touch /tmp/healthy; sleep 1000'
+    eventually podman healthcheck run one
+    podman restart -t 0 one
+    eventually podman healthcheck run one
+    [ "$(podman exec one sh -c 'sed -n s/^Seccomp:.//p /proc/self/status')" = 2 ]
 }

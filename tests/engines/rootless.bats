@@ -133,6 +133,16 @@ nobody_listens() {
     [[ $output == *"the policy 'broken' is wrong: $home/.config/sandboxd/policies/broken.yaml:"* ]]
 }
 
+@test "rootless podman: without our runtime, by a profile" {
+    rootless_run -d --name one --network=none busybox sleep 1000
+    its_sandboxd policy oci-profile container-untrusted > profile.json
+    run as_rootless podman --runtime=/usr/bin/crun --cgroup-manager cgroupfs --events-backend file --storage-driver overlay run --rm --network=none \
+        --ulimit nofile=20000:20000 --ulimit nproc=10000:10000 --security-opt "seccomp=$work/profile.json" busybox sh -c 'echo started; touch /etc/x'
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ $output == *started*"touch: /etc/x: Permission denied"* ]]
+}
+
 @test "rootless podman: its sandboxd takes no other sandboxes, and ends when there are no containers any more" {
     rootless_run --rm --network=none busybox true
     run its_sandboxd exec --daemon --policy base -- true
