@@ -765,7 +765,8 @@ int sandbox_adopt(struct daemon *d, struct peer *client, struct adoption *a, sd_
                 return r;
         }
         s->client = a->foreground ? client : NULL;
-        log_record(LOG_INFO, MESSAGE_STARTED, s->label, "it has been started by uid %u, with the policy %s", demand_shown(s->owner.uid), s->policy);
+        log_record(LOG_INFO, MESSAGE_STARTED, s->label, "it has been started by uid %u, with the policy %s", demand_shown(s->owner.uid),
+                   s->policy);
         s->adopting = sd_bus_message_ref(call);
         if (s->foreign)
                 object_adopted(s, true);

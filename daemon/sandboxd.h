@@ -172,13 +172,14 @@ struct daemon {
         char agent[CONTROL_SOCKET_SIZE];  /* the same of the agent's */
         bool has_agent;
         unsigned n_takers; /* processes that take a container over */
-        uint64_t n_connections, n_connections_before; /* of runtimes, ever; and when demand.c last looked */
         int spare;         /* a descriptor for the moment in which there is no other */
         int exe;           /* our own program: workers are started from it */
         bool ending;       /* services are being stopped, and then … */
         bool stopping;     /* everything is to be killed, and then we end */
         bool leaving;      /* we end, and what is stored goes on */
         sd_bus *systemd;   /* while services are stopped */
+        /* Of runtimes: ever, and when demand.c last looked. */
+        uint64_t n_connections, n_connections_before;
         struct service **services;
         size_t n_services;
         void (*services_stopped)(struct daemon *d);
