@@ -24,6 +24,7 @@
 #include "fd.h"
 #include "folders.h"
 #include "modules.h"
+#include "mounts.h"
 #include "plan.h"
 #include "sandboxd.h"
 #include "state.h"
@@ -46,6 +47,7 @@ struct taking {
         sd_bus *bus;
         struct policy *policy, *floor; /* floor: NULL, there is none */
         struct plan *plan, *floor_plan;
+        struct mount_list mounts; /* where these hold the rules for files */
         char *why;
 };
 
@@ -307,10 +309,16 @@ static int load_policy(struct taking *t) {
 static int compile(struct taking *t) {
         struct policy_report report = {};
         char root[64];
-        const struct plan_request request = { .setting = PLAN_CONTAINER, .root = root, .uid = geteuid(), .gid = getegid() };
+        struct plan_request request = { .setting = PLAN_CONTAINER, .root = root, .uid = geteuid(), .gid = getegid() };
 
         snprintf(root, sizeof(root), "/proc/self/fd/%d", t->root);
-        int r = t->floor ? plan_compile(t->floor, &request, &t->floor_plan, &report) : 0;
+        int r = t->state.mounted ? mount_list_read(t->pid, &t->mounts) : 0;
+        if (r < 0)
+                return wrong(t, r, "its mounts can't be read: %s", strerror(-r));
+        request.mounts = t->state.mounted;
+        request.mounted = t->mounts.paths;
+        request.n_mounted = t->mounts.n_paths;
+        r = t->floor ? plan_compile(t->floor, &request, &t->floor_plan, &report) : 0;
         if (r >= 0)
                 r = plan_compile(t->policy, &request, &t->plan, &report);
         if (r >= 0 && t->floor)
@@ -321,7 +329,7 @@ static int compile(struct taking *t) {
         if (r < 0)
                 return r;
         t->plan->starting = true;
-        return 0;
+        return t->state.mounted ? mounts_seal(t->plan, t->pid, t->root, &t->mounts, &t->why) : 0;
 }
 
 /* ---- the profile ---- */

@@ -156,7 +156,7 @@ static int add_label(struct container_state *state, const char *key, const char 
         return 0;
 }
 
-/* {"sandboxd": 1, "policy": …, "policy-digest": …, "filter-digest": …, "name": …, "labels": {…}, "wait-killable": …}, or the name of a policy and nothing else. */
+/* {"sandboxd": 1, "policy": …, "policy-digest": …, "filter-digest": …, "name": …, "labels": {…}, "wait-killable": …, "files": …}, or the name of a policy and nothing else. */
 static int read_metadata(const char *text, struct container_state *state, char **ret_why) {
         if (text[0] != '{') {
                 size_t n = strcspn(text, " \t\n");
@@ -168,12 +168,18 @@ static int read_metadata(const char *text, struct container_state *state, char *
         _cleanup_(tokener_freep) struct json_tokener *tokener = json_tokener_new_ex(NESTING);
         _cleanup_(json_putp) struct json_object *o = tokener ? json_tokener_parse_ex(tokener, text, strlen(text) + 1) : NULL;
         struct json_object *version = member(o, "sandboxd", json_type_int), *killable = member(o, "wait-killable", json_type_boolean);
-        struct json_object *labels = member(o, "labels", json_type_object);
+        struct json_object *labels = member(o, "labels", json_type_object), *files = member(o, "files", json_type_string);
 
         if (!version || json_object_get_int(version) != 1)
                 return wrong(ret_why, -EBADMSG, "listenerMetadata is none of sandboxd's: `\"sandboxd\": 1` is missing");
         state->killable_known = killable;
         state->killable = killable && json_object_get_boolean(killable);
+        if (!files || str_equal(json_object_get_string(files), "broker"))
+                state->mounted = false;
+        else if (str_equal(json_object_get_string(files), "mounts"))
+                state->mounted = true;
+        else
+                return wrong(ret_why, -EBADMSG, "listenerMetadata has another word for `files` than `mounts` and `broker`");
         if (copy_text(o, "policy", &state->policy) < 0 || copy_text(o, "name", &state->name) < 0 ||
             copy_text(o, "policy-digest", &state->policy_digest) < 0 || copy_text(o, "filter-digest", &state->filter_digest) < 0)
                 return wrong(ret_why, -ENOMEM, "no memory");

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "mounts.h"
 #include "profile.h"
 #include "runtime.h"
 #include "str.h"
@@ -141,9 +142,27 @@ static char *find_root(const struct config *c, const char *bundle) {
         return asprintf(&joined, "%s/%s", bundle, text) < 0 ? NULL : joined;
 }
 
+/* linux.NAME. */
+static int set(char **text, const char *name, const char *value, char **ret_why) {
+        char *changed = NULL;
+        int r = value ? json_text_set(*text, strlen(*text), "linux", name, value, &changed) : 0;
+
+        if (r < 0)
+                return WHY(ret_why,
+                           r == -EEXIST ? "config.json has `linux` or `%s` twice, or in other capitals"
+                                        : "config.json: `linux` is no object",
+                           name);
+        if (value) {
+                free(*text);
+                *text = changed;
+        }
+        return 0;
+}
+
 int config_prepare(const struct words *w, const struct runtime_below *below, char **ret_why) {
         _cleanup_(config_done) struct config c = { .bundle = -1 };
         _cleanup_(choose_done) struct choice choice = {};
+        _cleanup_(mounts_done) struct container_mounts mounts = {};
         _cleanup_free_ char *policy = NULL, *seccomp = NULL, *text = NULL, *root = NULL;
         const char *bundle = w->bundle ? w->bundle : ".";
         char socket[CONTROL_SOCKET_SIZE];
@@ -162,14 +181,18 @@ int config_prepare(const struct words *w, const struct runtime_below *below, cha
                 return WHY(ret_why, r == -ENOENT ? "XDG_RUNTIME_DIR is not set, so that it isn't known where your sandboxd listens"
                                                  : "the path of sandboxd's agent socket is too long");
         root = find_root(&c, bundle);
-        const struct profile_request request = { &choice, policy, w->id, root, socket, c.json, below->crun };
+        if (mounts_read(c.json, below->crun, &mounts) < 0)
+                return WHY(ret_why, "%s", strerror(ENOMEM));
+        const struct profile_request request = { &choice, policy, w->id, root, socket, c.json, below->crun, &mounts };
         r = profile_make(&request, &seccomp, ret_why);
         if (r < 0)
                 return r;
-        r = json_text_set(c.text, c.size, "linux", "seccomp", seccomp, &text);
-        if (r < 0)
-                return WHY(ret_why, r == -EEXIST ? "config.json has `linux` or `seccomp` twice, or in other capitals"
-                                                 : "config.json: `linux` is no object");
+        text = strdup(c.text);
+        if (!text)
+                return WHY(ret_why, "%s", strerror(ENOMEM));
+        if ((r = set(&text, "seccomp", seccomp, ret_why)) < 0 || (r = set(&text, "maskedPaths", mounts.masked, ret_why)) < 0 ||
+            (r = set(&text, "readonlyPaths", mounts.read_only, ret_why)) < 0)
+                return r;
         r = agent_ensure(socket, ret_why);
         if (r < 0)
                 return r;

@@ -11,6 +11,7 @@
 #include "config.h"
 #include "digest.h"
 #include "modules.h"
+#include "mounts.h"
 #include "oci_profile.h"
 #include "plan.h"
 #include "request.h"
@@ -47,7 +48,31 @@ static void compiled_done(struct compiled *c) {
         policy_free(c->policy);
 }
 
-static int compile(const struct choice *choice, const char *name, const char *root, struct compiled *ret, struct policy_report *report) {
+/* For the container's mounts, where these hold what they have to; else for the broker. */
+static int compile_plan(const struct profile_request *q, const struct policy *policy, struct plan **ret, struct policy_report *report) {
+        struct plan_request request = { .setting = PLAN_CONTAINER,
+                                        .root = q->root,
+                                        .mounted = q->mounts ? q->mounts->points : NULL,
+                                        .n_mounted = q->mounts ? q->mounts->n : 0 };
+        _cleanup_(plan_freep) struct plan *plan = NULL;
+
+        if (q->mounts && q->root && !q->mounts->why) {
+                request.mounts = true;
+                int r = plan_compile(policy, &request, &plan, report);
+                if (r < 0)
+                        return r;
+                mounts_plan(q->mounts, q->config, plan);
+                if (q->mounts->hold) {
+                        *ret = TAKE_PTR(plan);
+                        return 0;
+                }
+                request.mounts = false;
+        }
+        return plan_compile(policy, &request, ret, report);
+}
+
+static int compile(const struct profile_request *q, const char *name, struct compiled *ret, struct policy_report *report) {
+        const struct choice *choice = q->choice;
         char *const environment[] = { NULL };
         /* As the agent asks: nothing of it is the caller's. */
         struct policy_request request = { .policy = name,
@@ -60,21 +85,23 @@ static int compile(const struct choice *choice, const char *name, const char *ro
                                           .gid = getgid(),
                                           .environment = environment,
                                           .inspect = true };
-        struct plan_request plan_request = { .setting = PLAN_CONTAINER, .root = root };
         int r = policy_load(&request, &ret->policy, report);
 
-        return r < 0 ? r : plan_compile(ret->policy, &plan_request, &ret->plan, report);
+        return r < 0 ? r : compile_plan(q, ret->policy, &ret->plan, report);
 }
 
-static int collect(const struct choice *choice, const char *name, const char *root, struct filter_builder *ret, bool *ret_acts,
-                   struct made_of *ret_of, char **ret_why) {
+static int collect(const struct profile_request *q, struct filter_builder *ret, bool *ret_acts, struct made_of *ret_of, char **ret_why) {
         _cleanup_(compiled_done) struct compiled floor = {}, own = {};
         struct policy_report report = {};
-        const char *floor_name = choose_floor(choice, name), *at = floor_name ? floor_name : name;
-        int r = floor_name ? compile(choice, floor_name, root, &floor, &report) : 0;
+        const char *name = q->policy, *floor_name = choose_floor(q->choice, name), *at = floor_name ? floor_name : name;
+
+        /* Mounts would hold the rules of one of the two. */
+        if (floor_name && q->mounts && !q->mounts->why)
+                q->mounts->why = "there is a floor";
+        int r = floor_name ? compile(q, floor_name, &floor, &report) : 0;
 
         if (r >= 0)
-                r = compile(choice, at = name, root, &own, &report);
+                r = compile(q, at = name, &own, &report);
         if (r >= 0 && floor_name)
                 r = plan_add_floor(own.plan, floor.plan, &report);
         if (r >= 0)
@@ -146,7 +173,7 @@ static void add_digest(struct json_object *o, const char *name, const struct dig
         json_object_object_add(o, name, json_object_new_string(digest_text(digest, text)));
 }
 
-static char *make_metadata(struct json_object *config, const char *id, const char *policy, const struct made_of *of) {
+static char *make_metadata(struct json_object *config, const char *id, const char *policy, const struct made_of *of, bool mounts) {
         static const char *const images[] = { "io.kubernetes.cri.image-name", "io.kubernetes.cri-o.ImageName",
                                               "org.opencontainers.image.ref.name", "org.opencontainers.image.title" };
         static const char *const pods[] = { "io.kubernetes.cri.sandbox-name", "io.kubernetes.pod.name" };
@@ -162,6 +189,8 @@ static char *make_metadata(struct json_object *config, const char *id, const cha
          * engine hands the flag on, the agent has to find out. */
         if (id) {
                 json_object_object_add(o, "wait-killable", json_object_new_boolean(true));
+                /* Who holds the rules for files: the filter asks about paths, or doesn't. */
+                json_object_object_add(o, "files", json_object_new_string(mounts ? "mounts" : "broker"));
                 make_name(config, id, name);
                 json_object_object_add(o, "name", json_object_new_string(name));
         }
@@ -211,7 +240,7 @@ int profile_make(const struct profile_request *q, char **ret, char **ret_why) {
         bool acts;
         int r;
 
-        r = collect(q->choice, q->policy, q->root, &builder, &acts, &of, ret_why);
+        r = collect(q, &builder, &acts, &of, ret_why);
         if (r < 0)
                 return r;
         if (acts && !q->wait_killable)
@@ -223,7 +252,7 @@ int profile_make(const struct profile_request *q, char **ret, char **ret_why) {
         r = merge(&builder, theirs, &merged, ret_why);
         if (r < 0)
                 return r;
-        metadata = make_metadata(q->config, q->id, q->policy, &of);
+        metadata = make_metadata(q->config, q->id, q->policy, &of, q->mounts && q->mounts->hold);
         const struct oci_listener listener = { .path = q->socket, .metadata = metadata, .wait_killable = q->wait_killable };
         struct json_object *json = metadata ? oci_profile_write(&merged, &listener, theirs) : NULL;
         *ret = json ? strdup(json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)) : NULL;

@@ -22,14 +22,17 @@ void choose_done(struct choice *c);
 /* The policy that a container with this one has besides it; NULL: none. */
 const char *choose_floor(const struct choice *c, const char *policy);
 
+struct container_mounts;
+
 struct profile_request {
         const struct choice *choice;
-        const char *policy;         /* a name */
-        const char *id;             /* of the container; NULL: a profile for any */
-        const char *root;           /* its root on the host; NULL: not known */
-        const char *socket;         /* the agent's */
-        struct json_object *config; /* the container's config.json, or NULL */
-        bool wait_killable;         /* the runtime below takes seccomp flags (crun) */
+        const char *policy;              /* a name */
+        const char *id;                  /* of the container; NULL: a profile for any */
+        const char *root;                /* its root on the host; NULL: not known */
+        const char *socket;              /* the agent's */
+        struct json_object *config;      /* the container's config.json, or NULL */
+        bool wait_killable;              /* the runtime below takes seccomp flags (crun) */
+        struct container_mounts *mounts; /* of the config (mounts.h); NULL: nobody looks after them, the broker has all rules for files */
 };
 
 /* The new linux.seccomp as text. -EINVAL with a text that says what is wrong; the caller frees both. */

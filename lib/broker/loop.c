@@ -2,6 +2,7 @@
  * The loop: receive, find the claim, ask its handler, reply, record. Nothing else talks to the kernel's notification interface, but for
  * the question whether a notification is still valid.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -132,6 +133,42 @@ static struct verdict refuse_program(struct receiver *r) {
         return target_signal(call, SIGKILL) < 0 && loop_valid(call) ? verdict_kill() : verdict_deny(EACCES);
 }
 
+/* Is a directory outside of the container left open for the program, as by runtimes that had that mistake? From it `..` leads out, where no call with a
+ * path is asked about. */
+static bool leaves_directory(struct call *call, int fds, const char *number) {
+        char name[64], text[256] = "";
+        unsigned flags = 0;
+        struct stat st;
+
+        _cleanup_close_ int fd = openat(fds, number, O_PATH | O_CLOEXEC);
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return errno != ENOENT;
+        if (!S_ISDIR(st.st_mode) || locate(call_receiver(call), fd, call->path3, NULL) == WHERE_INSIDE)
+                return false;
+        snprintf(name, sizeof(name), "fdinfo/%.20s", number);
+        _cleanup_close_ int info = target_open_proc(call, name, O_RDONLY);
+        if (info < 0 || fd_read_full(info, text, sizeof(text) - 1) <= 0)
+                return true;
+        const char *line = strstr(text, "flags:");
+        return !line || sscanf(line, "flags: %o", &flags) != 1 || !(flags & O_CLOEXEC);
+}
+
+/* Whether the container's program begins within the container. */
+static bool begins_inside(struct call *call) {
+        _cleanup_close_ int cwd = target_open_proc(call, "cwd", O_PATH);
+        int list = target_open_proc(call, "fd", O_RDONLY | O_DIRECTORY);
+        DIR *directory = list < 0 ? NULL : fdopendir(list);
+        bool inside = directory && cwd >= 0 && locate(call_receiver(call), cwd, call->path3, NULL) == WHERE_INSIDE;
+
+        for (const struct dirent *entry; inside && (entry = readdir(directory));)
+                inside = entry->d_name[0] == '.' || !leaves_directory(call, dirfd(directory), entry->d_name);
+        if (directory)
+                closedir(directory);
+        else
+                fd_close(list);
+        return inside;
+}
+
 struct verdict loop_decide(struct receiver *r) {
         struct call *call = &r->call;
         int e;
@@ -142,6 +179,10 @@ struct verdict loop_decide(struct receiver *r) {
                 return verdict_deny(ENOSYS);
         }
         bool unseen = false, starts = is_runtimes(r, &unseen);
+        if (starts && call->claim->executes && !call->plan->files_brokered && (unseen || !begins_inside(call))) {
+                call->why = "its working directory, or a directory that is open, lies outside of the container";
+                return verdict_deny(EACCES);
+        }
         if (starts && unseen && call->claim->executes)
                 atomic_store(&start_of(r)->state, STARTED_UNSEEN);
         if (starts && (unseen || !call->claim->executes))

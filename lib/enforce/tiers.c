@@ -15,16 +15,17 @@ static bool landlock_holds(void) {
 
 static void describe_files(const struct plan *plan, struct strbuf *out) {
         char word[512] = "";
+        bool landlock = !setting_is_foreign(plan->setting) && landlock_holds();
 
         if (!plan->files_brokered) {
-                add_line(out, "files", landlock_holds() ? "view, landlock" : "view", "by mounts, at no cost a call");
+                add_line(out, "files", landlock ? "view, landlock" : "view", "by mounts, at no cost a call");
                 return;
         }
         if (plan->brokered_why) {
                 _cleanup_free_ char *file = str_escape(plan->brokered_at.file ?: "");
                 snprintf(word, sizeof(word), "%s (%.300s:%u)", plan->brokered_why, file ?: "", plan->brokered_at.line);
         }
-        add_line(out, "files", landlock_holds() ? "broker, landlock" : "broker", word[0] ? word : "enforce: broker");
+        add_line(out, "files", landlock ? "broker, landlock" : "broker", word[0] ? word : "enforce: broker");
 }
 
 static void describe_network(const struct plan *plan, struct strbuf *out) {

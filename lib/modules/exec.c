@@ -110,7 +110,8 @@ static const struct claim claims[] = {
 static int compile(const struct plan *plan, struct filter_builder *filter, struct policy_report *report) {
         (void) report;
         if (!plan->files_brokered)
-                return 0;
+                /* The broker has to see that a container's program begins, by which its runtime's own calls end (loop.c). */
+                return setting_is_foreign(plan->setting) ? rule_claims(filter, claims) : 0;
         /* No Landlock is ours where the namespaces aren't: who loads the filter there may have no right to it, or none of our code. */
         if (setting_is_foreign(plan->setting))
                 check_outcome = !plan_exec_everywhere(plan);

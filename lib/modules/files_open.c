@@ -40,22 +40,27 @@ static void find_devices(const struct plan *plan) {
                         n_devices++;
 }
 
-static bool device_named(const struct pin *pin) {
+static bool device_named(const struct stat *st) {
         /* null, zero, full, random, urandom, tty, ptmx */
         const dev_t harmless[] = {
                 makedev(1, 3), makedev(1, 5), makedev(1, 7), makedev(1, 8), makedev(1, 9), makedev(5, 0), makedev(5, 2),
         };
-        dev_t device = pin->st.st_rdev;
+        dev_t device = st->st_rdev;
 
-        if (S_ISCHR(pin->st.st_mode) && major(device) >= 136 && major(device) <= 143)
+        if (S_ISCHR(st->st_mode) && major(device) >= 136 && major(device) <= 143)
                 return true;
-        for (size_t i = 0; S_ISCHR(pin->st.st_mode) && i < ELEMENTSOF(harmless); i++)
+        for (size_t i = 0; S_ISCHR(st->st_mode) && i < ELEMENTSOF(harmless); i++)
                 if (device == harmless[i])
                         return true;
         for (size_t i = 0; i < n_devices; i++)
-                if (device == devices[i].st_rdev && (pin->st.st_mode & S_IFMT) == (devices[i].st_mode & S_IFMT))
+                if (device == devices[i].st_rdev && (st->st_mode & S_IFMT) == (devices[i].st_mode & S_IFMT))
                         return true;
         return false;
+}
+
+bool modules_device_named(const struct plan *plan, const struct stat *st) {
+        find_devices(plan);
+        return device_named(st);
 }
 
 void files_open_prepare(const struct plan *plan) {
@@ -224,7 +229,7 @@ static struct verdict open_existing(struct call *call, const struct opening *o, 
                  * and it is stat'ed at most. */
                 return verdict_proceed(PROCEED_HARMLESS);
         if (setting_is_foreign(call->plan->setting) && (S_ISCHR(pin->st.st_mode) || S_ISBLK(pin->st.st_mode)) && !pin->outside &&
-            !device_named(pin)) {
+            !device_named(&pin->st)) {
                 call->why = "no `devices` of the policy names this device";
                 return verdict_deny(EACCES);
         }

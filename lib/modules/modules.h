@@ -32,6 +32,11 @@ int modules_collect(const struct plan *plan, struct filter_builder *ret, struct 
  * WAIT_KILLABLE_RECV it can be. */
 bool modules_acts(const struct plan *plan, const struct filter_builder *filter);
 
+struct stat;
+
+/* Whether a device may be opened where the namespaces aren't ours: those that give access to nothing, terminals, and what the policy names. */
+bool modules_device_named(const struct plan *plan, const struct stat *st);
+
 /* The number of a call by name (-1: none by this name), and back (NULL). */
 int modules_syscall_number(const char *name);
 const char *modules_syscall_name(int nr);

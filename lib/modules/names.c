@@ -118,9 +118,24 @@ static const struct claim claims[] = {
         {},
 };
 
+/* Devices alone, by type and number. */
+static int compile_mknod(struct filter_builder *filter, int nr, unsigned mode) {
+        const struct filter_arg block = { .index = mode, .mask = S_IFMT, .value = S_IFBLK };
+        const struct filter_arg character[] = { { .index = mode, .mask = S_IFMT, .value = S_IFCHR },
+                                                { .index = mode + 1, .nonzero = true } };
+        int r = filter_builder_notify(filter, nr, &block, 1);
+
+        return r < 0 ? r : filter_builder_notify(filter, nr, character, ELEMENTSOF(character));
+}
+
 static int compile(const struct plan *plan, struct filter_builder *filter, struct policy_report *report) {
         (void) report;
-        return plan->files_brokered ? rule_claims(filter, claims) : 0;
+        if (plan->files_brokered)
+                return rule_claims(filter, claims);
+        if (!setting_is_foreign(plan->setting))
+                return 0;
+        int r = compile_mknod(filter, __NR_mknod, 1);
+        return r < 0 ? r : compile_mknod(filter, __NR_mknodat, 2);
 }
 
 const struct module names_module = { .name = "names", .claims = claims, .compile = compile };

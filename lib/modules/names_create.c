@@ -64,6 +64,8 @@ struct verdict handle_mkdirat(struct call *call) {
 
 /* ---- mknod ---- */
 
+static const char no_devices[] = "device nodes aren't made for sandboxes";
+
 /* Devices are refused whatever capabilities the caller has: the worker would be asked for its own device cgroup, not for the caller's. What the
  * kernel says before that is asked of it first. */
 static struct verdict refuse_device(struct call *call, int dirfd, uint64_t path) {
@@ -83,15 +85,21 @@ static struct verdict refuse_device(struct call *call, int dirfd, uint64_t path)
         target_act_done(call);
         if (r < 0)
                 return verdict_from(r);
-        call->why = "device nodes aren't made for sandboxes";
+        call->why = no_devices;
         return verdict_deny(EPERM);
 }
 
 static struct verdict do_mknod(struct call *call, int dirfd, uint64_t path, mode_t mode, unsigned device) {
         mode &= 0xffff; /* umode_t */
-        if (!call->plan->files_brokered)
-                /* proceed: no memory was looked at; the view decides. */
+        if (!call->plan->files_brokered) {
+                /* Below another runtime the caller may have the right to make one. */
+                if (setting_is_foreign(call->plan->setting) && (S_ISBLK(mode) || (S_ISCHR(mode) && device != 0))) {
+                        call->why = no_devices;
+                        return verdict_deny(EPERM);
+                }
+                /* proceed: type and number are registers; the view decides on the name. */
                 return verdict_registers();
+        }
         switch (mode & S_IFMT) {
         case 0:
         case S_IFREG:

@@ -196,7 +196,8 @@ static struct verdict bind_unix_path(struct call *call, const struct endpoint *e
         struct verdict verdict;
         int r;
 
-        if (call->plan->files_brokered)
+        /* Below another runtime the caller's root can be another than ours, so that its string is none to be walked from there. */
+        if (call->plan->files_brokered || setting_is_foreign(call->plan->setting))
                 return bind_unix_brokered(call, e, a);
         r = address_resolve(call, a, RESOLVE_PARENT);
         if (r < 0)

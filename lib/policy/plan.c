@@ -147,7 +147,7 @@ static int place_grant(struct compiler *c, const struct file_rule *rule) {
                 return c->no_memory ? -ENOMEM : PLAN_ERROR(c, rule->place, "%s can't be resolved: too many symbolic links", path);
         }
         tree_look(c, node);
-        if (node->type == HOST_ABSENT && node->content == CONTENT_NONE)
+        if (node->type == HOST_ABSENT && node->content == CONTENT_NONE && !mounts_point(c, node->path))
                 return 0; /* checked again when all grants are placed */
         if (node->content == CONTENT_PRIVATE && rule->kind != FILE_EXEC && rule->kind != FILE_WRITE) {
                 _cleanup_free_ char *path = shown(rule->path);
@@ -191,7 +191,9 @@ static int check_missing(struct compiler *c, const struct file_rule *rule) {
         if (built_in(rule->path) && !setting_is_foreign(c->request->setting))
                 return 0;
         const struct tree_node *node = tree_resolve(c, rule->path, true, NULL, NULL);
-        return node && node->type == HOST_ABSENT && node->content == CONTENT_NONE ? missing_grant(c, rule, node) : 0;
+        return node && node->type == HOST_ABSENT && node->content == CONTENT_NONE && !mounts_point(c, node->path)
+                       ? missing_grant(c, rule, node)
+                       : 0;
 }
 
 /* ---- hide, deny, and what stays out ---- */
@@ -451,7 +453,8 @@ int plan_compile(const struct policy *policy, const struct plan_request *request
         struct place at = {};
         size_t messages = report->n;
 
-        if (setting_is_foreign(request->setting))
+        bool mounts = !setting_is_foreign(request->setting) || (request->setting == PLAN_CONTAINER && request->mounts);
+        if (!mounts)
                 why = setting_why(request->setting);
         else if (!policy->files.enforce_broker)
                 needs_broker(policy, &why, &at);

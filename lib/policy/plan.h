@@ -112,7 +112,7 @@ enum plan_setting {
  * below /proc, each list ended by NULL. */
 extern const char *const plan_proc_read_only[], *const plan_proc_masked[];
 
-/* Whether nothing can be mounted for the sandbox, so that the broker alone holds the rules. */
+/* Whether the sandbox's namespaces are somebody else's: nothing is mounted for it but what that one agrees to (plan_request.mounts). */
 static inline bool setting_is_foreign(enum plan_setting setting) {
         return setting != PLAN_OWN;
 }
@@ -147,6 +147,12 @@ struct plan_request {
         gid_t gid;
         /* --overlay, --dry-run: every directory of the host that could be changed inside becomes a NODE_OVERLAY, and a file that could is an error. */
         bool overlay_writes;
+        /* PLAN_CONTAINER: its runtime is ours, so that mounts hold the rules for files where they hold them exactly: then the plan isn't `files_brokered`,
+         * and its nodes are the places whose mounts have to be as their rights say (NODE_BIND), or cover what is there (NODE_MASK). `mounted` are
+         * the container's mount points (resolved), where something is though nothing may be found there yet. */
+        bool mounts;
+        const char *const *mounted;
+        size_t n_mounted;
 };
 
 /* Compiles a policy for one setting (where that is not PLAN_OWN: what only a launcher of ours could do is an error, and what belongs to whoever made

@@ -462,7 +462,7 @@ int view_make(struct compiler *c) {
         struct shows nothing = { .kind = SHOWS_FRESH };
         int r;
 
-        if (c->plan->files_brokered || c->matcher->unnamed == FILES_READ) {
+        if (c->plan->files_brokered || (c->matcher->unnamed == FILES_READ && !setting_is_foreign(c->request->setting))) {
                 struct node *n = add(c, NODE_BIND, c->matcher->root);
                 if (!n)
                         return -ENOMEM;
@@ -471,10 +471,15 @@ int view_make(struct compiler *c) {
                 nothing = (struct shows) { .kind = SHOWS_BIND, .rights = n->rights, .node = c->matcher->root };
         }
         /* The rest is as whoever made the namespaces has it. */
-        r = setting_is_foreign(c->request->setting) ? 0 : make_tree(c, c->matcher->root, &nothing);
+        if (setting_is_foreign(c->request->setting))
+                r = c->plan->files_brokered ? 0 : mounts_make(c);
+        else
+                r = make_tree(c, c->matcher->root, &nothing);
         if (r < 0)
                 return r;
-        r = protect_sources(c);
+        /* The policy's files are the host's: where mounts hold the rules the container has none of them by their paths. */
+        if (!setting_is_foreign(c->request->setting) || c->plan->files_brokered)
+                r = protect_sources(c);
         if (r < 0)
                 return r;
         qsort(c->plan->nodes, c->plan->n_nodes, sizeof(*c->plan->nodes), compare_nodes);

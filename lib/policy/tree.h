@@ -147,6 +147,13 @@ int setting_check(struct compiler *c);
 int setting_add_built_in(struct compiler *c);
 int setting_add_masks(struct compiler *c);
 
+/* ---- plan_mounts.c: a container of our own runtime ---- */
+
+/* Whether the request says that something is mounted there. */
+bool mounts_point(const struct compiler *c, const char *path);
+/* Reads off the finished tree what mounts have to hold, into plan->nodes; or sets c->broker_why. */
+int mounts_make(struct compiler *c);
+
 /* ---- plan_globs.c ---- */
 
 /* Compiles the rules with patterns. */

@@ -120,6 +120,8 @@ refused() {
     refused '{"sandboxd":1}' "listenerMetadata names no policy"
     refused '{"policy":"box"}' "listenerMetadata is none of sandboxd's"
     refused 'two words' "neither an object nor the name of a policy"
+    refused '{"sandboxd":1,"policy":"box","files":"mounts"}' "to be held by its mounts, and they aren't"
+    refused '{"sandboxd":1,"policy":"box","files":"nobody"}' "another word for .files."
     printf 'version: 1\nfiles: { private: [/tmp] }\n' > "$work/policies/tmp.yaml"
     refused tmp "no tier: /tmp: \`private\`"
     printf 'version: 1\nfiles: { exec: [/bin/' > "$work/policies/broken.yaml"

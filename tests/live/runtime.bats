@@ -55,7 +55,7 @@ settings() {
     with=(unshare --mount --propagation private -- sh -c 'mount --bind "$1" "$2" && shift 2 && exec "$@"' sh "$work/settings" "${folder%/*}")
 }
 
-@test "config.json stays as it is, byte for byte, but for linux.seccomp" {
+@test "config.json stays as it is, byte for byte, but for linux.seccomp and what is masked and read-only" {
     /usr/bin/python3 - <<'PYTHON'
 text = open("bundle/config.json").read()
 nasty = r'''{"x-big": 123456789012345678901234567890, "x-float": 1.0e400, "x-minus": -0.0, "x-twice": 1, "x-twice": {"seccomp": 2},
@@ -69,17 +69,68 @@ PYTHON
     /usr/bin/python3 - <<'PYTHON'
 import json
 before, after = open("before").read(), open("bundle/config.json").read()
-at = after.index('"seccomp":{"defaultAction"')
-value, end = json.JSONDecoder().raw_decode(after, at + len('"seccomp":'))
-assert after[:at] + after[end + 1:] == before, "more was changed than linux.seccomp"
+def take(name, text, by=None):
+    at = text.index('"seccomp":{"defaultAction"' if name == "seccomp" else '"%s":' % name)
+    start = at + len(name) + 3
+    start += len(text[start:]) - len(text[start:].lstrip())
+    value, end = json.JSONDecoder().raw_decode(text, start)
+    return value, text[:at] + text[end + 1:] if by is None else text[:start] + by + text[end:]
+value, rest = take("seccomp", after)
+old = json.loads(before)["linux"]
+for name in "maskedPaths", "readonlyPaths":
+    paths, rest = take(name, rest, "[]")
+    assert paths[:len(old[name])] == old[name] and len(paths) > len(old[name]), name
+    assert take(name, before)[0] == old[name]
+    before = take(name, before, "[]")[1]
+assert rest == before, "more was changed"
 assert value["listenerPath"].endswith("/agent") and value["flags"] == ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]
-assert json.loads(value["listenerMetadata"]) == {"sandboxd": 1, "policy": "container-default", "wait-killable": True, "name": "c1"}
+assert json.loads(value["listenerMetadata"]) == {"sandboxd": 1, "policy": "container-default", "wait-killable": True, "files": "mounts", "name": "c1"}
 PYTHON
     # A second start of the same bundle begins with what the engine wrote.
     cp bundle/config.json first
     runtime run --bundle bundle c1
     cmp first bundle/config.json
     cmp before bundle/config.json.sandboxd
+}
+
+@test "mounts hold the rules for files where they can, else the broker" {
+    local path
+    # of FILTER: who does, once config.json is changed so.
+    of() {
+        jq "$1" original.json > bundle/config.json
+        runtime create --bundle bundle c1 && jq -r '.linux.seccomp.listenerMetadata | fromjson.files' bundle/config.json
+    }
+    notifies() { jq -e '[.linux.seccomp.syscalls[] | select(.action == "SCMP_ACT_NOTIFY" and .args == null).names[]] | index("openat")' bundle/config.json > /dev/null; }
+    cp bundle/config.json original.json
+    mkdir -p here bundle/rootfs/etc
+    [ "$(of .)" = mounts ]
+    ! notifies || false
+    # What the engine has left out is asked for again.
+    [ "$(of 'del(.linux.maskedPaths, .linux.readonlyPaths)')" = mounts ]
+    for path in /proc/sys /proc/irq /proc/bus; do
+        jq -e --arg p "$path" '.linux.readonlyPaths | index($p)' bundle/config.json
+    done
+    jq -e '.linux.maskedPaths | index("/proc/keys")' bundle/config.json
+    [ "$(of ".mounts += [{destination: \"/data\", type: \"bind\", source: \"$work/here\", options: [\"rbind\", \"rprivate\"]}]")" = mounts ]
+    # Each of these could be a way around.
+    for filter in ".mounts += [{destination: \"/data\", type: \"bind\", source: \"$work/here\", options: [\"rbind\", \"rslave\"]}]" \
+        '.mounts += [{destination: "/host", type: "bind", source: "/", options: ["rbind"]}]' \
+        '.mounts += [{destination: "/p", type: "bind", source: "/proc", options: ["rbind"]}]' \
+        '.mounts += [{destination: "/p", type: "proc", source: "proc"}]' \
+        '.mounts += [{destination: "/dev", type: "bind", source: "/dev", options: ["rbind"]}]' \
+        '.mounts += [{destination: "/x/../sys", type: "tmpfs", source: "tmpfs"}]' \
+        'del(.mounts[] | select(.destination == "/proc"))' \
+        'del(.linux.namespaces[] | select(.type == "pid"))' \
+        '.linux.namespaces |= map(if .type == "pid" then . + { path: "/proc/1/ns/pid" } else . end)' \
+        '.linux.namespaces += [{type: "user"}]' \
+        '.linux.rootfsPropagation = "rslave"' \
+        '.process.cwd = "/proc/self/fd/7"' \
+        '.linux.devices = [{path: "/dev/sda", type: "b", major: 8, minor: 0}]'; do
+        echo "$filter"
+        [ "$(of "$filter")" = broker ]
+        notifies
+    done
+    [ "$(of '.linux.devices = [{path: "/dev/null", type: "c", major: 1, minor: 3}]')" = mounts ]
 }
 
 @test "the container's own seccomp profile is merged, the stricter wins" {

@@ -75,6 +75,64 @@ Test(setting, rules_lift_what_is_built_in) {
         cr_expect(plan_match(f.plan, "/dev/log").state == MATCH_GRANTED);
 }
 
+/* What is said of a container's places: "PATH rights" of each that needs a mount; NULL: the rules are the broker's, because of `why`. */
+static const struct {
+        const char *text, *mounts, *why;
+} mounted[] = {
+        { "files: { write: [/], exec: [/], read: [/sys] }\n", "/ rawx\n/proc raw\n/proc/sys r\n/sys r\n", NULL },
+        { "files: { exec: [/], read: [/], write: [/vol] }\n", "/ rx\n/proc raw\n/proc/sys r\n/vol raw\n", NULL },
+        { "files: { write: [/], exec: [/, /etc], read: [/etc] }\n", "/ rawx\n/etc rx\n/proc raw\n/proc/sys r\n", NULL },
+        { "files: { write: [/], exec: [/, /vol], read: [/vol] }\n", "/ rawx\n/proc raw\n/proc/sys r\n/vol rx\n", NULL },
+        { "files: { write: [/], exec: [/, /etc/app], read: [/etc/app] }\n", NULL, "could be moved away" },
+        { "files: { write: [/], exec: [/], read: [/etc] }\n", NULL, "no libraries" },
+        { "files: { read: [/], exec: [/], write: [/srv] }\n", NULL, "no mount of its own" },
+        { "files: { write: [/], exec: [/], read: [/sys], hide: [/etc/app] }\n", NULL, "out of the listing" },
+        { "files: { write: [/], exec: [/], deny: [/absent] }\n", NULL, "out of the listing" },
+        { "files: { write: [/], exec: [/], append: [/srv] }\n", NULL, "appending" },
+        { "files: { exec: [/], read: [/], write: [\"/{srv,tmp}\"] }\n", NULL, "pattern" },
+        { "files: { write: [/], exec: [/usr] }\n", NULL, "not everything" },
+        { "files: { write: [/srv], exec: [/usr] }\n", NULL, "not everything" },
+        { "files: { default: read, exec: [/usr] }\n", NULL, "not everything" },
+        { "files: { write: [/], exec: [/], enforce: broker }\n", NULL, NULL },
+};
+
+static char *mounts_text(const struct fixture *f) {
+        struct strbuf b = {};
+
+        for (size_t i = 0; i < f->plan->n_nodes; i++) {
+                const struct node *n = f->plan->nodes + i;
+                /* Of what is built in, one stands for all. */
+                if (n->kind == NODE_MASK || (strncmp(n->path, "/proc/", 6) == 0 && strcmp(n->path, "/proc/sys") != 0) ||
+                    strncmp(n->path, "/dev", 4) == 0)
+                        continue;
+                strbuf_printf(&b, "%s %s%s%s%s\n", n->path, n->rights & RIGHT_READ ? "r" : "", n->rights & RIGHT_APPEND ? "a" : "",
+                              n->rights & RIGHT_WRITE ? "w" : "", n->rights & RIGHT_EXEC ? "x" : "");
+        }
+        return strbuf_take(&b);
+}
+
+Test(setting, mounts_of_a_container_hold_what_they_can) {
+        static const char *const points[] = { "/proc", "/sys", "/dev", "/dev/shm", "/vol" };
+
+        for (size_t i = 0; i < ELEMENTSOF(mounted); i++) {
+                FIXTURE;
+                make_root(&f);
+                make_folder(&f, "root/sys");
+                f.plan_request.setting = PLAN_CONTAINER;
+                f.plan_request.mounts = true;
+                f.plan_request.mounted = points;
+                f.plan_request.n_mounted = ELEMENTSOF(points);
+                cr_assert_loads(&f, compile_text(&f, mounted[i].text));
+                _cleanup_free_ char *text = mounts_text(&f);
+                cr_expect(f.plan->files_brokered == !mounted[i].mounts, "%s", mounted[i].text);
+                if (mounted[i].mounts)
+                        cr_expect_str_eq(text, mounted[i].mounts, "%s gives\n%s", mounted[i].text, text);
+                else
+                        cr_expect(!mounted[i].why || (f.plan->brokered_why && strstr(f.plan->brokered_why, mounted[i].why)), "%s: %s",
+                                  mounted[i].text, f.plan->brokered_why ?: "?");
+        }
+}
+
 static const struct {
         const char *text, *of_unit, *of_container; /* NULL: it is no error */
 } refused[] = {
