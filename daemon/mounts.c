@@ -262,8 +262,10 @@ static int change(const struct sealing *s, const struct change *changes, size_t 
 static int seal(const struct sealing *s, const struct mount_list *list) {
         _cleanup_free_ struct change *changes = calloc(list->n_paths + 1, sizeof(*changes));
         size_t n = 0;
-        int r = changes ? 0 : wrong(s, -ENOMEM, "%s", strerror(ENOMEM));
+        int r = 0;
 
+        if (!changes)
+                return wrong(s, -ENOMEM, "%s", strerror(ENOMEM));
         for (size_t i = 0; r >= 0 && i < list->n; i++) {
                 const struct mount_line *line = &list->lines[i];
                 if (line->hidden)
