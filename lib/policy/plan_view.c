@@ -482,6 +482,7 @@ int view_make(struct compiler *c) {
                 r = protect_sources(c);
         if (r < 0)
                 return r;
-        qsort(c->plan->nodes, c->plan->n_nodes, sizeof(*c->plan->nodes), compare_nodes);
+        if (c->plan->n_nodes > 0)
+                qsort(c->plan->nodes, c->plan->n_nodes, sizeof(*c->plan->nodes), compare_nodes);
         return 0;
 }
