@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include "cache.h"
 #include "config.h"
 #include "digest.h"
 #include "modules.h"
@@ -231,15 +232,32 @@ static int merge(const struct filter_builder *b, struct json_object *theirs, str
         return 0;
 }
 
+/* Without its listener; NULL: it can't be had, and a text that says why. */
+static struct json_object *merged_profile(const struct profile_request *q, const struct filter_builder *builder,
+                                          const struct digest *filter, struct json_object *theirs, char **ret_why) {
+        _cleanup_(oci_profile_done) struct oci_profile merged = {};
+        _cleanup_free_ char *key = q->id ? cache_key(filter, theirs, q->wait_killable) : NULL;
+        struct json_object *json = key ? cache_get(q->socket, key) : NULL;
+
+        if (json || merge(builder, theirs, &merged, ret_why) < 0)
+                return json;
+        json = oci_profile_write(&merged, q->wait_killable, theirs);
+        if (!json)
+                (void) WHY(ret_why, "%s", strerror(ENOMEM));
+        else if (key)
+                cache_put(q->socket, key, json);
+        return json;
+}
+
 int profile_make(const struct profile_request *q, char **ret, char **ret_why) {
         _cleanup_(filter_builder_done) struct filter_builder builder = {};
-        _cleanup_(oci_profile_done) struct oci_profile merged = {};
-        struct json_object *theirs = q->config ? their_seccomp(q->config) : NULL;
+        struct json_object *theirs = q->config ? their_seccomp(q->config) : NULL, *json;
         _cleanup_free_ char *metadata = NULL;
         struct made_of of = {};
         bool acts;
         int r;
 
+        *ret = NULL;
         r = collect(q, &builder, &acts, &of, ret_why);
         if (r < 0)
                 return r;
@@ -249,13 +267,14 @@ int profile_make(const struct profile_request *q, char **ret, char **ret_why) {
                            "be done twice; "
                            "install crun",
                            q->policy);
-        r = merge(&builder, theirs, &merged, ret_why);
-        if (r < 0)
-                return r;
+        json = merged_profile(q, &builder, &of.filter, theirs, ret_why);
+        if (!json)
+                return -EINVAL;
         metadata = make_metadata(q->config, q->id, q->policy, &of, q->mounts && q->mounts->hold);
-        const struct oci_listener listener = { .path = q->socket, .metadata = metadata, .wait_killable = q->wait_killable };
-        struct json_object *json = metadata ? oci_profile_write(&merged, &listener, theirs) : NULL;
-        *ret = json ? strdup(json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)) : NULL;
+        if (metadata) {
+                oci_profile_listen(json, q->socket, metadata);
+                *ret = strdup(json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+        }
         json_object_put(json);
         return *ret ? 0 : WHY(ret_why, "%s", strerror(ENOMEM));
 }

@@ -33,12 +33,6 @@ struct oci_profile {
         size_t n, room;
 };
 
-/* Where a notified call goes, and what the agent is told. */
-struct oci_listener {
-        const char *path, *metadata;
-        bool wait_killable; /* the runtime knows SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV */
-};
-
 /* Reads a profile; calls that libseccomp has no name for are left out, as the runtimes do. A rule that sends calls to an agent is an error: a program
  * has one listener. -EINVAL: `*ret_why`, a text that the caller frees, says what is wrong. */
 int oci_profile_read(struct json_object *json, struct oci_profile *ret, char **ret_why);
@@ -60,5 +54,8 @@ int oci_profile_merge(const struct filter_builder *b, const struct oci_profile *
 /* The program that a runtime makes of a profile. */
 int oci_profile_build(const struct oci_profile *p, struct sock_fprog *ret);
 
-/* The profile as JSON. `theirs` is the profile whose other members (flags) are kept, or NULL. The caller puts it (json_object_put); NULL: out of memory. */
-struct json_object *oci_profile_write(const struct oci_profile *p, const struct oci_listener *listener, struct json_object *theirs);
+/* The profile as JSON, without its listener. `wait_killable`: the runtime knows SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV. `theirs` is the profile whose
+ * other members (flags) are kept, or NULL. The caller puts it (json_object_put); NULL: out of memory. */
+struct json_object *oci_profile_write(const struct oci_profile *p, bool wait_killable, struct json_object *theirs);
+/* Where notified calls go, and what the agent is told. */
+void oci_profile_listen(struct json_object *profile, const char *path, const char *metadata);

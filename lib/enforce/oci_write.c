@@ -96,9 +96,9 @@ static struct json_object *write_flags(bool wait_killable, struct json_object *t
         return flags;
 }
 
-struct json_object *oci_profile_write(const struct oci_profile *p, const struct oci_listener *listener, struct json_object *theirs) {
+struct json_object *oci_profile_write(const struct oci_profile *p, bool wait_killable, struct json_object *theirs) {
         struct json_object *o = json_object_new_object(), *architectures = json_object_new_array();
-        struct json_object *flags = write_flags(listener->wait_killable, theirs);
+        struct json_object *flags = write_flags(wait_killable, theirs);
 
         if (!o)
                 return NULL;
@@ -109,10 +109,13 @@ struct json_object *oci_profile_write(const struct oci_profile *p, const struct 
                 json_object_object_add(o, "flags", flags);
         else
                 json_object_put(flags);
-        json_object_object_add(o, "listenerPath", json_object_new_string(listener->path));
-        json_object_object_add(o, "listenerMetadata", json_object_new_string(listener->metadata));
         json_object_object_add(o, "syscalls", write_rules(p));
         return o;
+}
+
+void oci_profile_listen(struct json_object *profile, const char *path, const char *metadata) {
+        json_object_object_add(profile, "listenerPath", json_object_new_string(path));
+        json_object_object_add(profile, "listenerMetadata", json_object_new_string(metadata));
 }
 
 static void release_context(scmp_filter_ctx *context) {

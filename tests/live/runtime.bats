@@ -55,6 +55,40 @@ settings() {
     with=(unshare --mount --propagation private -- sh -c 'mount --bind "$1" "$2" && shift 2 && exec "$@"' sh "$work/settings" "${folder%/*}")
 }
 
+# seccomp_of BUNDLE: what was made of the profile, with neither digests nor names.
+seccomp_of() {
+    jq --sort-keys '.linux.seccomp | del(.listenerMetadata)' "$1/config.json"
+}
+
+@test "a profile that was merged before is taken from beside the socket, if root alone could have put it there and it is of the same two" {
+    local entry
+    cp -r bundle other
+    runtime create --bundle bundle c1
+    seccomp_of bundle > first
+    entry=$(echo profiles/??)
+    [ "$(stat -c '%a %u' profiles "$entry" | tr '\n' ' ')" = "700 0 600 0 " ]
+    runtime create --bundle bundle c1
+    seccomp_of bundle | diff first -
+    # It is taken indeed,
+    cp "$entry" whole
+    sed -i 's/"defaultAction":"SCMP_ACT_ERRNO"/"defaultAction":"SCMP_ACT_KILL_PROCESS"/' "$entry"
+    runtime create --bundle bundle c1
+    [ "$(jq -r .linux.seccomp.defaultAction bundle/config.json)" = SCMP_ACT_KILL_PROCESS ]
+    # but not where others could have written it, where it is cut short, and for another profile.
+    chmod 644 "$entry"
+    runtime create --bundle bundle c1
+    seccomp_of bundle | diff first -
+    head -c -1 whole | sed 's/"defaultAction":"SCMP_ACT_ERRNO"/"defaultAction":"SCMP_ACT_KILL_PROCESS"/' > cut
+    install -m 600 cut "$entry"
+    runtime create --bundle bundle c1
+    seccomp_of bundle | diff first -
+    jq '.linux.seccomp = { defaultAction: "SCMP_ACT_ALLOW", syscalls: [{ names: ["uname"], action: "SCMP_ACT_ERRNO" }] }' other/config.json > json
+    cp json other/config.json
+    runtime create --bundle other c2
+    [ "$(seccomp_of other)" != "$(cat first)" ]
+    [ "$(jq '[.linux.seccomp.syscalls[] | select(.names | index("uname")) | .action] == ["SCMP_ACT_ERRNO"]' other/config.json)" = true ]
+}
+
 @test "config.json stays as it is, byte for byte, but for linux.seccomp and what is masked and read-only" {
     /usr/bin/python3 - <<'PYTHON'
 text = open("bundle/config.json").read()

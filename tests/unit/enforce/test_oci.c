@@ -311,7 +311,6 @@ static char *replace(const char *text, const char *what, const char *by) {
 
 /* Written and read again, it is the same program. */
 Test(oci, written_profiles_say_the_same) {
-        const struct oci_listener listener = { "/run/agent", "{\"policy\":\"x\"}", true };
         _cleanup_(filter_builder_done) struct filter_builder b = {};
         _cleanup_(three_done) struct three t = {};
         _cleanup_(oci_profile_done) struct oci_profile again = {};
@@ -321,7 +320,8 @@ Test(oci, written_profiles_say_the_same) {
         collect(&b);
         merge(&b, docker, &t);
         struct json_object *theirs = parse("{\"flags\":[\"SECCOMP_FILTER_FLAG_LOG\"]}"),
-                           *json = oci_profile_write(&t.merged_profile, &listener, theirs), *value;
+                           *json = oci_profile_write(&t.merged_profile, true, theirs), *value;
+        oci_profile_listen(json, "/run/agent", "{\"policy\":\"x\"}");
         cr_assert(json_object_object_get_ex(json, "listenerPath", &value));
         cr_expect_str_eq(json_object_get_string(value), "/run/agent");
         cr_assert(json_object_object_get_ex(json, "listenerMetadata", &value));
