@@ -41,7 +41,7 @@ struct keeper {
         size_t n_kept;
         pid_t child;
         time_t started;
-        bool stopping;
+        bool stopping, last; /* last: no other daemon comes after this one */
 };
 
 static _noreturn_ void fail(const char *what, int error) {
@@ -140,7 +140,7 @@ static void read_messages(struct keeper *k) {
 static _noreturn_ void become_daemon(struct keeper *k, pid_t parent) {
         struct strbuf names = {};
         char number[16];
-        sigset_t none;
+        sigset_t child;
 
         /* Its sandboxes shall not go on with nobody to keep them: SIGTERM ends them in order. */
         if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) < 0 || getppid() != parent)
@@ -165,8 +165,10 @@ static _noreturn_ void become_daemon(struct keeper *k, pid_t parent) {
         }
         setenv("NOTIFY_SOCKET", k->address, 1);
         setenv("SANDBOXD_KEEPER", "1", 1);
-        sigemptyset(&none);
-        (void) sigprocmask(SIG_SETMASK, &none, NULL);
+        /* The others stay blocked until it takes them, so that none ends it before it has what is kept. */
+        sigemptyset(&child);
+        sigaddset(&child, SIGCHLD);
+        (void) sigprocmask(SIG_UNBLOCK, &child, NULL);
         execv(k->program, k->argv);
         fail(k->program, errno);
 }
@@ -192,17 +194,21 @@ static void on_child(struct keeper *k) {
                         continue;
                 /* What it has sent last is to be kept as well. */
                 read_messages(k);
-                if (k->stopping)
+                /* Killed just before it was to stop: one more, for the sandboxes that are left. */
+                if (k->stopping && (WIFEXITED(status) || k->last))
                         exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+                k->last = k->stopping;
                 /* A daemon that can't even begin says so by its exit status; there is nothing to be kept for it then. */
                 if (WIFEXITED(status) && WEXITSTATUS(status) != 0 && k->n_kept == 0)
                         exit(WEXITSTATUS(status));
                 if (WIFSIGNALED(status))
                         log_record(LOG_WARNING, MESSAGE_DAEMON, NULL, "the daemon was killed (signal %d) and is started anew",
                                    WTERMSIG(status));
-                if (time(NULL) - k->started <= QUICK_SECONDS)
+                if (time(NULL) - k->started <= QUICK_SECONDS && !k->stopping)
                         nanosleep(&pause, NULL);
                 start_daemon(k);
+                if (k->stopping)
+                        (void) kill(k->child, SIGTERM);
         }
 }
 

@@ -219,10 +219,20 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si,
 
 /* ---- the beginning ---- */
 
-static int prepare(struct daemon *d) {
-        static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
-        struct rlimit files;
+static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+
+/* One that comes before we are ready waits until we are: were it to end us at once, nobody would have killed the sandboxes that are stored. */
+static int block_signals(void) {
         sigset_t set;
+
+        sigemptyset(&set);
+        for (size_t i = 0; i < ELEMENTSOF(signals); i++)
+                sigaddset(&set, signals[i]);
+        return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
+}
+
+static int prepare(struct daemon *d) {
+        struct rlimit files;
         int r;
 
         hurry_daemon();
@@ -234,11 +244,6 @@ static int prepare(struct daemon *d) {
                 files.rlim_cur = files.rlim_max;
                 (void) setrlimit(RLIMIT_NOFILE, &files);
         }
-        sigemptyset(&set);
-        for (size_t i = 0; i < ELEMENTSOF(signals); i++)
-                sigaddset(&set, signals[i]);
-        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-                return -errno;
         (void) signal(SIGPIPE, SIG_IGN);
         if ((r = sd_event_new(&d->event)) < 0)
                 return r;
@@ -251,9 +256,9 @@ static int prepare(struct daemon *d) {
 
 static int run(const char *path, const char *agent, const char *config) {
         struct daemon d = { .exe = -1, .spare = -1, .config = config };
-        int r = prepare(&d);
+        int r = block_signals();
 
-        if (r < 0) {
+        if (r < 0 || (r = prepare(&d)) < 0) {
                 log_record(LOG_ERR, MESSAGE_DAEMON, NULL, "it can't begin: %s", strerror(-r));
                 return 1;
         }

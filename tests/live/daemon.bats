@@ -243,6 +243,32 @@ daemon_back() {
     done
 }
 
+@test "SIGTERM just after the daemon was killed: all sandboxes are dead when it has ended, and none has seen ENOSYS" {
+    local i n
+    for i in 0 1 2 3 4 5; do
+        serve user
+        for n in 1 2 3; do
+            detach user broker "caught$n" -- sh -c 'while cat /etc/passwd > /dev/null; do :; done; echo "it has failed"; sleep 1000; :' "$work" > /dev/null
+        done
+        # In the first round its parent process learns of both at once.
+        [ "$i" -gt 0 ] || kill -STOP "$keeper"
+        kill -KILL "$(daemon_of)"
+        sleep "0.00$((2 * i))"
+        kill -TERM "$keeper"
+        [ "$i" -gt 0 ] || kill -CONT "$keeper"
+        ended "$keeper" 100
+        # A daemon has done it, not just the close of what was stored.
+        [ ! -e "$SANDBOXD_SOCKET" ]
+        if pgrep -f "it has failed.*$work"; then
+            echo "they are left, in round $i"
+            return 1
+        fi
+        if grep -rx 'it has failed' "$work/user/state"; then
+            return 1
+        fi
+    done
+}
+
 @test "root's daemon serves everybody, who see and steer their own alone" {
     local init
     need_root
