@@ -220,6 +220,59 @@ unit_is_another() {
     [ "$(unit_pid sandboxd)" -gt 0 ] && [ "$(unit_pid sandboxd)" != "$1" ]
 }
 
+# stop_after WHAT: the daemon is killed or restarted, and stopped within 0 to 30 ms of that. Whatever it was at, all die, and no program has seen a call that
+# nobody answered. (While there is no daemon to do it, they die when systemd closes what it has stored, which is just after the stop has returned.)
+stop_after() {
+    local rounds=4
+    [ -z "${SANDBOXD_TEST_FULL:-}" ] || rounds=31
+    serves
+    put_inside /root/stop.yaml << 'EOF'
+version: 1
+extends: [shell]
+files: { enforce: broker, write: [/srv/stop] }
+EOF
+    put_inside /root/stop-after 755 << 'EOF'
+#!/bin/bash
+what=$1 rounds=$2 bad=0
+rm -rf /srv/stop /var/log/sandboxd/stop-*
+mkdir -p /srv/stop
+cd /srv/stop || exit 1
+for ((i = 0; i < rounds; i++)); do
+    systemctl start sandboxd.socket sandboxd.service || exit 1
+    for n in 1 2 3 4 5; do
+        sandboxctl exec --detach --name "stop-$n" --policy /root/stop.yaml -- \
+            sh -c 'while mkdir "/srv/stop/$0" && rmdir "/srv/stop/$0"; do :; done; echo "it has failed"; sleep 1000' "$i-$n" > /dev/null || exit 1
+    done
+    if [ "$what" = kill ]; then
+        kill -KILL "$(systemctl show --value --property MainPID sandboxd)"
+    else
+        systemctl restart --no-block sandboxd
+    fi
+    after=$((i * 31 / rounds))
+    sleep "0.0$((after / 10))$((after % 10))"
+    systemctl stop sandboxd.service 2> /dev/null
+    left=$(pgrep -c -f 'while mkdir')
+    [ "$left" -eq 0 ] || echo "round $i: $left are left when it is stopped"
+    for ((n = 0; n < 100; n++)); do
+        pgrep -f 'while mkdir' > /dev/null || break
+        sleep 0.1
+    done
+    if [ "$n" -eq 100 ]; then
+        echo "round $i: they go on"
+        bad=1
+    fi
+    if grep -H . /var/log/sandboxd/stop-*.log; then
+        bad=1
+    fi
+done
+exit "$bad"
+EOF
+    inside_systemd /root/stop-after "$1" "$rounds"
+}
+
+@test "stopped just after it was killed: all die, and none has seen ENOSYS" { stop_after kill; }
+@test "stopped while it is being restarted: all die, and none has seen ENOSYS" { stop_after restart; }
+
 @test "within its hardening: an ordinary user's connection is served, and a low port of root's is bound; settings that are wrong are said" {
     serves
     [ "$(enter_systemd runuser -u nobody -- sandboxctl ps --json | tr -d '[:space:]')" = "[]" ]
