@@ -58,7 +58,8 @@ box() {
 
 # in_box NAME WORDS: what a shell in it says of them.
 in_box() {
-    run docker exec "$1" sh -c "$2" < /dev/null
+    # By one stream, so that what is said stays in its order.
+    run docker exec "$1" sh -c "exec 2>&1; $2" < /dev/null
     echo "$output"
 }
 
