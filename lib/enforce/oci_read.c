@@ -98,7 +98,11 @@ static int read_action(struct json_object *o, const char *name, const char *errn
                 int r = read_number(o, errno_name, UINT16_MAX, &error, why);
                 if (r < 0)
                         return r;
-                *ret |= is_missing(o, errno_name) ? EPERM : error;
+                /* As the kernel answers where nobody traces. The broker's answers come before a tracer's, which the profile wants to refuse. */
+                if (*ret == SECCOMP_RET_TRACE)
+                        *ret = SECCOMP_RET_ERRNO | ENOSYS;
+                else
+                        *ret |= is_missing(o, errno_name) ? EPERM : error;
                 return 0;
         }
         return WRONG(why, "`%s` is no action", name);

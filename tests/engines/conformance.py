@@ -26,7 +26,6 @@ DIFFERENT = {
     "capabilities: CAP_MKNOD": "device nodes aren't made for containers (sandboxd.policy(5)), because the kernel would ask the broker's device cgroup, not the container's",
     "devices": "the policy names devices by their paths in /dev; a node with another name isn't among them, whatever its number is",
     "maskedPaths": "what masks a file is /dev/null with another name: see above. It can't be read, where on crun it reads as empty",
-    "seccomp: TRACE of a call that the policy decides on": "in the kernel's order of actions USER_NOTIF goes before TRACE: the broker decides, nobody is asked to trace",
     "seccomp: no such architecture": "the profile is merged for x86_64 alone, others are killed; the names of others aren't read",
     "life: exec of what was created": "the container's sandbox begins with its start, so nothing can join it before",
 }

@@ -275,6 +275,18 @@ static void refused(const char *text, const char *part) {
         json_object_put(json);
 }
 
+/* Nobody traces; and the broker, whose answers come first, would let it be. */
+Test(oci, what_is_to_be_traced_is_refused) {
+        _cleanup_(oci_profile_done) struct oci_profile p = {};
+        const uint64_t args[6] = {};
+
+        read_profile("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"mkdir\"],\"action\":\"SCMP_ACT_TRACE\","
+                     "\"errnoRet\":7}]}",
+                     &p);
+        cr_expect_eq(oci_profile_answer(&p, __NR_mkdir, args), SECCOMP_RET_ERRNO | ENOSYS);
+        cr_expect_eq(oci_profile_answer(&p, __NR_rmdir, args), SECCOMP_RET_ALLOW);
+}
+
 Test(oci, what_is_not_understood_is_refused) {
         refused("[]", "no object");
         refused("{}", "`defaultAction` is no action");
