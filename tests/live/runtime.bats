@@ -78,8 +78,8 @@ seccomp_of() {
     chmod 644 "$entry"
     runtime create --bundle bundle c1
     seccomp_of bundle | diff first -
-    head -c -1 whole | sed 's/"defaultAction":"SCMP_ACT_ERRNO"/"defaultAction":"SCMP_ACT_KILL_PROCESS"/' > cut
-    install -m 600 cut "$entry"
+    head -c -1 whole | sed 's/"defaultAction":"SCMP_ACT_ERRNO"/"defaultAction":"SCMP_ACT_KILL_PROCESS"/' > short
+    install -m 600 short "$entry"
     runtime create --bundle bundle c1
     seccomp_of bundle | diff first -
     jq '.linux.seccomp = { defaultAction: "SCMP_ACT_ALLOW", syscalls: [{ names: ["uname"], action: "SCMP_ACT_ERRNO" }] }' other/config.json > json
