@@ -11,6 +11,7 @@
 #include "commit.h"
 #include "message.h"
 #include "options.h"
+#include "path.h"
 #include "str.h"
 #include "verbs.h"
 
@@ -40,22 +41,16 @@ static void print_help(void) {
                "See sandboxctl(1).\n");
 }
 
-static bool at_or_below(const char *path, const char *top) {
-        size_t n = str_equal(top, "/") ? 0 : strlen(top);
-
-        return strncmp(path, top, n) == 0 && (path[n] == 0 || path[n] == '/');
-}
-
 /* Whether a change is asked for, or is the directory that something asked for has to lie in. */
 static bool selected(struct commit *c, const struct change *change) {
         _cleanup_free_ char *path = change_path(&c->layers, change);
         bool found = c->n_paths == 0;
 
         for (size_t i = 0; path && i < c->n_paths; i++) {
-                if (at_or_below(path, c->paths[i])) {
+                if (path_covers(c->paths[i], path)) {
                         found = true;
                         c->matched[i] |= change->kind != CHANGE_NONE;
-                } else if (S_ISDIR(change->upper.st_mode) && !S_ISDIR(change->lower.st_mode) && at_or_below(c->paths[i], path))
+                } else if (S_ISDIR(change->upper.st_mode) && !S_ISDIR(change->lower.st_mode) && path_covers(path, c->paths[i]))
                         found = true;
         }
         return found;
@@ -63,7 +58,7 @@ static bool selected(struct commit *c, const struct change *change) {
 
 static bool below(const struct change *change, const struct change *directory) {
         return directory && change->layer == directory->layer &&
-               (directory->path[0] == 0 || (at_or_below(change->path, directory->path) && !str_equal(change->path, directory->path)));
+               (directory->path[0] == 0 || (path_covers(directory->path, change->path) && !str_equal(change->path, directory->path)));
 }
 
 static void report(struct commit *c, const struct change *change) {

@@ -9,12 +9,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <json-c/json.h>
 #include <limits.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include "fd.h"
+#include "json_member.h"
 #include "message.h"
 #include "str.h"
 #include "sys.h"
@@ -56,15 +56,9 @@ static int open_folder(const char *path, bool exclusive, struct layers *layers) 
 
 /* ---- The manifest ---- */
 
-static struct json_object *member(struct json_object *o, const char *name, enum json_type type) {
-        struct json_object *value;
-
-        return json_object_object_get_ex(o, name, &value) && json_object_is_type(value, type) ? value : NULL;
-}
-
 static int read_layer(struct json_object *o, struct layer *ret) {
-        struct json_object *path = member(o, "path", json_type_string), *inode = member(o, "inode", json_type_int),
-                           *folder = member(o, "folder", json_type_int);
+        struct json_object *path = json_member(o, "path", json_type_string), *inode = json_member(o, "inode", json_type_int),
+                           *folder = json_member(o, "folder", json_type_int);
 
         *ret = (struct layer) { .upper = -1, .lower = -1 };
         if (!path || !inode || !folder || json_object_get_string(path)[0] != '/')
@@ -86,8 +80,8 @@ static int read_time(const char *text, struct timespec *ret) {
 }
 
 static int read_members(struct json_object *o, struct layers *layers) {
-        struct json_object *version = member(o, "version", json_type_int), *list = member(o, "layers", json_type_array),
-                           *started = member(o, "started", json_type_string), *policy = member(o, "policy", json_type_string);
+        struct json_object *version = json_member(o, "version", json_type_int), *list = json_member(o, "layers", json_type_array),
+                           *started = json_member(o, "started", json_type_string), *policy = json_member(o, "policy", json_type_string);
         int r;
 
         if (!version || !list || !started || !policy)

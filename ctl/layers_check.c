@@ -10,6 +10,7 @@
 
 #include "layers.h"
 #include "message.h"
+#include "path.h"
 #include "str.h"
 
 int layers_refuse(const struct layers *layers, int r, const char *format, ...) {
@@ -59,12 +60,6 @@ int layers_check_file_system(const struct layers *layers) {
         return 0;
 }
 
-static bool at_or_below(const char *path, const char *top) {
-        size_t n = str_equal(top, "/") ? 0 : strlen(top);
-
-        return strncmp(path, top, n) == 0 && (path[n] == 0 || path[n] == '/');
-}
-
 /* The kernel refuses a layer above a directory on which others are mounted, and says no more than EINVAL. */
 int layers_check_mounts(const char *source) {
         _cleanup_fclose_ FILE *f = fopen("/proc/self/mountinfo", "re");
@@ -76,7 +71,7 @@ int layers_check_mounts(const char *source) {
                 if (sscanf(line, "%*s %*s %*s %*s %4096s", point) != 1)
                         continue;
                 /* Blanks are written \040 and the like: enough to compare those that have none. */
-                if (!at_or_below(point, source) || str_equal(point, source))
+                if (!path_covers(source, point) || str_equal(point, source))
                         continue;
                 _cleanup_free_ char *path = str_escape(source), *mounted = str_escape(point);
                 message_fail(
@@ -99,7 +94,7 @@ int layers_check_place(const struct layers *layers, const struct plan *plan) {
                 bool written = node->kind == NODE_BIND && !whole && (node->rights & (RIGHT_WRITE | RIGHT_APPEND));
                 if (node->kind != NODE_OVERLAY && !written)
                         continue;
-                if (!at_or_below(layers->path, node->source) && !(node->kind == NODE_OVERLAY && at_or_below(node->source, layers->path)))
+                if (!path_covers(node->source, layers->path) && !(node->kind == NODE_OVERLAY && path_covers(layers->path, node->source)))
                         continue;
                 _cleanup_free_ char *source = str_escape(node->source);
                 message_fail("the layers' folder %s and %s, which can be changed inside, may not lie in one another; name another folder",

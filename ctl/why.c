@@ -1,11 +1,11 @@
 #include "why.h"
 
 #include <errno.h>
-#include <json-c/json.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "fd.h"
+#include "json_member.h"
 #include "message.h"
 #include "str.h"
 
@@ -16,14 +16,6 @@ struct denial {
         const char *call, *subject, *error, *rule, *remedy;
         unsigned times;
 };
-
-static const char *field(struct json_object *o, const char *name) {
-        struct json_object *value;
-
-        if (!json_object_object_get_ex(o, name, &value) || !json_object_is_type(value, json_type_string))
-                return NULL;
-        return json_object_get_string(value);
-}
 
 /* A name that isn't there on the host either was refused, but the program lost nothing by it: it would have seen the same. */
 static bool absent_anyway(const struct denial *d) {
@@ -84,12 +76,13 @@ void why_print(int log_fd) {
         }
         for (char *save, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
                 struct json_object *o = json_tokener_parse(line);
-                if (!o || !str_equal(field(o, "verdict"), "deny")) {
+                if (!o || !str_equal(json_member_text(o, "verdict"), "deny")) {
                         json_object_put(o);
                         continue;
                 }
                 struct denial d = {
-                        field(o, "call"), field(o, "subject"), field(o, "errno"), field(o, "rule"), field(o, "remedy"), 1,
+                        json_member_text(o, "call"), json_member_text(o, "subject"), json_member_text(o, "errno"),
+                        json_member_text(o, "rule"), json_member_text(o, "remedy"),  1,
                 };
                 bool known = !d.call || absent_anyway(&d);
                 for (size_t i = 0; i < n && !known; i++)

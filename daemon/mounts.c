@@ -14,6 +14,7 @@
 
 #include "fd.h"
 #include "modules.h"
+#include "path.h"
 #include "str.h"
 #include "sys.h"
 
@@ -63,12 +64,6 @@ static int parse_line(char *line, struct mount_line *ret) {
         return ret->path && ret->options && ret->type ? 0 : -ENOMEM;
 }
 
-static bool covers(const char *folder, const char *path) {
-        size_t n = strlen(folder);
-
-        return n == 1 || (strncmp(folder, path, n) == 0 && (path[n] == 0 || path[n] == '/'));
-}
-
 static const struct mount_line *find_id(const struct mount_list *list, uint64_t id) {
         for (size_t i = 0; i < list->n; i++)
                 if (list->lines[i].id == id)
@@ -89,7 +84,7 @@ static bool stands_on(const struct mount_list *list, const struct mount_line *li
 /* Whoever walks to its place ends, or goes on, in what was mounted there later. */
 static bool is_hidden(const struct mount_list *list, const struct mount_line *line) {
         for (size_t i = 0; i < list->n; i++)
-                if (covers(list->lines[i].path, line->path) && !stands_on(list, line, &list->lines[i]))
+                if (path_covers(list->lines[i].path, line->path) && !stands_on(list, line, &list->lines[i]))
                         return true;
         return false;
 }
@@ -299,7 +294,7 @@ static int check_mount(const struct sealing *s, const struct mount_line *line) {
         if (line->propagates)
                 return wrong_place(s, line->path, -EPERM, "what is mounted elsewhere later can come to it");
         /* A procfs elsewhere shows what is masked in this one, and one of other processes leads to their files. */
-        if (str_equal(line->type, "proc") && !covers("/proc", line->path))
+        if (str_equal(line->type, "proc") && !path_covers("/proc", line->path))
                 return wrong_place(s, line->path, -EPERM, "it is a procfs besides the container's own");
         if (str_equal(line->path, "/proc") && !str_equal(line->type, "proc"))
                 return wrong_place(s, line->path, -EPERM, "it is no procfs");
@@ -310,7 +305,7 @@ static int check_mount(const struct sealing *s, const struct mount_line *line) {
 static int check_node(const struct sealing *s, const struct node *node, const struct mount_list *list) {
         _cleanup_close_ int fd = open_place(s, node->path, O_PATH);
 
-        if (fd == -ENOENT && covers("/proc", node->path))
+        if (fd == -ENOENT && path_covers("/proc", node->path))
                 return 0;
         if (fd < 0)
                 return wrong_place(s, node->path, fd, strerror(-fd));

@@ -1,7 +1,6 @@
 #include "state.h"
 
 #include <errno.h>
-#include <json-c/json.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 
 #include "cleanup.h"
 #include "fd.h"
+#include "json_member.h"
 #include "str.h"
 
 #define STATE_MAX (1U << 20)
@@ -114,22 +114,8 @@ static int read_object(int socket, struct json_object **ret, int fds[STATE_FDS_M
 
 /* ---- what it says ---- */
 
-static struct json_object *member(struct json_object *o, const char *name, enum json_type type) {
-        struct json_object *value;
-
-        return json_object_is_type(o, json_type_object) && json_object_object_get_ex(o, name, &value) && json_object_is_type(value, type)
-                       ? value
-                       : NULL;
-}
-
-static const char *text_of(struct json_object *o, const char *name) {
-        struct json_object *value = member(o, name, json_type_string);
-
-        return value ? json_object_get_string(value) : NULL;
-}
-
 static int copy_text(struct json_object *o, const char *name, char **ret) {
-        const char *text = text_of(o, name);
+        const char *text = json_member_text(o, name);
 
         if (!text)
                 return 0;
@@ -138,7 +124,7 @@ static int copy_text(struct json_object *o, const char *name, char **ret) {
 }
 
 static pid_t pid_of(struct json_object *o) {
-        struct json_object *value = member(o, "pid", json_type_int);
+        struct json_object *value = json_member(o, "pid", json_type_int);
         int64_t pid = value ? json_object_get_int64(value) : 0;
 
         return pid > 0 && pid <= INT32_MAX ? pid : 0;
@@ -167,8 +153,9 @@ static int read_metadata(const char *text, struct container_state *state, char *
         }
         _cleanup_(tokener_freep) struct json_tokener *tokener = json_tokener_new_ex(NESTING);
         _cleanup_(json_putp) struct json_object *o = tokener ? json_tokener_parse_ex(tokener, text, strlen(text) + 1) : NULL;
-        struct json_object *version = member(o, "sandboxd", json_type_int), *killable = member(o, "wait-killable", json_type_boolean);
-        struct json_object *labels = member(o, "labels", json_type_object), *files = member(o, "files", json_type_string);
+        struct json_object *version = json_member(o, "sandboxd", json_type_int),
+                           *killable = json_member(o, "wait-killable", json_type_boolean);
+        struct json_object *labels = json_member(o, "labels", json_type_object), *files = json_member(o, "files", json_type_string);
 
         if (!version || json_object_get_int(version) != 1)
                 return wrong(ret_why, -EBADMSG, "listenerMetadata is none of sandboxd's: `\"sandboxd\": 1` is missing");
@@ -195,7 +182,7 @@ static int read_metadata(const char *text, struct container_state *state, char *
 }
 
 static bool find_listener(struct json_object *top, size_t *ret) {
-        struct json_object *names = member(top, "fds", json_type_array);
+        struct json_object *names = json_member(top, "fds", json_type_array);
 
         for (size_t i = 0; names && i < json_object_array_length(names); i++) {
                 struct json_object *name = json_object_array_get_idx(names, i);
@@ -214,8 +201,8 @@ int container_state_read(int socket, struct container_state *ret, int fds[STATE_
         int r = read_object(socket, &top, fds, ret_n_fds, ret_why);
         if (r < 0)
                 return r;
-        struct json_object *state = member(top, "state", json_type_object);
-        const char *metadata = text_of(top, "metadata");
+        struct json_object *state = json_member(top, "state", json_type_object);
+        const char *metadata = json_member_text(top, "metadata");
         pid_t init = pid_of(state);
         ret->pid = pid_of(top);
         /* crun says nothing of either number of an exec. */

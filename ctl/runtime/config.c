@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "json_member.h"
 #include "mounts.h"
 #include "profile.h"
 #include "runtime.h"
@@ -62,18 +63,12 @@ static int parse(struct config *c) {
         return whole ? 0 : -EBADMSG;
 }
 
-static struct json_object *member(struct json_object *o, const char *name) {
-        struct json_object *value = NULL;
-
-        return o && json_object_is_type(o, json_type_object) && json_object_object_get_ex(o, name, &value) ? value : NULL;
-}
-
 /* Whether this is what an earlier start of the same bundle has made. */
 static bool is_ours(const struct config *c) {
-        struct json_object *metadata = member(member(member(c->json, "linux"), "seccomp"), "listenerMetadata");
-        struct json_object *said =
-                metadata && json_object_is_type(metadata, json_type_string) ? json_tokener_parse(json_object_get_string(metadata)) : NULL;
-        bool ours = member(said, "sandboxd") != NULL;
+        struct json_object *seccomp = json_member(json_member(c->json, "linux", json_type_object), "seccomp", json_type_object);
+        const char *metadata = json_member_text(seccomp, "listenerMetadata");
+        struct json_object *said = metadata ? json_tokener_parse(metadata) : NULL;
+        bool ours = json_object_object_get(said, "sandboxd") != NULL;
 
         json_object_put(said);
         return ours;
@@ -133,8 +128,7 @@ static int put_in_place(const struct config *c, const char *text, bool again) {
 
 /* The container's root on the host, for rules about paths in it. */
 static char *find_root(const struct config *c, const char *bundle) {
-        struct json_object *path = member(member(c->json, "root"), "path");
-        const char *text = path && json_object_is_type(path, json_type_string) ? json_object_get_string(path) : "rootfs";
+        const char *text = json_member_text(json_member(c->json, "root", json_type_object), "path") ?: "rootfs";
         char *joined = NULL;
 
         if (text[0] == '/')

@@ -9,23 +9,11 @@
 #include <sys/sysmacros.h>
 
 #include "cleanup.h"
+#include "json_member.h"
 #include "modules.h"
+#include "path.h"
 #include "profile.h"
 #include "str.h"
-
-static struct json_object *member(struct json_object *o, const char *name, enum json_type type) {
-        struct json_object *value;
-
-        return json_object_is_type(o, json_type_object) && json_object_object_get_ex(o, name, &value) && json_object_is_type(value, type)
-                       ? value
-                       : NULL;
-}
-
-static const char *text_of(struct json_object *o, const char *name) {
-        struct json_object *value = member(o, name, json_type_string);
-
-        return value ? json_object_get_string(value) : NULL;
-}
 
 static size_t length(struct json_object *array) {
         return array ? json_object_array_length(array) : 0;
@@ -40,21 +28,15 @@ static bool lists(struct json_object *array, const char *text) {
         return false;
 }
 
-static bool covers(const char *folder, const char *path) {
-        size_t n = strlen(folder);
-
-        return n == 1 || (strncmp(folder, path, n) == 0 && (path[n] == 0 || path[n] == '/'));
-}
-
 /* ---- the container ---- */
 
 static const char *check_namespaces(struct json_object *os) {
-        struct json_object *list = member(os, "namespaces", json_type_array);
+        struct json_object *list = json_member(os, "namespaces", json_type_array);
         bool pid = false, mount = false;
 
         for (size_t i = 0; i < length(list); i++) {
                 struct json_object *one = json_object_array_get_idx(list, i);
-                const char *type = text_of(one, "type"), *path = text_of(one, "path");
+                const char *type = json_member_text(one, "type"), *path = json_member_text(one, "path");
                 bool own = !path || !path[0];
                 if (str_equal(type, "user"))
                         return "it has a user namespace";
@@ -86,7 +68,7 @@ static bool brings_procfs(const char *source) {
         while (getline(&line, &room, file) > 0) {
                 char path[4096];
                 const char *end = strstr(line, " - ");
-                if (end && str_starts(end, " - proc ") && sscanf(line, "%*s %*s %*s %*s %4095s", path) == 1 && covers(real, path))
+                if (end && str_starts(end, " - proc ") && sscanf(line, "%*s %*s %*s %*s %4095s", path) == 1 && path_covers(real, path))
                         return true;
         }
         return false;
@@ -99,7 +81,7 @@ static bool brings_ours(const char *destination, const char *source) {
         struct stat st;
 
         for (size_t i = 0; i < ELEMENTSOF(ours); i++)
-                if (covers(destination, ours[i]) &&
+                if (path_covers(destination, ours[i]) &&
                     snprintf(path, sizeof(path), "%s%s", source, ours[i] + strlen(destination)) < (int) sizeof(path) &&
                     lstat(path, &st) >= 0)
                         return true;
@@ -107,8 +89,9 @@ static bool brings_ours(const char *destination, const char *source) {
 }
 
 static const char *check_mount(struct json_object *mount) {
-        struct json_object *options = member(mount, "options", json_type_array);
-        const char *type = text_of(mount, "type"), *source = text_of(mount, "source"), *at = text_of(mount, "destination");
+        struct json_object *options = json_member(mount, "options", json_type_array);
+        const char *type = json_member_text(mount, "type"), *source = json_member_text(mount, "source"),
+                   *at = json_member_text(mount, "destination");
         bool bind = str_equal(type, "bind") || lists(options, "bind") || lists(options, "rbind");
         size_t n = at ? strlen(at) : 0;
 
@@ -129,8 +112,9 @@ static const char *check_mount(struct json_object *mount) {
 }
 
 static const char *check_config(struct json_object *config, bool crun) {
-        struct json_object *os = member(config, "linux", json_type_object);
-        const char *propagation = text_of(os, "rootfsPropagation"), *cwd = text_of(member(config, "process", json_type_object), "cwd");
+        struct json_object *os = json_member(config, "linux", json_type_object);
+        const char *propagation = json_member_text(os, "rootfsPropagation"),
+                   *cwd = json_member_text(json_member(config, "process", json_type_object), "cwd");
         const char *why = check_namespaces(os);
 
         if (!crun)
@@ -141,11 +125,11 @@ static const char *check_config(struct json_object *config, bool crun) {
                 return why;
         if (propagation && propagation[0] && !str_equal(propagation, "private") && !str_equal(propagation, "rprivate"))
                 return "its root takes what is mounted elsewhere";
-        return cwd && covers("/proc", cwd) ? "its program begins in /proc" : NULL;
+        return cwd && path_covers("/proc", cwd) ? "its program begins in /proc" : NULL;
 }
 
 int mounts_read(struct json_object *config, bool crun, struct container_mounts *ret) {
-        struct json_object *list = member(config, "mounts", json_type_array);
+        struct json_object *list = json_member(config, "mounts", json_type_array);
 
         *ret = (struct container_mounts) { .why = check_config(config, crun), .points = calloc(length(list) + 1, sizeof(*ret->points)) };
         if (!ret->points)
@@ -154,8 +138,8 @@ int mounts_read(struct json_object *config, bool crun, struct container_mounts *
                 struct json_object *mount = json_object_array_get_idx(list, i);
                 if (!ret->why)
                         ret->why = check_mount(mount);
-                if (text_of(mount, "destination"))
-                        ret->points[ret->n++] = text_of(mount, "destination");
+                if (json_member_text(mount, "destination"))
+                        ret->points[ret->n++] = json_member_text(mount, "destination");
         }
         return 0;
 }
@@ -179,7 +163,7 @@ static bool is_point(const struct container_mounts *m, const char *path) {
 /* The place of the rule in the image is not the one in the container. */
 static bool is_covered(const struct container_mounts *m, const char *path) {
         for (size_t i = 0; i < m->n; i++)
-                if (!str_equal(m->points[i], path) && covers(m->points[i], path) && !str_equal(m->points[i], "/proc") &&
+                if (!str_equal(m->points[i], path) && path_covers(m->points[i], path) && !str_equal(m->points[i], "/proc") &&
                     !str_equal(m->points[i], "/dev"))
                         return true;
         return false;
@@ -187,8 +171,8 @@ static bool is_covered(const struct container_mounts *m, const char *path) {
 
 /* Without a mode or numbers it is one of those that every container has. */
 static bool device_agrees(const struct plan *plan, struct json_object *device) {
-        struct json_object *major = member(device, "major", json_type_int), *minor = member(device, "minor", json_type_int);
-        const char *type = text_of(device, "type");
+        struct json_object *major = json_member(device, "major", json_type_int), *minor = json_member(device, "minor", json_type_int);
+        const char *type = json_member_text(device, "type");
         struct stat st = {};
 
         if (str_equal(type, "p"))
@@ -201,7 +185,7 @@ static bool device_agrees(const struct plan *plan, struct json_object *device) {
 }
 
 static bool agrees(const struct container_mounts *m, struct json_object *os, const struct plan *plan) {
-        struct json_object *devices = member(os, "devices", json_type_array);
+        struct json_object *devices = json_member(os, "devices", json_type_array);
 
         for (size_t i = 0; i < length(devices); i++)
                 if (!device_agrees(plan, json_object_array_get_idx(devices, i)))
@@ -216,13 +200,13 @@ static bool is_there(const char *path) {
         struct stat st;
 
         /* The host's /proc has what the container's will have. */
-        return !covers("/proc", path) || lstat(path, &st) >= 0;
+        return !path_covers("/proc", path) || lstat(path, &st) >= 0;
 }
 
 /* The list of the config with what isn't in it yet; NULL: there is nothing to add, or no memory. */
 static char *extend(struct json_object *os, const char *name, const struct container_mounts *m, const struct plan *plan,
                     enum node_kind kind) {
-        struct json_object *list = member(os, name, json_type_array), *longer = json_object_new_array();
+        struct json_object *list = json_member(os, name, json_type_array), *longer = json_object_new_array();
         char *text = NULL;
         bool more = false;
 
@@ -243,7 +227,7 @@ static char *extend(struct json_object *os, const char *name, const struct conta
 }
 
 void mounts_plan(struct container_mounts *m, struct json_object *config, const struct plan *plan) {
-        struct json_object *os = member(config, "linux", json_type_object);
+        struct json_object *os = json_member(config, "linux", json_type_object);
 
         m->hold = !plan->files_brokered && agrees(m, os, plan);
         if (m->hold) {

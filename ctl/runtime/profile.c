@@ -11,6 +11,7 @@
 #include "cache.h"
 #include "config.h"
 #include "digest.h"
+#include "json_member.h"
 #include "modules.h"
 #include "mounts.h"
 #include "oci_profile.h"
@@ -123,12 +124,7 @@ static int collect(const struct profile_request *q, struct filter_builder *ret, 
 /* ---- What the agent is told ---- */
 
 static const char *annotation(struct json_object *config, const char *name) {
-        struct json_object *annotations, *value;
-
-        if (!json_object_object_get_ex(config, "annotations", &annotations) || !annotations ||
-            !json_object_object_get_ex(annotations, name, &value) || !json_object_is_type(value, json_type_string))
-                return NULL;
-        return json_object_get_string(value);
+        return json_member_text(json_member(config, "annotations", json_type_object), name);
 }
 
 static const char *first_annotation(struct json_object *config, const char *const *names, size_t n) {

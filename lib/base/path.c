@@ -4,6 +4,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+bool path_covers(const char *folder, const char *path) {
+        size_t n = folder[0] == '/' && folder[1] == 0 ? 0 : strlen(folder);
+
+        return strncmp(folder, path, n) == 0 && (path[n] == 0 || path[n] == '/');
+}
+
 bool path_owner_trusted(uid_t owner, uid_t reader) {
         struct stat st;
 

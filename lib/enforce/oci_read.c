@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "cleanup.h"
+#include "json_member.h"
 #include "oci_profile.h"
 #include "str.h"
 
@@ -59,12 +60,6 @@ void oci_profile_done(struct oci_profile *p) {
         *p = (struct oci_profile) {};
 }
 
-static struct json_object *member(struct json_object *o, const char *name, enum json_type type) {
-        struct json_object *value;
-
-        return json_object_object_get_ex(o, name, &value) && json_object_is_type(value, type) ? value : NULL;
-}
-
 /* Missing and null are the same to the runtimes; a value of another type is no value. */
 static bool is_missing(struct json_object *o, const char *name) {
         struct json_object *value;
@@ -73,7 +68,7 @@ static bool is_missing(struct json_object *o, const char *name) {
 }
 
 static int read_number(struct json_object *o, const char *name, uint64_t max, uint64_t *ret, char **why) {
-        struct json_object *value = member(o, name, json_type_int);
+        struct json_object *value = json_member(o, name, json_type_int);
 
         if (is_missing(o, name)) {
                 *ret = 0;
@@ -86,7 +81,7 @@ static int read_number(struct json_object *o, const char *name, uint64_t max, ui
 }
 
 static int read_action(struct json_object *o, const char *name, const char *errno_name, uint32_t *ret, char **why) {
-        struct json_object *value = member(o, name, json_type_string);
+        struct json_object *value = json_member(o, name, json_type_string);
         uint64_t error;
 
         for (size_t i = 0; value && i < ELEMENTSOF(actions); i++) {
@@ -109,7 +104,7 @@ static int read_action(struct json_object *o, const char *name, const char *errn
 }
 
 static int read_arg(struct json_object *o, struct oci_arg *ret, char **why) {
-        struct json_object *op = o && json_object_is_type(o, json_type_object) ? member(o, "op", json_type_string) : NULL;
+        struct json_object *op = json_member(o, "op", json_type_string);
         uint64_t index;
         int r;
 
@@ -130,7 +125,7 @@ static int read_arg(struct json_object *o, struct oci_arg *ret, char **why) {
 
 /* Sets `*ret_any` where one argument is compared twice. */
 static int read_args(struct json_object *o, struct oci_rule *ret, bool *ret_any, char **why) {
-        struct json_object *args = member(o, "args", json_type_array);
+        struct json_object *args = json_member(o, "args", json_type_array);
         unsigned seen = 0;
 
         ret->n_args = 0;
@@ -163,7 +158,7 @@ static int add_rule(struct oci_profile *p, const struct oci_rule *rule, bool any
 }
 
 static int read_entry(struct json_object *o, struct oci_profile *p, char **why) {
-        struct json_object *names = o && json_object_is_type(o, json_type_object) ? member(o, "names", json_type_array) : NULL;
+        struct json_object *names = json_member(o, "names", json_type_array);
         struct oci_rule rule;
         bool any;
         int r;
@@ -201,7 +196,7 @@ int oci_profile_read(struct json_object *json, struct oci_profile *ret, char **r
                 return r;
         if (p.default_action == SECCOMP_RET_USER_NOTIF || !is_missing(json, "listenerPath"))
                 return WRONG(ret_why, "it has an agent of its own (listenerPath), and a container can have one only");
-        syscalls = member(json, "syscalls", json_type_array);
+        syscalls = json_member(json, "syscalls", json_type_array);
         if (!syscalls && !is_missing(json, "syscalls"))
                 return WRONG(ret_why, "`syscalls` is no list");
         for (size_t i = 0; syscalls && r >= 0 && i < json_object_array_length(syscalls); i++)

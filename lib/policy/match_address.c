@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <sys/un.h>
 
+#include "path.h"
 #include "plan.h"
 #include "str.h"
 
@@ -155,12 +156,6 @@ static struct net_match match_ip(const struct plan *plan, enum net_use use, enum
 }
 
 /* ---- Unix ---- */
-
-static bool path_covers(const char *rule, const char *path) {
-        size_t n = strlen(rule);
-
-        return strncmp(rule, path, n) == 0 && (path[n] == 0 || path[n] == '/' || n == 1);
-}
 
 static bool rule_unix(const struct net_rule *rule, const char *path, const char *name, size_t name_size) {
         if (rule->kind == NET_ANY)

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 
+#include "path.h"
 #include "str.h"
 #include "tree.h"
 
@@ -48,7 +49,7 @@ static int add(struct compiler *c, enum node_kind kind, const struct tree_node *
 
 /* procfs and sysfs: nothing can be made in them, renamed, or executed. */
 static bool in_kernel_tree(const struct compiler *c, const char *path, const char *root) {
-        return (str_equal(path, root) || path_below(path, root)) && mounts_point(c, root);
+        return path_covers(root, path) && mounts_point(c, root);
 }
 
 static const char *why_not(const struct compiler *c, const struct tree_node *node, const struct above *above) {
