@@ -14,6 +14,7 @@
 #include "fd.h"
 #include "message.h"
 #include "str.h"
+#include "sys.h"
 #include "verbs.h"
 
 struct words {
@@ -194,7 +195,7 @@ static bool holds(const struct unit *u, const char *program) {
 }
 
 static int restart(const char *unit) {
-        int status;
+        int status = -1;
         pid_t pid = fork();
 
         if (pid < 0)
@@ -203,9 +204,7 @@ static int restart(const char *unit) {
                 execlp("systemctl", "systemctl", "try-restart", unit, NULL);
                 _exit(127);
         }
-        while (waitpid(pid, &status, 0) < 0)
-                if (errno != EINTR)
-                        return -errno;
+        sys_reap(pid, &status);
         return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
 }
 

@@ -164,9 +164,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata) {
 static int reap(pid_t pid) {
         int status = 0;
 
-        while (waitpid(pid, &status, 0) < 0)
-                if (errno != EINTR)
-                        return 0;
+        sys_reap(pid, &status);
         return status;
 }
 

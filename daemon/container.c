@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #include "control.h"
-#include "digest.h"
 #include "fd.h"
 #include "folders.h"
 #include "modules.h"
@@ -338,25 +337,20 @@ static int compile(struct taking *t) {
  * only adds to it. One that nobody of ours has made says nothing of all that. */
 static int check_profile(struct taking *t) {
         _cleanup_(filter_builder_done) struct filter_builder filter = {};
-        struct digest of_policy = {}, of_filter = {};
+        struct made_of of = {};
         struct policy_report report = {};
         char text[DIGEST_TEXT_SIZE];
         const char *what = NULL;
 
-        int r = modules_collect(t->plan, &filter, &report);
-        if (r >= 0)
-                r = policy_digest(t->policy, &of_policy);
-        if (r >= 0 && t->floor)
-                r = policy_digest(t->floor, &of_policy);
+        int r = modules_collect_profile(t->plan, &filter, &of, &report);
         if (r < 0)
                 r = report_wrong(t, r, &report);
         policy_report_done(&report);
         if (r < 0)
                 return r;
-        filter_builder_digest(&filter, &of_filter);
-        if (t->state.policy_digest && !str_equal(t->state.policy_digest, digest_text(&of_policy, text)))
+        if (t->state.policy_digest && !str_equal(t->state.policy_digest, digest_text(&of.policy, text)))
                 what = "is another one now than that which its profile was made of";
-        else if (t->state.filter_digest && !str_equal(t->state.filter_digest, digest_text(&of_filter, text)))
+        else if (t->state.filter_digest && !str_equal(t->state.filter_digest, digest_text(&of.filter, text)))
                 what = "sends other calls than its profile, which another version of sandboxd has made";
         return what ? wrong(t, -ESTALE,
                             "the policy '%s' %s: print the profile anew (sandboxctl policy oci-profile %s), or start the container again",
@@ -445,16 +439,10 @@ static int check_namespaces(struct taking *t, pid_t init) {
         static const char *const names[] = { "user", "mnt", "pid", "net", "ipc", "uts" };
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++) {
-                char path[64];
-                struct stat theirs, own;
-                snprintf(path, sizeof(path), "/proc/%d/ns/%s", init, names[i]);
-                int r = stat(path, &theirs) < 0 ? -errno : 0;
-                snprintf(path, sizeof(path), "/proc/%d/ns/%s", t->pid, names[i]);
-                if (r >= 0 && stat(path, &own) < 0)
-                        r = -errno;
+                int r = sys_same_namespace(init, t->pid, names[i]);
                 if (r < 0)
                         return wrong(t, r, "its namespaces can't be compared with the container's: %s", strerror(-r));
-                if (theirs.st_ino != own.st_ino || theirs.st_dev != own.st_dev)
+                if (r == 0)
                         return wrong(t, -EPERM, "it is in another namespace (%s) than the container's first process", names[i]);
         }
         return 0;

@@ -236,7 +236,7 @@ static int change_inside(int namespace, const struct change *changes, size_t n) 
 
 static int change(const struct sealing *s, const struct change *changes, size_t n) {
         char path[64];
-        int status;
+        int status = -1;
 
         snprintf(path, sizeof(path), "/proc/%d/ns/mnt", s->pid);
         _cleanup_close_ int namespace = open(path, O_RDONLY | O_CLOEXEC);
@@ -245,9 +245,7 @@ static int change(const struct sealing *s, const struct change *changes, size_t 
                 _exit(change_inside(namespace, changes, n));
         if (child < 0)
                 return wrong(s, -errno, "its mounts can't be entered: %s", strerror(errno));
-        while (waitpid(child, &status, 0) < 0)
-                if (errno != EINTR)
-                        return wrong(s, -errno, "%s", strerror(errno));
+        sys_reap(child, &status);
         int error = WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
         return error ? wrong(s, -error, "its mounts can't be given the attributes that the policy's rules for files need: %s",
                              strerror(error))
@@ -380,15 +378,9 @@ static int check(const struct sealing *s) {
         return r;
 }
 
-static bool is_ours(pid_t pid, const char *name) {
-        char path[64];
-        struct stat own, theirs;
-
-        snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, name);
-        if (stat(path, &theirs) < 0)
-                return true;
-        snprintf(path, sizeof(path), "/proc/self/ns/%s", name);
-        return stat(path, &own) < 0 || (own.st_dev == theirs.st_dev && own.st_ino == theirs.st_ino);
+/* Where that can't be seen it counts as ours. */
+static bool is_ours(pid_t pid, const char *kind) {
+        return sys_same_namespace(pid, getpid(), kind) != 0;
 }
 
 int mounts_seal(const struct plan *plan, pid_t pid, int root, const struct mount_list *list, char **ret_why) {

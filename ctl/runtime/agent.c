@@ -19,6 +19,7 @@
 #include "path.h"
 #include "runtime.h"
 #include "str.h"
+#include "sys.h"
 
 #define START_SECONDS 10
 #define LOG "log"
@@ -73,7 +74,7 @@ static int spawn(const char *socket_path) {
         const char *program = daemon_path(), *on_demand = agent_is_root() ? NULL : "--on-demand";
         _cleanup_close_ int log = on_demand ? open_beside(socket_path, LOG, O_WRONLY | O_APPEND) : -1;
         pid_t pid = fork();
-        int status;
+        int status = -1;
 
         if (pid < 0)
                 return -errno;
@@ -87,9 +88,7 @@ static int spawn(const char *socket_path) {
                         execl(program, "sandboxd", on_demand, NULL);
                 _exit(pid <= 0);
         }
-        while (waitpid(pid, &status, 0) < 0)
-                if (errno != EINTR)
-                        return -errno;
+        sys_reap(pid, &status);
         return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -ECHILD;
 }
 

@@ -10,7 +10,6 @@
 
 #include "cache.h"
 #include "config.h"
-#include "digest.h"
 #include "json_member.h"
 #include "modules.h"
 #include "mounts.h"
@@ -33,11 +32,6 @@ static int first_error(const struct policy_report *report, const char *name, int
         }
         return WHY(ret_why, "the policy '%s': %s", name, strerror(-error));
 }
-
-/* What the profile is made of, for who compiles the same policy later. */
-struct made_of {
-        struct digest policy, filter;
-};
 
 /* One of the two policies, compiled. */
 struct compiled {
@@ -107,15 +101,10 @@ static int collect(const struct profile_request *q, struct filter_builder *ret, 
         if (r >= 0 && floor_name)
                 r = plan_add_floor(own.plan, floor.plan, &report);
         if (r >= 0)
-                r = modules_collect(own.plan, ret, &report);
+                r = modules_collect_profile(own.plan, ret, ret_of, &report);
         if (r >= 0)
-                r = policy_digest(own.policy, &ret_of->policy);
-        if (r >= 0 && floor_name)
-                r = policy_digest(floor.policy, &ret_of->policy);
-        if (r >= 0) {
-                filter_builder_digest(ret, &ret_of->filter);
                 *ret_acts = modules_acts(own.plan, ret);
-        } else
+        else
                 r = first_error(&report, at, r, ret_why);
         policy_report_done(&report);
         return r;

@@ -93,6 +93,9 @@ static inline int sys_sched_setattr(const struct sys_sched_attr *attr) {
 /* Waits for the end of a child, whatever signals come; its status (NULL: not asked for) stays as it was where it is no child of ours. */
 void sys_reap(pid_t pid, int *ret_status);
 
+/* Whether two processes are in the same namespace of this kind (as in /proc/PID/ns): 1 or 0, or negative errno. */
+int sys_same_namespace(pid_t a, pid_t b, const char *kind);
+
 /* Reads the number that a file below /proc/sys holds. 0, or negative errno: -ENOENT where this kernel hasn't got it. */
 int sys_read_number(const char *path, long *ret);
 

@@ -26,16 +26,14 @@ bool features_user_notif(void) {
 
 /* Runs `probe` in a child of its own and returns what it returned (0 to 255), or -errno. */
 static int in_child(int (*probe)(void)) {
-        int status;
+        int status = -1;
         pid_t pid = fork();
 
         if (pid < 0)
                 return -errno;
         if (pid == 0)
                 _exit(probe());
-        while (waitpid(pid, &status, 0) < 0)
-                if (errno != EINTR)
-                        return -errno;
+        sys_reap(pid, &status);
         return WIFEXITED(status) ? WEXITSTATUS(status) : -EIO;
 }
 

@@ -120,6 +120,18 @@ int modules_collect(const struct plan *plan, struct filter_builder *ret, struct 
         return 0;
 }
 
+int modules_collect_profile(const struct plan *plan, struct filter_builder *ret, struct made_of *ret_of, struct policy_report *report) {
+        int r = modules_collect(plan, ret, report);
+
+        if (r >= 0)
+                r = policy_digest(plan->policy, &ret_of->policy);
+        if (r >= 0 && plan->floor)
+                r = policy_digest(plan->floor->policy, &ret_of->policy);
+        if (r >= 0)
+                filter_builder_digest(ret, &ret_of->filter);
+        return r;
+}
+
 int modules_compile(const struct plan *plan, struct filter *ret_filter, struct claim **ret_claims, size_t *ret_n,
                     struct policy_report *report) {
         _cleanup_(filter_builder_done) struct filter_builder builder = {};

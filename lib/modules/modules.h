@@ -5,6 +5,7 @@
 #pragma once
 
 #include "call.h"
+#include "digest.h"
 #include "filter.h"
 #include "plan.h"
 
@@ -27,6 +28,14 @@ int modules_compile(const struct plan *plan, struct filter *ret_filter, struct c
 /* The rules of that filter, for who makes another form of it (oci_profile.h); the caller frees them with filter_builder_done. -EINVAL with errors in
  * the report. */
 int modules_collect(const struct plan *plan, struct filter_builder *ret, struct policy_report *report);
+
+/* What a profile of a container is made of, for who compiles the same policy later: what the policies say, and which calls are notified. */
+struct made_of {
+        struct digest policy, filter;
+};
+
+/* modules_collect() and what the profile is made of; `ret_of` zero-initialised. */
+int modules_collect_profile(const struct plan *plan, struct filter_builder *ret, struct made_of *ret_of, struct policy_report *report);
 
 /* Whether the broker acts for callers under the plan whose rules are in the filter, so that a call must not be done twice: without
  * WAIT_KILLABLE_RECV it can be. */
