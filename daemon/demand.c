@@ -14,7 +14,6 @@
 #include "sandboxd.h"
 
 #define NAME "SANDBOXD_ON_DEMAND"
-#define NOBODY 65534 /* anybody but root */
 #define IDLE_SECONDS 60
 
 int demand_begin(const char *seconds) {

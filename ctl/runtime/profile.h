@@ -40,7 +40,6 @@ int profile_make(const struct profile_request *q, char **ret, char **ret_why);
 
 /* Whether we are root in earnest: rootless engines run us as uid 0 of a user namespace. */
 bool agent_is_root(void);
-#define NOBODY 65534 /* anybody but root: a rootless engine's uid 0 is its user */
 
 /* Where the agent listens: control_agent(); in a user namespace nobody is root. */
 int agent_socket(char ret[CONTROL_SOCKET_SIZE]);

@@ -88,6 +88,9 @@
  *   wait-killable  whether the profile has SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV; without it: unless the runtime is runc, which can't
  */
 
+/* A user who is anybody but root: a rootless engine runs us as uid 0 of a user namespace, whose sockets and settings are its user's. */
+#define NOBODY 65534
+
 /* Where that is: $SANDBOXD_AGENT, else beside the control socket of this user's. As control_socket(). */
 int control_agent(uid_t uid, char ret[CONTROL_SOCKET_SIZE]);
 

@@ -22,8 +22,7 @@ teardown_file() {
 }
 
 teardown_test() {
-    # shellcheck disable=SC2046
-    docker rm -f $(docker ps -aq) > /dev/null 2>&1 || :
+    docker_remove_all
 }
 
 # both COMMAND…: `docker run --rm OPTION… IMAGE COMMAND…` gives the same on crun and under sandbox-runtime.

@@ -24,8 +24,7 @@ teardown_file() {
 }
 
 teardown_test() {
-    # shellcheck disable=SC2046
-    docker rm -f $(docker ps -aq) > /dev/null 2>&1 || :
+    docker_remove_all
 }
 
 @test "whatever policy a container has, the floor holds as well" {

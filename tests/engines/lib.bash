@@ -163,6 +163,12 @@ docker() {
     inside env DOCKER_HOST=unix:///run/docker.sock "$DOCKER" "$@"
 }
 
+# docker_remove_all: the containers.
+docker_remove_all() {
+    # shellcheck disable=SC2046
+    docker rm -f $(docker ps -aq) > /dev/null 2>&1 || :
+}
+
 # docker_image NAME [CHANGE…]: an image of the folder that rootfs_NAME makes.
 docker_image() {
     local name=$1 changes=() change

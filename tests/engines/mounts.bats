@@ -30,8 +30,7 @@ teardown_file() {
 }
 
 teardown_test() {
-    # shellcheck disable=SC2046
-    docker rm -f $(docker ps -aq) > /dev/null 2>&1 || :
+    docker_remove_all
 }
 
 ours() {

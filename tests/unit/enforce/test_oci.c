@@ -10,21 +10,13 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "../random.h"
 #include "cleanup.h"
 #include "cubes.h"
 #include "filter.h"
 #include "oci_profile.h"
 
 #define NAMESPACES 0x7e020000U
-
-static uint64_t state = 88172645463325252u;
-
-static uint64_t next(void) {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        return state * UINT64_C(0x2545f4914f6cdd1d);
-}
 
 static int32_t kind(uint32_t action) {
         return (int32_t) (action & SECCOMP_RET_ACTION_FULL);
@@ -110,13 +102,13 @@ static uint32_t strictest(const struct three *t, int nr, const uint64_t args[6])
 static uint64_t interesting(void) {
         static const uint64_t values[] = { 0,      1,      2,          3,       9,       10, 16,      17,        40,
                                            0x5412, 0x541c, NAMESPACES, 0x20000, 0x40000, 8,  0x20008, UINT32_MAX };
-        uint64_t value = next() % 3 == 0 ? next() : values[next() % ELEMENTSOF(values)];
+        uint64_t value = random_below(3) == 0 ? random_number() : values[random_below(ELEMENTSOF(values))];
 
-        switch (next() % 6) {
+        switch (random_below(6)) {
         case 0: return value + 1;
         case 1: return value - 1;
-        case 2: return value | UINT64_C(1) << (32 + next() % 32);
-        case 3: return value ^ UINT64_C(1) << next() % 64;
+        case 2: return value | UINT64_C(1) << (32 + random_below(32));
+        case 3: return value ^ UINT64_C(1) << random_below(64);
         default: return value;
         }
 }
@@ -224,18 +216,18 @@ static const char *random_profile(char *buffer, size_t size) {
         size_t n = 0;
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
-                action[i] = all[next() % ELEMENTSOF(all)];
-        n += snprintf(buffer, size, "{\"defaultAction\":\"SCMP_ACT_%s\",\"syscalls\":[", all[next() % 2]);
+                action[i] = all[random_below(ELEMENTSOF(all))];
+        n += snprintf(buffer, size, "{\"defaultAction\":\"SCMP_ACT_%s\",\"syscalls\":[", all[random_below(2)]);
         for (unsigned i = 0; i < 14; i++) {
-                size_t which = next() % ELEMENTSOF(names);
-                unsigned n_args = next() % 3;
+                size_t which = random_below(ELEMENTSOF(names));
+                unsigned n_args = random_below(3);
                 n += snprintf(buffer + n, size - n, "%s{\"names\":[\"%s\"],\"action\":\"SCMP_ACT_%s\",\"args\":[", i ? "," : "",
                               names[which], action[which]);
                 for (unsigned j = 0; j < n_args; j++) {
-                        const char *op = ops[next() % ELEMENTSOF(ops)];
-                        uint64_t value = interesting(), two = strcmp(op, "MASKED_EQ") == 0 ? next() & value : 0;
+                        const char *op = ops[random_below(ELEMENTSOF(ops))];
+                        uint64_t value = interesting(), two = strcmp(op, "MASKED_EQ") == 0 ? random_number() & value : 0;
                         n += snprintf(buffer + n, size - n, "%s{\"index\":%u,\"value\":%llu,\"valueTwo\":%llu,\"op\":\"SCMP_CMP_%s\"}",
-                                      j ? "," : "", (unsigned) (next() % 3), (unsigned long long) value, (unsigned long long) two, op);
+                                      j ? "," : "", (unsigned) random_below(3), (unsigned long long) value, (unsigned long long) two, op);
                 }
                 n += snprintf(buffer + n, size - n, "]}");
         }

@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../random.h"
 #include "module.h"
 #include "oci_profile.h"
 #include "str.h"
@@ -770,15 +771,6 @@ Test(shipped, container_policies) {
 }
 
 /* ---- A floor ---- */
-
-static uint64_t random_state = 88172645463325252u;
-
-static uint64_t random_below(uint64_t n) {
-        random_state ^= random_state << 13;
-        random_state ^= random_state >> 7;
-        random_state ^= random_state << 17;
-        return random_state * UINT64_C(0x2545f4914f6cdd1d) % n;
-}
 
 struct raw_rules {
         char *names[3];

@@ -5,21 +5,13 @@
 #include <stdio.h>
 #include <sys/un.h>
 
+#include "../random.h"
 #include "support.h"
 
 #define PAIRS 300
 #define QUESTIONS 400
 
-static uint64_t state = 88172645463325252u;
-
-static uint64_t next(uint64_t n) {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        return state * UINT64_C(0x2545f4914f6cdd1d) % n;
-}
-
-#define PICK(list) ((list)[next(ELEMENTSOF(list))])
+#define PICK(list) ((list)[random_below(ELEMENTSOF(list))])
 
 /* ---- Random policies ---- */
 
@@ -43,7 +35,7 @@ static void add_list(struct strbuf *out, const char *key, const char *const *wor
         bool any = false;
 
         for (size_t i = 0; i < n; i++) {
-                if (next(100) >= percent)
+                if (random_below(100) >= percent)
                         continue;
                 strbuf_printf(out, "%s\"%s\"", any ? ", " : key, words[i]);
                 any = true;
@@ -70,9 +62,9 @@ static void make_policy(struct strbuf *out) {
                 snprintf(key, sizeof(key), "  %s: [", refusals[i]);
                 add_list(out, key, words, ELEMENTSOF(words), 25);
         }
-        if (next(2))
+        if (random_below(2))
                 strbuf_printf(out, "rules:\n  - { when: { exe: /usr/bin/sh }, files: { %s: [\"%s\"] } }\n", PICK(refusals),
-                              next(2) ? PICK(literals) : PICK(globs));
+                              random_below(2) ? PICK(literals) : PICK(globs));
         strbuf_printf(out, "network:\n  mode: %s\n", PICK(modes));
         add_list(out, "  connect: [", addresses, ELEMENTSOF(addresses), 30);
         add_list(out, "  bind: [", addresses, ELEMENTSOF(addresses), 30);
@@ -153,8 +145,8 @@ Test(floor, files_are_what_both_allow, .timeout = 120) {
                         continue;
                 size_t n = p.alone->n_conditions, all = plan_conditions(p.own.plan);
                 for (unsigned k = 0; k < QUESTIONS; k++) {
-                        uint64_t active = next(UINT64_C(1) << all);
-                        bool directory = next(2);
+                        uint64_t active = random_below(UINT64_C(1) << all);
+                        bool directory = random_below(2);
                         char path[64];
                         random_path(path);
                         struct match a = plan_match_when(p.alone, active & ((UINT64_C(1) << n) - 1), path),
@@ -214,7 +206,7 @@ static socklen_t random_address(union address *a, const char **ret_path) {
 
         *a = (union address) {};
         *ret_path = NULL;
-        switch (next(4)) {
+        switch (random_below(4)) {
         case 0:
                 a->in6 = (struct sockaddr_in6) { .sin6_family = AF_INET6,
                                                  .sin6_port = htons(PICK(ports)),
@@ -222,8 +214,8 @@ static socklen_t random_address(union address *a, const char **ret_path) {
                 return sizeof(a->in6);
         case 1:
                 a->un = (struct sockaddr_un) { .sun_family = AF_UNIX };
-                if (next(2)) {
-                        a->un.sun_path[1] = next(2) ? 'x' : 'y';
+                if (random_below(2)) {
+                        a->un.sun_path[1] = random_below(2) ? 'x' : 'y';
                         return offsetof(struct sockaddr_un, sun_path) + 2;
                 }
                 *ret_path = PICK(literals);
@@ -244,12 +236,12 @@ Test(floor, addresses_are_what_both_allow, .timeout = 120) {
                 if (!pair_make(&p))
                         continue;
                 for (unsigned k = 0; k < QUESTIONS; k++) {
-                        enum net_use use = next(2) ? NET_CONNECT : NET_BIND;
-                        enum net_protocol protocol = next(2) ? PROTOCOL_TCP : PROTOCOL_UDP;
+                        enum net_use use = random_below(2) ? NET_CONNECT : NET_BIND;
+                        enum net_protocol protocol = random_below(2) ? PROTOCOL_TCP : PROTOCOL_UDP;
                         union address address;
                         const char *path;
                         socklen_t size = random_address(&address, &path);
-                        bool own = next(2);
+                        bool own = random_below(2);
 #define ASK(plan) plan_match_address(plan, use, protocol, &address.any, size, path, own).allowed
                         bool a = ASK(p.alone), b = ASK(p.floor.plan), both = ASK(p.own.plan), saved = ASK(p.saved);
                         cr_assert(both == (a && b) && saved == both, "with\n%s\nand\n%s", p.texts[0].text, p.texts[1].text);
