@@ -13,7 +13,9 @@
 #include "sandboxd.h"
 #include "str.h"
 
-#define BARRIER_USEC 5000000
+/* Shorter than WatchdogSec= of the unit. Where a hundred programs want two processors, the service manager has been seen not to come to its turn for
+ * more than 5 s. */
+#define BARRIER_USEC 20000000
 #define POOL_SUFFIX "pool"
 
 const char *const sandbox_fd_names[FD_COUNT] = {
@@ -46,6 +48,7 @@ static uint32_t number_of(const struct sandbox *s, int what) {
 }
 
 static int barrier(void) {
+        (void) sd_notify(0, "WATCHDOG=1");
         int r = sd_notify_barrier(0, BARRIER_USEC);
 
         return r < 0 ? r : 0;

@@ -10,6 +10,8 @@
 #include "fd.h"
 #include "str.h"
 
+#define CALL_USEC 120000000
+
 static int connect_to(const char *path, sd_bus **ret) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         sd_bus *bus;
@@ -22,7 +24,11 @@ static int connect_to(const char *path, sd_bus **ret) {
         r = sd_bus_new(&bus);
         if (r < 0)
                 return r;
-        r = sd_bus_set_fd(bus, fd, fd);
+        /* More than sd-bus would wait: it is as long as the daemon waits for the service manager on a machine that has far too much to do, and others
+         * may be before us. */
+        r = sd_bus_set_method_call_timeout(bus, CALL_USEC);
+        if (r >= 0)
+                r = sd_bus_set_fd(bus, fd, fd);
         if (r >= 0) {
                 TAKE_FD(fd);
                 r = sd_bus_negotiate_fds(bus, true);

@@ -58,7 +58,7 @@ under_systemd() {
     install_project
     enter_systemd systemctl restart sandboxd.socket
     put_inside /root/load.yaml < "$(policy broker shell)"
-    said=$(systemd_limit=900 inside_systemd env SANDBOXCTL=/usr/bin/sandboxctl "SANDBOXD_BUILD=$SANDBOXD_BUILD" POLICY=/root/load.yaml \
+    said=$(systemd_limit=1500 inside_systemd env SANDBOXCTL=/usr/bin/sandboxctl "SANDBOXD_BUILD=$SANDBOXD_BUILD" POLICY=/root/load.yaml \
         "$BATS_TEST_DIRNAME/load" /srv/load "$@" \
         "systemctl kill --signal=KILL --kill-whom=main sandboxd" "systemctl restart sandboxd") || code=$?
     journal sandboxd | grep -vE 'it has been started|it is here again|its worker was killed' | tail -50
