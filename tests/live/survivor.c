@@ -2,8 +2,9 @@
  * What survive.bats runs in a sandbox whose worker is killed all the time: each kind of work says how many calls it made, how many of them ended in EIO,
  * and what was wrong. A file called `stop` in the current directory ends it.
  *
- *   survivor [--outside]
+ *   survivor [--outside | KIND [CALLS]]
  *
+ * With CALLS it makes no more than about so many of them in a second.
  * --outside: only the side of the competition that is not in the sandbox.
  */
 #include <dirent.h>
@@ -25,6 +26,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ROUNDS 200000 /* of the competition, at most */
@@ -83,9 +85,28 @@ static int create(const char *name, int flags, mode_t mode) {
         return fd;
 }
 
+static unsigned long pace; /* calls a second; 0: as many as there can be */
+
+/* What has not been made because nobody answered is not made up for. */
+static void keep_pace(void) {
+        static unsigned long begun_with;
+        static double began;
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        double now = t.tv_sec + t.tv_nsec / 1e9, ahead = began + (calls - begun_with) / (double) pace - now;
+        if (began == 0 || ahead < -1) {
+                began = now;
+                begun_with = calls;
+        } else if (ahead > 0)
+                usleep(ahead * 1e6);
+}
+
 static bool stopped(void) {
         struct stat st;
 
+        if (pace > 0)
+                keep_pace();
         return stat("stop", &st) == 0;
 }
 
@@ -493,6 +514,8 @@ int main(int argc, char **argv) {
         }
         if (argc > 1 && strcmp(argv[1], "--judge") == 0)
                 return work("judge", judge);
+        if (argc > 2)
+                pace = strtoul(argv[2], NULL, 10);
         for (size_t i = 0; i <= sizeof(works) / sizeof(works[0]); i++) {
                 bool last = i == sizeof(works) / sizeof(works[0]);
                 if (argc > 1 && strcmp(argv[1], last ? "compete" : works[i].name) != 0)
