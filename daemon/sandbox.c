@@ -337,6 +337,12 @@ static void set_ending(struct sandbox *s, const struct ending *ending) {
         e->outcome[0] = outcome;
 }
 
+/* Its helper doesn't kill what is in its control group by then. */
+static void cut_lifeline(struct sandbox *s) {
+        if (s->fds[FD_LIFELINE] >= 0)
+                (void) !send(s->fds[FD_LIFELINE], "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 static void finish(struct sandbox *s) {
         struct sandbox *oldest;
 
@@ -348,6 +354,7 @@ static void finish(struct sandbox *s) {
         const struct ending *e = &s->stored->ending;
         log_record(LOG_INFO, MESSAGE_ENDED, s->label, "it has ended: %s, %d calls, %u worker%s", e->outcome,
                    (int) s->shared->counters.notified, s->stored->workers, s->stored->workers == 1 ? "" : "s");
+        cut_lifeline(s);
         close_fds(s);
         pool_part(s);
         store_forget(s, false, true);
@@ -374,14 +381,11 @@ static void finish_if_gone(struct sandbox *s) {
         }
 }
 
-/* Of a foreign one: everybody in the control group that its starter has named. */
-static void kill_group(const char *path) {
+int cgroup_open_kill(const char *path) {
         _cleanup_(strbuf_done) struct strbuf file = {};
 
         strbuf_printf(&file, "%s/cgroup.kill", path);
-        _cleanup_close_ int fd = file.failed || path[0] != '/' ? -1 : open(file.text, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-        if (fd >= 0)
-                (void) !write(fd, "1", 1);
+        return file.failed || path[0] != '/' ? -1 : open(file.text, O_WRONLY | O_CLOEXEC | O_NOCTTY);
 }
 
 /* A signal of the owner's, not of ours: whose pidfd it is we know from the client alone. */
@@ -392,8 +396,9 @@ void sandbox_signal(struct sandbox *s, int signal) {
                 if (geteuid() == 0 && owner_become(&s->owner) < 0)
                         _exit(1);
                 (void) sys_pidfd_send_signal(s->fds[FD_INIT], signal);
-                if (signal == SIGKILL && s->foreign)
-                        kill_group(s->cgroup);
+                int group = signal == SIGKILL && s->foreign ? cgroup_open_kill(s->cgroup) : -1;
+                if (group >= 0)
+                        (void) !write(group, "1", 1);
                 _exit(0);
         }
         if (pid > 0)
@@ -760,7 +765,8 @@ int sandbox_adopt(struct daemon *d, struct peer *client, struct adoption *a, sd_
                 return -ENOMEM;
         int r = adopt(s, a);
         if (r < 0) {
-                /* Its worker, if there is one, sees the listener hang up. */
+                /* Its worker, if there is one, sees the listener hang up; a foreign one ends by its starter's hand. */
+                cut_lifeline(s);
                 sandbox_free(s);
                 return r;
         }
@@ -794,7 +800,7 @@ static int restore(struct sandbox *s, uid_t uid) {
                 return registry_add(s);
         s->foreign = s->fds[FD_CONTROL] < 0;
         for (int i = 0; i < FD_COUNT; i++) {
-                bool optional = i == FD_LOG || i == FD_WORKER || i == FD_HELPER || i == FD_REQUESTS ||
+                bool optional = i == FD_LOG || i == FD_WORKER || i == FD_HELPER || i == FD_REQUESTS || i == FD_LIFELINE ||
                                 (s->foreign ? i == FD_CONTROL || i == FD_USER : i == FD_ROOT);
                 if (s->fds[i] < 0 && !optional)
                         return -EBADMSG;

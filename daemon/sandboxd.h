@@ -69,6 +69,7 @@ enum sandbox_fd {
         FD_WORKER,   /* pidfd of the worker, which outlives us; its successor waits until it is dead */
         FD_HELPER,   /* pidfd of the helper, from which each worker takes the journal; it outlives us as well */
         FD_REQUESTS, /* SEQPACKET to the helper */
+        FD_LIFELINE, /* of a foreign one: SEQPACKET to the helper, which kills it once no copy is left (lib/broker/helper.h); nobody else has it */
         FD_COUNT,
 };
 extern const char *const sandbox_fd_names[FD_COUNT];
@@ -336,6 +337,8 @@ int sandbox_command(struct sandbox *s, const struct launch_command *command);
 pid_t pidfd_pid(int pidfd);
 /* Sends a signal to init, as the sandbox's owner. */
 void sandbox_signal(struct sandbox *s, int signal);
+/* By which everybody in a control group is killed; -1: there is none, or we haven't the right. */
+int cgroup_open_kill(const char *path);
 void sandbox_kill(struct sandbox *s);
 /* Whatever was wrong with its broker, it is killed: nothing goes on without one. */
 void sandbox_give_up(struct sandbox *s, const char *why);

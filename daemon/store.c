@@ -22,6 +22,7 @@ const char *const sandbox_fd_names[FD_COUNT] = {
         [FD_STATE] = "state",       [FD_PLAN] = "plan",     [FD_INIT] = "init",     [FD_CONTROL] = "control",
         [FD_LISTENER] = "listener", [FD_USER] = "user",     [FD_SLOTS] = "slots",   [FD_LOG] = "log",
         [FD_ROOT] = "root",         [FD_WORKER] = "worker", [FD_HELPER] = "helper", [FD_REQUESTS] = "requests",
+        [FD_LIFELINE] = "lifeline",
 };
 
 static int push(const char *name, const char *what, uint32_t number, int fd) {
@@ -84,6 +85,8 @@ int store_worker(const struct sandbox *s) {
 int store_helper(const struct sandbox *s) {
         int r = replace(s, FD_REQUESTS);
 
+        if (r >= 0 && s->fds[FD_LIFELINE] >= 0)
+                r = replace(s, FD_LIFELINE);
         return r < 0 ? r : replace(s, FD_HELPER);
 }
 

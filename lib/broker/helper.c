@@ -41,13 +41,16 @@ struct trace {
         bool doomed;
 };
 
+/* Of the polls; those of the traces follow. */
+enum { POLL_INIT, POLL_SIGNALS, POLL_SOCKET, POLL_LIFELINE, POLL_TRACES };
+
 struct helper {
-        int socket, init_pidfd, proc, signals;
-        void (*say)(const char *text);
+        struct helper_options options;
+        int socket, proc, signals;
         struct journal_answer journal;
         struct trace *traces;
         size_t n, room;
-        struct pollfd *polls; /* three, and one for each trace */
+        struct pollfd *polls; /* POLL_TRACES, and one for each trace */
 };
 
 /* ---- traces ---- */
@@ -71,7 +74,7 @@ static struct trace *add(struct helper *h, pid_t tid) {
                 if (!traces)
                         return NULL;
                 h->traces = traces;
-                struct pollfd *polls = reallocarray(h->polls, room + 3, sizeof(*polls));
+                struct pollfd *polls = reallocarray(h->polls, room + POLL_TRACES, sizeof(*polls));
                 if (!polls)
                         return NULL;
                 h->polls = polls;
@@ -99,7 +102,7 @@ static void ask(struct helper *h, struct trace *t, int status) {
                 t->status = status;
                 return;
         }
-        h->say("a process was killed: what it has executed could not be checked, since its worker was killed");
+        h->options.say("a process was killed: what it has executed could not be checked, since its worker was killed");
         kill_traced(t);
 }
 
@@ -204,7 +207,7 @@ static void on_request(struct helper *h) {
 /* ---- the process ---- */
 
 static int confine(struct helper *h) {
-        const uint64_t kept = UINT64_C(1) << CAP_SYS_PTRACE;
+        const uint64_t kept = (UINT64_C(1) << CAP_SYS_PTRACE) | (h->options.lifeline >= 0 ? UINT64_C(1) << CAP_KILL : 0);
         struct rlimit limit = {};
         sigset_t all;
 
@@ -229,36 +232,56 @@ static int confine(struct helper *h) {
         return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0 ? -errno : 0;
 }
 
+/* Nobody supervises us any more. Where no worker is left either, the sandbox has ended, and somebody else may be in its control group. */
+static void on_lifeline(struct helper *h) {
+        struct pollfd requests = { .fd = h->socket };
+        char byte;
+        ssize_t n = recv(h->options.lifeline, &byte, 1, MSG_DONTWAIT);
+
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return;
+        h->options.lifeline = fd_close(h->options.lifeline);
+        if (n > 0 || h->socket < 0 || (poll(&requests, 1, 0) > 0 && (requests.revents & POLLHUP)))
+                return;
+        h->options.say("nobody supervises it any more, and it is killed");
+        (void) sys_pidfd_send_signal(h->options.victim_pidfd, SIGKILL);
+        if (h->options.kill_group >= 0)
+                (void) !write(h->options.kill_group, "1", 1);
+}
+
 /* False: the sandbox is gone. */
 static bool round_of(struct helper *h) {
         struct signalfd_siginfo info;
         size_t n = h->n;
 
-        h->polls[0] = (struct pollfd) { .fd = h->init_pidfd, .events = POLLIN };
-        h->polls[1] = (struct pollfd) { .fd = h->signals, .events = POLLIN };
-        h->polls[2] = (struct pollfd) { .fd = h->socket, .events = POLLIN };
+        h->polls[POLL_INIT] = (struct pollfd) { .fd = h->options.init_pidfd, .events = POLLIN };
+        h->polls[POLL_SIGNALS] = (struct pollfd) { .fd = h->signals, .events = POLLIN };
+        h->polls[POLL_SOCKET] = (struct pollfd) { .fd = h->socket, .events = POLLIN };
+        h->polls[POLL_LIFELINE] = (struct pollfd) { .fd = h->options.lifeline, .events = POLLIN };
         for (size_t i = 0; i < n; i++)
-                h->polls[3 + i] = (struct pollfd) { .fd = h->traces[i].channel, .events = POLLIN };
-        if (poll(h->polls, 3 + n, -1) < 0)
+                h->polls[POLL_TRACES + i] = (struct pollfd) { .fd = h->traces[i].channel, .events = POLLIN };
+        if (poll(h->polls, POLL_TRACES + n, -1) < 0)
                 return errno == EINTR;
-        if (h->polls[0].revents || (h->init_pidfd < 0 && h->socket < 0 && n == 0))
+        if (h->polls[POLL_INIT].revents)
                 return false;
         /* From the last, since what is forgotten is replaced by the last. */
         for (size_t i = n; i > 0; i--)
-                if (h->polls[2 + i].revents)
+                if (h->polls[POLL_TRACES + i - 1].revents)
                         on_channel(h, &h->traces[i - 1]);
-        if (h->polls[1].revents) {
+        if (h->polls[POLL_SIGNALS].revents) {
                 while (read(h->signals, &info, sizeof(info)) == sizeof(info))
                         ;
                 on_children(h);
         }
-        if (h->polls[2].revents)
+        if (h->polls[POLL_SOCKET].revents)
                 on_request(h);
-        return true;
+        if (h->polls[POLL_LIFELINE].revents)
+                on_lifeline(h);
+        return h->options.init_pidfd >= 0 || h->socket >= 0 || h->n > 0;
 }
 
-int helper_run(int socket, int init_pidfd, void (*say)(const char *text)) {
-        struct helper h = { .socket = socket, .init_pidfd = init_pidfd, .say = say, .polls = calloc(3, sizeof(struct pollfd)) };
+int helper_run(const struct helper_options *options) {
+        struct helper h = { .options = *options, .socket = options->socket, .polls = calloc(POLL_TRACES, sizeof(struct pollfd)) };
         int r = h.polls ? confine(&h) : -ENOMEM;
 
         if (r < 0)

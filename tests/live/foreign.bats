@@ -134,6 +134,63 @@ END
     [ "$("$SANDBOXCTL" ps)" = "" ] || ! "$SANDBOXCTL" ps | grep -q forks
 }
 
+# none_of NAME: of its worker and helper; who is dead, and not reaped, has no words any more.
+none_of() {
+    ! pgrep -f -- "-(worker|helper) $1 "
+}
+
+# goes_on NAME: starts one that writes down each call that failed; its pid is in `pid`.
+goes_on() {
+    "$foreign" "$1" "$work/policy.yaml" - sh -c 'while cat /etc/hosts > /dev/null; do sleep 0.02; done; echo failed >> "$0"; sleep 1000' "$work/data/failed" \
+        > "$work/said.$1" 2>&1 3>&- &
+    pid=$!
+    background+=("$pid")
+    eventually is root "$1" state running
+}
+
+@test "where nobody supervises it any more, and nobody is going to, it is killed before a call of it could fail" {
+    local pid helper
+    goes_on left
+    # A helper that has been replaced does so too.
+    helper=$(pgrep -f -- '--helper left')
+    kill -KILL "$helper"
+    eventually pgrep -f -- '--helper left'
+    kill -KILL "$(daemon_of)"
+    eventually is root left state running
+    kill -STOP "$keeper"
+    kill -KILL "$(daemon_of)"
+    sleep 0.5
+    # The keeper has what is stored, and would start the daemon again.
+    kill -0 "$pid"
+    kill -KILL "$keeper"
+    ended "$pid" 50
+    [ ! -e "$work/data/failed" ]
+    eventually none_of left
+}
+
+@test "one that has ended leaves alone what is in its control group by then" {
+    local group pid
+    group=/sys/fs/cgroup/sandboxd-test-$BASHPID
+    [ -e /sys/fs/cgroup/cgroup.procs ] || group=/sys/fs/cgroup/unified/sandboxd-test-$BASHPID
+    mkdir "$group" 2> /dev/null || skip "no control group of version 2 can be made here"
+    sleep 1000 3>&- &
+    background+=("$!")
+    echo "$!" > "$group/cgroup.procs"
+    SANDBOXD_TEST_CGROUP=$group "$foreign" ends "$work/policy.yaml" - sleep 0.3
+    eventually is root ends state ended
+    eventually none_of ends
+    kill -0 "$!"
+    # While it runs all in there are killed with it.
+    SANDBOXD_TEST_CGROUP=$group "$foreign" killed "$work/policy.yaml" - sleep 1000 3>&- &
+    pid=$!
+    background+=("$pid")
+    eventually is root killed state running
+    kill -KILL "$keeper" "$(daemon_of)"
+    ended "$pid" 50
+    ended "${background[-2]}" 50
+    eventually rmdir "$group"
+}
+
 @test "a successor has the root of the sandbox, not that of a caller that has another" {
     start root "$foreign" jail "$work/policy.yaml" "$work/data/jail" /bin/sh
     # There is nothing to execute in the jail: it ends, and says so.
