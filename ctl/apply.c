@@ -6,12 +6,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <json-c/json.h>
 #include <limits.h>
 #include <unistd.h>
 
 #include "control.h"
 #include "fd.h"
+#include "json_print.h"
 #include "message.h"
 #include "modules.h"
 #include "plan.h"
@@ -230,7 +230,7 @@ static struct json_object *texts_json(const struct texts *t) {
         return array;
 }
 
-static void print_json(const struct apply_words *w, const struct texts *changes, const struct texts *refused, bool applied) {
+static void print_result(const struct apply_words *w, const struct texts *changes, const struct texts *refused, bool applied) {
         struct json_object *o = json_object_new_object();
 
         json_object_object_add(o, "name", json_object_new_string(w->sandbox));
@@ -238,8 +238,7 @@ static void print_json(const struct apply_words *w, const struct texts *changes,
         json_object_object_add(o, "applied", json_object_new_boolean(applied));
         json_object_object_add(o, "changes", texts_json(changes));
         json_object_object_add(o, "refused", texts_json(refused));
-        puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
-        json_object_put(o);
+        json_print(o);
 }
 
 static void print_texts(FILE *out, const struct texts *t, const char *indent) {
@@ -279,7 +278,7 @@ static int decide(struct remote *remote, const struct apply_words *w, const stru
         if (applies && put_in_force(remote, w, plan) < 0)
                 return EXIT_OURS;
         if (w->json)
-                print_json(w, &changes, &refused, applies);
+                print_result(w, &changes, &refused, applies);
         else if (refused.n > 0) {
                 message_note("the policy can't be applied to %s: only a new start can change", w->sandbox);
                 print_texts(stderr, &refused, "  ");

@@ -56,6 +56,8 @@ void changes_print(const struct layers *layers, const struct changes *changes, F
 void change_print(const struct layers *layers, const struct change *change, FILE *to);
 /* "1 added, 2 modified, 1 deleted"; the caller frees it. */
 char *changes_count(const struct changes *changes);
+/* What is said of one, as an object. */
+struct json_object *change_json(const struct layers *layers, const struct change *change);
 /* One JSON object, with a newline; the caller frees it. */
 char *changes_json(const struct layers *layers, const struct changes *changes);
 /* The host's path, absolute; the caller frees it. */

@@ -109,7 +109,7 @@ static void add_number(struct json_object *o, const char *name, uint64_t number)
         json_object_object_add(o, name, json_object_new_uint64(number));
 }
 
-static struct json_object *change_json(const struct layers *layers, const struct change *change) {
+struct json_object *change_json(const struct layers *layers, const struct change *change) {
         const char letter[2] = { letters[change->kind] };
         _cleanup_free_ char *path = change_path(layers, change);
         struct json_object *o = json_object_new_object();

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "commit.h"
+#include "json_print.h"
 #include "message.h"
 #include "options.h"
 #include "path.h"
@@ -22,10 +23,11 @@ struct commit {
         char **paths; /* absolute; what is asked for */
         bool *matched;
         size_t n_paths;
+        struct json_object *applied, *left_out; /* --json; else NULL */
 };
 
 static void print_help(void) {
-        printf("Usage: sandboxctl commit [--dry-run] DIR [PATH]…\n"
+        printf("Usage: sandboxctl commit [--dry-run] [--json] DIR [PATH]…\n"
                "\n"
                "Applies the layers in DIR, which `sandboxctl exec --overlay keep=DIR` has made, to the directories\n"
                "below them: all changes, or those at PATH and below it. What is applied leaves the layer.\n"
@@ -35,6 +37,7 @@ static void print_help(void) {
                "\n"
                "Options:\n"
                "  --dry-run  only show what would be done\n"
+               "  --json     write one JSON object\n"
                "  --help     show this\n"
                "\n"
                "Exit status: 0 when all was applied, 1 when something was left out, 125 when it failed.\n"
@@ -62,11 +65,14 @@ static bool below(const struct change *change, const struct change *directory) {
 }
 
 static void report(struct commit *c, const struct change *change) {
-        if (!change->left_out) {
+        if (c->applied)
+                json_object_array_add(change->left_out ? c->left_out : c->applied, change_json(&c->layers, change));
+        else if (!change->left_out) {
                 change_print(&c->layers, change, stdout);
                 fflush(stdout);
-                return;
         }
+        if (!change->left_out)
+                return;
         _cleanup_free_ char *path = change_path(&c->layers, change), *text = path ? str_escape(path) : NULL;
         message_note("left out: %s: %s", text ?: "", change->left_out);
 }
@@ -144,6 +150,14 @@ static size_t apply_all(struct commit *c, size_t *ret_applied) {
         return left_out;
 }
 
+static struct json_object *missing_json(const char *path) {
+        struct json_object *o = json_object_new_object();
+
+        json_object_object_add(o, "path", json_object_new_string(path));
+        json_object_object_add(o, "left_out", json_object_new_string("no layer changes it"));
+        return o;
+}
+
 static int commit_all(struct commit *c) {
         size_t applied;
         int r = c->dry_run ? 0 : commit_unhide(&c->layers);
@@ -159,6 +173,8 @@ static int commit_all(struct commit *c) {
                 if (!c->matched[i]) {
                         _cleanup_free_ char *path = str_escape(c->paths[i]);
                         message_note("left out: %s: no layer changes it", path);
+                        if (c->left_out)
+                                json_object_array_add(c->left_out, missing_json(c->paths[i]));
                         left_out++;
                 }
         message_note("%zu %s, %zu left out", applied, c->dry_run ? "would be applied" : "applied", left_out);
@@ -187,6 +203,12 @@ static int run(struct commit *c, char **words, size_t n) {
         if (layers_open(words[0], !c->dry_run, &c->layers) < 0)
                 return EXIT_OURS;
         code = commit_all(c);
+        if (c->applied) {
+                struct json_object *o = json_object_new_object();
+                json_object_object_add(o, c->dry_run ? "would_be_applied" : "applied", json_object_get(c->applied));
+                json_object_object_add(o, "left_out", json_object_get(c->left_out));
+                json_print(o);
+        }
         changes_done(&c->changes);
         layers_done(&c->layers);
         return code;
@@ -195,10 +217,12 @@ static int run(struct commit *c, char **words, size_t n) {
 int verb_commit(int argc, char **argv) {
         static const struct option options[] = {
                 { "dry-run", no_argument, NULL, 'n' },
+                { "json", no_argument, NULL, 'j' },
                 { "help", no_argument, NULL, 'h' },
                 {},
         };
         struct commit commit = {};
+        bool json = false;
         int c;
 
         opterr = 0;
@@ -206,6 +230,7 @@ int verb_commit(int argc, char **argv) {
         while ((c = getopt_long(argc, argv, ":h", options, NULL)) >= 0)
                 switch (c) {
                 case 'n': commit.dry_run = true; break;
+                case 'j': json = true; break;
                 case 'h': print_help(); return 0;
                 default: {
                         _cleanup_free_ char *word = str_escape(argv[optind - 1]);
@@ -214,10 +239,14 @@ int verb_commit(int argc, char **argv) {
                 }
         if (optind >= argc)
                 return message_fail("commit wants a folder: sandboxctl commit DIR (the DIR of exec --overlay keep=DIR)");
+        commit.applied = json ? json_object_new_array() : NULL;
+        commit.left_out = json ? json_object_new_array() : NULL;
         int code = run(&commit, argv + optind, argc - optind);
         for (size_t i = 0; i < commit.n_paths; i++)
                 free(commit.paths[i]);
         free(commit.paths);
         free(commit.matched);
+        json_object_put(commit.applied);
+        json_object_put(commit.left_out);
         return code;
 }

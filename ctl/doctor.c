@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <json-c/json.h>
 #include <limits.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "cgroup.h"
+#include "json_print.h"
 #include "kernel_features.h"
 #include "landlock_rules.h"
 #include "message.h"
@@ -200,8 +200,7 @@ static void print_json(const struct finding *findings, size_t n) {
                 json_object_object_add(o, "lost", findings[i].lost ? json_object_new_string(findings[i].lost) : NULL);
                 json_object_array_add(list, o);
         }
-        printf("%s\n", json_object_to_json_string_ext(list, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
-        json_object_put(list);
+        json_print(list);
 }
 
 static void print_help(void) {

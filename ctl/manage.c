@@ -2,7 +2,6 @@
  * sandboxctl ps, status, stop, kill, wait, logs: sandboxes of sandboxd's.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -12,7 +11,8 @@
 #include <unistd.h>
 
 #include "control.h"
-#include "fd.h"
+#include "json_print.h"
+#include "logs.h"
 #include "message.h"
 #include "remote.h"
 #include "sandboxes.h"
@@ -42,30 +42,33 @@ static void print_help(const char *verb) {
                             "\n"
                             "Options:\n"
                             "  --json  write one JSON object\n" },
-                { "stop", "Usage: sandboxctl stop [--time T] NAME…\n"
+                { "stop", "Usage: sandboxctl stop [--time T] [--json] NAME…\n"
                           "\n"
                           "Ends sandboxes: sends their commands SIGTERM, and kills what is left after T.\n"
                           "\n"
                           "Options:\n"
-                          "  --time T  how long to wait (default: 10s)\n" },
-                { "kill", "Usage: sandboxctl kill [--signal SIGNAL] NAME…\n"
+                          "  --time T  how long to wait (default: 10s)\n"
+                          "  --json    write one JSON array: how each has ended\n" },
+                { "kill", "Usage: sandboxctl kill [--signal SIGNAL] [--json] NAME…\n"
                           "\n"
                           "Kills all processes of sandboxes; or sends the command's process group a signal.\n"
                           "\n"
                           "Options:\n"
-                          "  --signal SIGNAL  a name (HUP, USR1, …) or a number\n" },
+                          "  --signal SIGNAL  a name (HUP, USR1, …) or a number\n"
+                          "  --json           write one JSON array: who got it\n" },
                 { "wait", "Usage: sandboxctl wait [--json] NAME\n"
                           "\n"
                           "Waits until a sandbox has ended, and ends with its command's exit status.\n"
                           "\n"
                           "Options:\n"
                           "  --json  write how it has ended, one JSON object\n" },
-                { "logs", "Usage: sandboxctl logs [--follow] NAME\n"
+                { "logs", "Usage: sandboxctl logs [--follow] [--json] NAME\n"
                           "\n"
                           "Shows what a sandbox that was started with --detach has written.\n"
                           "\n"
                           "Options:\n"
-                          "  --follow  go on until it has ended\n" },
+                          "  --follow  go on until it has ended\n"
+                          "  --json    write a JSON object for each line\n" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++)
@@ -174,20 +177,6 @@ static char *command_text(const struct sandbox_info *info, size_t shown) {
         return strbuf_take(&b);
 }
 
-static void print_json(struct json_object *o) {
-        const char *text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
-        struct strbuf b = {};
-
-        /* What could move a terminal's cursor is escaped, the ends of lines are ours. */
-        for (const char *p = text; *p; p += strcspn(p, "\n"), p += *p == '\n') {
-                strbuf_escape_json(&b, p, strcspn(p, "\n"));
-                strbuf_puts(&b, "\n");
-        }
-        fputs(b.text ? b.text : "", stdout);
-        strbuf_done(&b);
-        json_object_put(o);
-}
-
 static bool shown(const struct sandbox_info *info, bool all) {
         return all || str_equal(info->state, "running");
 }
@@ -218,7 +207,7 @@ static int ps_usage(bool json) {
         if (e >= 0)
                 e = usage_show(r.bus, array);
         if (e >= 0 && array)
-                print_json(array);
+                json_print(array);
         else
                 json_object_put(array);
         remote_done(&r);
@@ -249,7 +238,7 @@ int verb_ps(int argc, char **argv) {
                         for (size_t i = 0; i < list.n; i++)
                                 if (shown(&list.list[i], words.all))
                                         json_object_array_add(array, sandbox_json(&list.list[i]));
-                        print_json(array);
+                        json_print(array);
                 } else
                         print_table(&list, words.all);
                 sandboxes_done(&list);
@@ -298,7 +287,7 @@ int verb_status(int argc, char **argv) {
                 struct json_object *o = sandbox_json(&list.list[0]);
                 e = status_read(r.bus, words.names[0], o);
                 if (e >= 0 && words.json)
-                        print_json(json_object_get(o));
+                        json_print(json_object_get(o));
                 else if (e >= 0) {
                         print_status(&list.list[0]);
                         status_print(o);
@@ -312,8 +301,8 @@ int verb_status(int argc, char **argv) {
 
 /* ---- ending ---- */
 
-/* A method of a sandbox; errors are printed, but -ETIMEDOUT and -ESRCH: it has ended. */
-static int call(struct remote *r, const char *name, const char *method, uint64_t timeout, int signal) {
+/* A method of a sandbox; errors are printed, but -ETIMEDOUT, -ESRCH: it has ended, and -ENOENT: there is none of this name. ret_reply: may be NULL. */
+static int call(struct remote *r, const char *name, const char *method, uint64_t timeout, int signal, sd_bus_message **ret_reply) {
         sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_free_ char *object = NULL;
         sd_bus_message *m = NULL;
@@ -324,9 +313,9 @@ static int call(struct remote *r, const char *name, const char *method, uint64_t
         if (e >= 0 && signal > 0)
                 e = sd_bus_message_append(m, "i", signal);
         if (e >= 0)
-                e = sd_bus_call(r->bus, m, timeout, &error, NULL);
+                e = sd_bus_call(r->bus, m, timeout, &error, ret_reply);
         if (e < 0 && remote_is_unknown(&error))
-                message_fail("there is no sandbox %s of yours; sandboxctl ps lists them", name);
+                e = -ENOENT;
         else if (sd_bus_error_has_name(&error, CONTROL_HAS_ENDED))
                 e = -ESRCH;
         else if (e < 0 && e != -ETIMEDOUT)
@@ -336,28 +325,72 @@ static int call(struct remote *r, const char *name, const char *method, uint64_t
         return e < 0 ? e : 0;
 }
 
-static int stop(struct remote *r, const char *name, uint64_t usec) {
-        int e = call(r, name, "Signal", 0, SIGTERM);
+/* What call() has not said of its error. Returns that. */
+static int say_failed(int e, const char *name) {
+        if (e == -ENOENT)
+                message_fail("there is no sandbox %s of yours; sandboxctl ps lists them", name);
+        else if (e == -ESRCH)
+                message_fail("%s has ended already", name);
+        return e;
+}
 
-        /* A command that is stopped takes the signal only when it goes on. */
-        if (e >= 0)
-                e = call(r, name, "Signal", 0, SIGCONT);
-        if (e == -ESRCH)
-                return 0;
+/* --json: what has become of one of several. `array`: NULL without it. */
+static struct json_object *add_result(struct json_object *array, const char *name, const char *done, int error) {
+        if (!array)
+                return NULL;
+        struct json_object *o = json_object_new_object();
+        const char *error_name = error < 0 ? strerrorname_np(-error) : NULL;
+        json_object_object_add(o, "name", json_object_new_string(name));
+        json_object_object_add(o, done, json_object_new_boolean(error >= 0));
+        if (error_name)
+                json_object_object_add(o, "errno", json_object_new_string(error_name));
+        json_object_array_add(array, o);
+        return o;
+}
+
+/* `*ret_ending`: what Wait() said; NULL: it had ended before, or its end is known to the client that it was in the foreground of, and to nobody else. */
+static int stop(struct remote *r, const char *name, uint64_t usec, sd_bus_message **ret_ending, bool *ret_killed) {
+        int e = call(r, name, "Signal", 0, SIGTERM, NULL);
+
+        *ret_ending = NULL;
+        *ret_killed = false;
         if (e < 0)
-                return e;
-        e = call(r, name, "Wait", usec, 0);
-        if (e != -ETIMEDOUT)
-                return e;
-        e = call(r, name, "Kill", 0, 0);
-        return e < 0 && e != -ESRCH ? e : call(r, name, "Wait", UINT64_MAX, 0);
+                return e == -ESRCH ? 0 : e;
+        /* A command that is stopped takes the signal only when it goes on. */
+        e = call(r, name, "Signal", 0, SIGCONT, NULL);
+        if (e >= 0 || e == -ESRCH)
+                e = call(r, name, "Wait", usec, 0, ret_ending);
+        if (e == -ETIMEDOUT) {
+                e = call(r, name, "Kill", 0, 0, NULL);
+                *ret_killed = e >= 0;
+                if (e >= 0 || e == -ESRCH)
+                        e = call(r, name, "Wait", UINT64_MAX, 0, ret_ending);
+        }
+        return e == -ENOENT ? 0 : e;
+}
+
+static int stop_one(struct remote *r, const char *name, uint64_t usec, struct json_object *array) {
+        sd_bus_message *ending;
+        const char *outcome;
+        int32_t status;
+        bool killed;
+        int e = stop(r, name, usec, &ending, &killed);
+        struct json_object *o = add_result(array, name, "stopped", say_failed(e, name));
+
+        if (o && e >= 0) {
+                json_object_object_add(o, "killed", json_object_new_boolean(killed));
+                if (ending && sd_bus_message_read(ending, "si", &outcome, &status) >= 0)
+                        sandbox_add_ending(o, outcome, status);
+        }
+        sd_bus_message_unref(ending);
+        return e;
 }
 
 int verb_stop(int argc, char **argv) {
         struct remote r = REMOTE_INIT;
         uint64_t usec = STOP_USEC;
         struct words words;
-        int e = parse(argc, argv, "t", 1, INT_MAX, &words), failed = 0;
+        int e = parse(argc, argv, "jt", 1, INT_MAX, &words), failed = 0;
 
         if (e != 0)
                 return e < 0 ? EXIT_OURS : 0;
@@ -365,11 +398,15 @@ int verb_stop(int argc, char **argv) {
                 _cleanup_free_ char *word = str_escape(words.time);
                 return message_fail("--time %s: expected a time such as 30s, 2m or 500ms", word);
         }
-        e = remote_connect(&r);
-        for (int i = 0; e >= 0 && i < words.n_names; i++)
-                failed += stop(&r, words.names[i], usec) < 0;
+        if (remote_connect(&r) < 0)
+                return EXIT_OURS;
+        struct json_object *array = words.json ? json_object_new_array() : NULL;
+        for (int i = 0; i < words.n_names; i++)
+                failed += stop_one(&r, words.names[i], usec, array) < 0;
+        if (array)
+                json_print(array);
         remote_done(&r);
-        return e < 0 || failed ? EXIT_OURS : 0;
+        return failed ? EXIT_OURS : 0;
 }
 
 /* HUP, SIGHUP, hup, 1. */
@@ -391,7 +428,7 @@ static int parse_signal(const char *word) {
 int verb_kill(int argc, char **argv) {
         struct remote r = REMOTE_INIT;
         struct words words;
-        int e = parse(argc, argv, "s", 1, INT_MAX, &words), failed = 0, number = 0;
+        int e = parse(argc, argv, "js", 1, INT_MAX, &words), failed = 0, number = 0;
 
         if (e != 0)
                 return e < 0 ? EXIT_OURS : 0;
@@ -399,15 +436,20 @@ int verb_kill(int argc, char **argv) {
                 _cleanup_free_ char *word = str_escape(words.signal);
                 return message_fail("--signal %s: there is no such signal; kill -l lists them", word);
         }
-        e = remote_connect(&r);
-        for (int i = 0; e >= 0 && i < words.n_names; i++) {
-                int f = call(&r, words.names[i], number > 0 ? "Signal" : "Kill", 0, number);
-                if (f == -ESRCH)
-                        message_fail("%s has ended already", words.names[i]);
-                failed += f < 0;
+        if (remote_connect(&r) < 0)
+                return EXIT_OURS;
+        struct json_object *array = words.json ? json_object_new_array() : NULL;
+        for (int i = 0; i < words.n_names; i++) {
+                e = call(&r, words.names[i], number > 0 ? "Signal" : "Kill", 0, number, NULL);
+                struct json_object *o = add_result(array, words.names[i], "sent", say_failed(e, words.names[i]));
+                if (o)
+                        json_object_object_add(o, "signal", json_object_new_int(number > 0 ? number : SIGKILL));
+                failed += e < 0;
         }
+        if (array)
+                json_print(array);
         remote_done(&r);
-        return e < 0 || failed ? EXIT_OURS : 0;
+        return failed ? EXIT_OURS : 0;
 }
 
 /* As exec ends where it waits itself. */
@@ -432,12 +474,12 @@ int verb_wait(int argc, char **argv) {
                 return e < 0 ? EXIT_OURS : 0;
         e = remote_connect(&r);
         if (e >= 0)
-                e = call(&r, words.names[0], "Wait", UINT64_MAX, 0);
+                e = say_failed(call(&r, words.names[0], "Wait", UINT64_MAX, 0, NULL), words.names[0]);
         if (e >= 0)
                 e = sandboxes_read(r.bus, words.names[0], &list);
         if (e >= 0) {
                 if (words.json)
-                        print_json(sandbox_json(&list.list[0]));
+                        json_print(sandbox_json(&list.list[0]));
                 code = exit_code(&list.list[0]);
                 sandboxes_done(&list);
         }
@@ -447,63 +489,17 @@ int verb_wait(int argc, char **argv) {
 
 /* ---- logs ---- */
 
-static int copy_new(int fd) {
-        char buffer[65536];
-        ssize_t n;
-
-        while ((n = read(fd, buffer, sizeof(buffer))) > 0)
-                if (fd_write_full(1, buffer, n) < 0)
-                        return -EPIPE;
-        return n < 0 ? -errno : 0;
-}
-
-/* Until the sandbox has ended, and what it wrote last was shown. */
-static int follow(struct remote *r, const char *name, int fd) {
-        struct timespec pause = { .tv_nsec = 200000000 };
-
-        for (;;) {
-                struct sandbox_list list;
-                int e = sandboxes_read(r->bus, name, &list);
-                if (e < 0)
-                        return e;
-                bool running = str_equal(list.list[0].state, "running");
-                sandboxes_done(&list);
-                e = copy_new(fd);
-                if (e < 0 || !running)
-                        return e;
-                nanosleep(&pause, NULL);
-        }
-}
-
-static int show_output(struct remote *r, const struct sandbox_info *info, bool follows) {
-        _cleanup_free_ char *path = str_escape(info->output);
-
-        if (!info->output[0]) {
-                message_fail("%s has its output where it was started; only sandboxes of exec --detach have a log", info->name);
-                return -ENOENT;
-        }
-        _cleanup_close_ int fd = open(info->output, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        int e = fd < 0 ? -errno : follows ? follow(r, info->name, fd) : copy_new(fd);
-        if (e == -EPIPE)
-                return 0; /* whoever reads has enough */
-        if (e < 0 && e != -ENOENT)
-                message_fail("%s: %s", path, strerror(-e));
-        else if (e < 0)
-                message_fail("%s is not there any more", path);
-        return e;
-}
-
 int verb_logs(int argc, char **argv) {
         struct remote r = REMOTE_INIT;
         struct sandbox_list list;
         struct words words;
-        int e = parse(argc, argv, "f", 1, 1, &words);
+        int e = parse(argc, argv, "fj", 1, 1, &words);
 
         if (e != 0)
                 return e < 0 ? EXIT_OURS : 0;
         e = connect_and_read(&r, words.names[0], &list);
         if (e >= 0) {
-                e = show_output(&r, &list.list[0], words.follow);
+                e = logs_show(&r, &list.list[0], words.follow, words.json);
                 sandboxes_done(&list);
         }
         remote_done(&r);

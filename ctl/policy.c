@@ -3,12 +3,12 @@
  */
 #include <errno.h>
 #include <getopt.h>
-#include <json-c/json.h>
 #include <limits.h>
 #include <unistd.h>
 
 #include "apply.h"
 #include "control.h"
+#include "json_print.h"
 #include "message.h"
 #include "modules.h"
 #include "plan.h"
@@ -184,11 +184,6 @@ static void print_why(const struct plan *plan) {
         puts(")");
 }
 
-static void print_json(struct json_object *o) {
-        puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
-        json_object_put(o);
-}
-
 static int check_one(const struct words *w, const char *word, struct json_object *all) {
         _cleanup_(policy_freep) struct policy *policy = NULL;
         _cleanup_(plan_freep) struct plan *plan = NULL;
@@ -223,7 +218,7 @@ static int check(const struct words *w) {
         for (size_t i = 0; i < w->n_rest; i++)
                 status |= check_one(w, w->rest[i], all);
         if (all)
-                print_json(all);
+                json_print(all);
         return status;
 }
 
@@ -269,7 +264,7 @@ static int list(const struct words *w) {
                 policy_report_done(&report);
         }
         if (all)
-                print_json(all);
+                json_print(all);
         return 0;
 }
 
@@ -350,7 +345,7 @@ static int show(const struct words *w) {
         if (r < 0)
                 return 1;
         if (w->json)
-                print_json(policy_json(policy));
+                json_print(policy_json(policy));
         else {
                 policy_show(policy, &text);
                 fputs(text.text ? text.text : "", stdout);

@@ -227,6 +227,14 @@ const char *sandbox_ending(const struct sandbox_info *info, char *buffer, size_t
         return buffer;
 }
 
+void sandbox_add_ending(struct json_object *o, const char *outcome, int status) {
+        bool exited = str_equal(outcome, CONTROL_EXITED);
+
+        json_object_object_add(o, "outcome", json_object_new_string(outcome));
+        json_object_object_add(o, "code", exited && WIFEXITED(status) ? json_object_new_int(WEXITSTATUS(status)) : NULL);
+        json_object_object_add(o, "signal", exited && WIFSIGNALED(status) ? json_object_new_int(WTERMSIG(status)) : NULL);
+}
+
 struct json_object *sandbox_json(const struct sandbox_info *info) {
         struct json_object *o = json_object_new_object(), *command = json_object_new_array();
 
@@ -244,13 +252,7 @@ struct json_object *sandbox_json(const struct sandbox_info *info) {
         json_object_object_add(o, "started", json_object_new_double(info->started / 1e6));
         json_object_object_add(o, "output", info->output[0] ? json_object_new_string(info->output) : NULL);
         json_object_object_add(o, "counters", json_object_get(info->counters));
-        if (info->outcome[0]) {
-                bool exited = str_equal(info->outcome, CONTROL_EXITED);
-                json_object_object_add(o, "outcome", json_object_new_string(info->outcome));
-                json_object_object_add(o, "code",
-                                       exited && WIFEXITED(info->status) ? json_object_new_int(WEXITSTATUS(info->status)) : NULL);
-                json_object_object_add(o, "signal",
-                                       exited && WIFSIGNALED(info->status) ? json_object_new_int(WTERMSIG(info->status)) : NULL);
-        }
+        if (info->outcome[0])
+                sandbox_add_ending(o, info->outcome, info->status);
         return o;
 }

@@ -31,5 +31,7 @@ void sandboxes_done(struct sandbox_list *list);
 const char *sandbox_word(const struct sandbox_info *info, char buffer[SANDBOX_WORD]);
 /* How it ended, in words ("exited 3", "killed by signal 9", …), in a buffer; "running". */
 const char *sandbox_ending(const struct sandbox_info *info, char *buffer, size_t size);
+/* The same as members of an object: outcome, and of a command that has ended by itself code and signal, one of them null. */
+void sandbox_add_ending(struct json_object *o, const char *outcome, int wait_status);
 /* All of it as an object. */
 struct json_object *sandbox_json(const struct sandbox_info *info);

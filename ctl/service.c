@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "json_print.h"
 #include "message.h"
 #include "str.h"
 #include "sys.h"
@@ -19,12 +20,12 @@
 
 struct words {
         const char *unit, *policy;
-        bool relax, now;
+        bool relax, now, json;
 };
 
 static void print_help(void) {
         printf("Usage: sandboxctl service wrap [OPTION]… UNIT\n"
-               "       sandboxctl service unwrap [--now] UNIT\n"
+               "       sandboxctl service unwrap [--now] [--json] UNIT\n"
                "       sandboxctl service status [--json] [UNIT]\n"
                "\n"
                "Puts a service of systemd behind sandboxd, in place: it keeps its unit's user,\n"
@@ -42,11 +43,8 @@ static void print_help(void) {
 /* 1: all was said already. */
 static int parse(int argc, char **argv, struct words *ret) {
         static const struct option options[] = {
-                { "policy", required_argument, NULL, 'p' },
-                { "relax", no_argument, NULL, 'r' },
-                { "now", no_argument, NULL, 'n' },
-                { "help", no_argument, NULL, 'h' },
-                {},
+                { "policy", required_argument, NULL, 'p' }, { "relax", no_argument, NULL, 'r' }, { "now", no_argument, NULL, 'n' },
+                { "json", no_argument, NULL, 'j' },         { "help", no_argument, NULL, 'h' },  {},
         };
         bool wrap = str_equal(argv[0], "wrap");
         int c;
@@ -57,11 +55,12 @@ static int parse(int argc, char **argv, struct words *ret) {
                 case 'p': ret->policy = optarg; break;
                 case 'r': ret->relax = true; break;
                 case 'n': ret->now = true; break;
+                case 'j': ret->json = true; break;
                 case 'h': print_help(); return 1;
                 default: return -EINVAL;
                 }
         if (!wrap && (ret->relax || !str_equal(ret->policy, SERVICE_POLICY)))
-                return message_fail("service %s takes a unit and --now only", argv[0]), -EINVAL;
+                return message_fail("service %s takes a unit, --now and --json only", argv[0]), -EINVAL;
         if (optind != argc - 1)
                 return message_fail("service %s takes one unit (sandboxctl service --help)", argv[0]), -EINVAL;
         ret->unit = argv[optind];
@@ -208,17 +207,30 @@ static int restart(const char *unit) {
         return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
 }
 
-/* 0, or our exit status. */
-static int finish(const struct unit *u, bool now, const char *done) {
-        if (!now) {
+static void print_done(const struct unit *u, const struct words *w, bool wrapped, bool restarted) {
+        const char *done = wrapped ? "is wrapped" : "is unwrapped";
+
+        if (w->json) {
+                struct json_object *o = json_object_new_object();
+                json_object_object_add(o, "unit", json_object_new_string(u->id));
+                json_object_object_add(o, "wrapped", json_object_new_boolean(wrapped));
+                json_object_object_add(o, "drop-in", json_object_new_string(u->drop_in));
+                json_object_object_add(o, "restarted", json_object_new_boolean(restarted));
+                json_print(o);
+        } else if (w->now && restarted)
+                printf("%s %s\n", u->id, done);
+        else if (w->now)
+                message_fail("%s %s, but it could not be restarted (journalctl -u %s says why)", u->id, done, u->id);
+        else
                 printf("%s %s. It takes effect when it is started anew: systemctl restart %s\n", u->id, done, u->id);
-                return 0;
-        }
-        int r = restart(u->id);
-        if (r < 0)
-                return message_fail("%s %s, but it could not be restarted (journalctl -u %s says why)", u->id, done, u->id);
-        printf("%s %s\n", u->id, done);
-        return 0;
+}
+
+/* 0, or our exit status. */
+static int finish(const struct unit *u, const struct words *w, bool wrapped) {
+        bool restarted = w->now && restart(u->id) >= 0;
+
+        print_done(u, w, wrapped, restarted);
+        return w->now && !restarted ? EXIT_OURS : 0;
 }
 
 /* ---- the verbs ---- */
@@ -275,7 +287,7 @@ static int change(int argc, char **argv) {
                 r = unit_open(bus, words.unit, !wraps, &unit);
         if (r >= 0)
                 r = wraps ? wrap(&unit, &words) : unwrap(&unit);
-        r = r < 0 ? EXIT_OURS : finish(&unit, words.now, wraps ? "is wrapped" : "is unwrapped");
+        r = r < 0 ? EXIT_OURS : finish(&unit, &words, wraps);
         unit_done(&unit);
         sd_bus_flush_close_unref(bus);
         return r;

@@ -11,6 +11,7 @@
 
 #include "control.h"
 #include "fd.h"
+#include "json_print.h"
 #include "message.h"
 #include "sandboxes.h"
 #include "service.h"
@@ -135,15 +136,6 @@ static struct json_object *state_json(const struct state *s) {
         return o;
 }
 
-static void print_json(struct json_object *o) {
-        _cleanup_(strbuf_done) struct strbuf b = {};
-        const char *text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_NOSLASHESCAPE);
-
-        strbuf_escape_json(&b, text, strlen(text));
-        printf("%s\n", b.text ?: "");
-        json_object_put(o);
-}
-
 static void print_one(const struct state *s) {
         printf("unit       %s\n", s->unit.id);
         printf("wrapped    %s\n", s->unit.wrapped ? "yes" : "no");
@@ -169,7 +161,7 @@ static int show_one(sd_bus *bus, const struct sandbox_list *list, const char *na
         int r = look(bus, name, list, &s);
 
         if (r >= 0 && json)
-                print_json(state_json(&s));
+                json_print(state_json(&s));
         else if (r >= 0)
                 print_one(&s);
         state_done(&s);
@@ -209,7 +201,7 @@ static int show_all(sd_bus *bus, const struct sandbox_list *list, bool json) {
         }
         free(found);
         if (json)
-                print_json(array);
+                json_print(array);
         else
                 json_object_put(array);
         return r;

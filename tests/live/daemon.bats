@@ -58,6 +58,55 @@ in_foreground() {
     run -137 ctl user wait deaf
 }
 
+# json EXPRESSION: of the JSON in $output, as v; it must be true.
+json() {
+    /usr/bin/python3 -c 'import json, sys; v = json.loads(sys.argv[1]); sys.exit(not eval(sys.argv[2]))' "$output" "$1" || {
+        echo "$output"
+        return 1
+    }
+}
+
+@test "stop --json and kill --json say what has become of each, also of those that failed" {
+    serve user
+    detach user view mild -- sleep 60
+    detach user view deaf -- sh -c 'trap "" TERM; echo ready; while :; do sleep 0.1; done'
+    eventually logged user deaf ready
+    detach user view over -- true
+    ctl user wait over
+    run --separate-stderr -125 ctl user stop --json --time 300ms mild deaf over none
+    json '[(o["name"], o["stopped"]) for o in v] == [("mild", True), ("deaf", True), ("over", True), ("none", False)]'
+    json 'v[0] == {"name": "mild", "stopped": True, "killed": False, "outcome": "exited", "code": None, "signal": 15}'
+    json 'v[1] == {"name": "deaf", "stopped": True, "killed": True, "outcome": "init-died", "code": None, "signal": None}'
+    json 'v[2] == {"name": "over", "stopped": True, "killed": False} and v[3] == {"name": "none", "stopped": False, "errno": "ENOENT"}'
+    [[ $stderr == *"there is no sandbox none of yours"* ]]
+
+    detach user view mild -- sh -c 'trap "echo got" USR1; echo ready; while :; do sleep 0.1; done'
+    eventually logged user mild ready
+    run --separate-stderr -0 ctl user kill --json --signal USR1 mild
+    json 'v == [{"name": "mild", "sent": True, "signal": 10}]'
+    eventually grep -qx got "$work/user/state/sandboxd/mild.log"
+    run --separate-stderr -125 ctl user kill --json mild over
+    json 'v == [{"name": "mild", "sent": True, "signal": 9}, {"name": "over", "sent": False, "errno": "ESRCH", "signal": 9}]'
+    [[ $stderr == *"over has ended already"* ]]
+}
+
+@test "logs --json is an object for each line, whatever is in it" {
+    serve user
+    # Something that no terminal should get, no UTF-8, a NUL, an empty line, one of 70,000 bytes, and an end without a newline.
+    detach user view talks -- sh -c 'printf "one\n\033[2J \303\244 \377 \000.\n\n"; head -c 70000 /dev/zero | tr "\000" x; printf "\n"; sleep 0.5; printf "\"end\""'
+    ctl user logs --json --follow talks > followed
+    ctl user logs --json talks > shown
+    cmp followed shown
+    run ! grep -q $'\e' shown
+    /usr/bin/python3 - shown << 'PYTHON'
+import json, sys
+lines = [json.loads(line) for line in open(sys.argv[1], encoding="utf-8")]
+assert all(line["name"] == "talks" for line in lines)
+assert [(line["line"], line.get("partial")) for line in lines] == [
+    ("one", None), ("\x1b[2J \u00e4 \ufffd \0.", None), ("", None), ("x" * 65536, True), ("x" * (70000 - 65536), None), ('"end"', True)], lines
+PYTHON
+}
+
 @test "a command that can't be executed: --detach says so and leaves nothing running" {
     serve user
     run -127 detach user broker bad -- no-such-command

@@ -31,6 +31,17 @@ options_of_manual() {
     [ "$(wc -l < verbs)" -eq 5 ]
 }
 
+# The ones with _OPTION_ are compared above, or have lists of their own.
+@test "what a verb takes is the same in its help and in sandboxctl(1)" {
+    "$SANDBOXCTL" --help | sed -n '/^Verbs:/,/^$/s/^  \([a-z]*\) .*/\1/p' | while read -r verb; do
+        "$SANDBOXCTL" "$verb" --help | sed -n '/^$/q; s/^Usage: //; s/^ *//; s/…/.../g; p'
+    done | grep -v OPTION > help
+    sed -n '/^# SYNOPSIS/,/^# DESCRIPTION/s/^\*sandboxctl\* /sandboxctl /p' "$SANDBOXD_SOURCE/man/sandboxctl.1.scd" | tr -d '*_' |
+        grep -vE 'OPTION|service wrap|--version' > manual
+    [ "$(wc -l < help)" -ge 16 ]
+    diff <(sort help) <(sort manual)
+}
+
 @test "each key that a policy can have is in sandboxd.policy(5)" {
     local key
     # The tables of keys: { "name", function }. Those that are refused have NULL for the function.

@@ -325,6 +325,7 @@ runs() {
 
 some() {
     local who=$1 tier=$2
+    need_command jq
     as "$who" mkdir -p app/d
     inside "$who" "$tier" --overlay "keep=$PWD/keep" -- sh -c 'mkdir -p n/m; for f in a b d/c n/m/e n/f; do echo $f > $f; done'
     as "$who" "$SANDBOXCTL" commit keep app/a "$PWD/app/n/m" 2> "$work/err"
@@ -332,6 +333,12 @@ some() {
     [ "$(cat "$work/out")" = './a ./n/m/e ' ]
     run -1 as "$who" "$SANDBOXCTL" commit keep app/nosuch
     [[ $output == *"app/nosuch: no layer changes it"* ]]
+    run -1 --separate-stderr as "$who" "$SANDBOXCTL" commit --json keep app/b app/nosuch
+    # shellcheck disable=SC2016
+    [ "$(jq -c --arg app "$PWD/app" '[[.applied[] | .change + .path], [.left_out[] | .path + ": " + .left_out]] | map(map(sub($app; "")))' <<< "$output")" = \
+        '[["A/b"],["/nosuch: no layer changes it"]]' ]
+    as "$who" "$SANDBOXCTL" commit --dry-run --json keep 2> "$work/err" | jq -r '.would_be_applied[].path' > "$work/out"
+    [ "$(sed "s,^$PWD/app,," "$work/out" | tr '\n' ' ')" = '/d/c /n/f ' ]
     as "$who" "$SANDBOXCTL" commit keep 2> "$work/err"
     [ "$(cd app && find . -type f | sort | tr '\n' ' ')" = './a ./b ./d/c ./n/f ./n/m/e ' ]
     [ -z "$(find keep/0/upper -mindepth 1)" ]

@@ -341,11 +341,15 @@ refuses() {
     refuses "/etc/systemd/system/test-lines.service:6: RestrictAddressFamilies=AF_INET: " wrap test-lines
     test_unit test-lines 7012 SystemCallFilter=~seccomp
     refuses "/etc/systemd/system/test-lines.service:5: SystemCallFilter=~seccomp: " wrap test-lines
-    wrap --relax test-lines
+    # What is said on standard error stays there.
+    service wrap --relax --json test-lines > said
+    /usr/bin/python3 -c 'import json; assert json.load(open("said")) == {"unit": "test-lines.service", "wrapped": True,
+        "drop-in": "/etc/systemd/system/test-lines.service.d/zz-sandboxd.conf", "restarted": False}'
     start_unit test-lines
     is_behind test-lines
+    service unwrap --now --json test-lines > said
+    /usr/bin/python3 -c 'import json; said = json.load(open("said")); assert not said["wrapped"] and said["restarted"]'
     enter_systemd systemctl stop test-lines
-    service unwrap test-lines
     test_unit test-lines 7012 RootDirectory=/srv
     refuses RootDirectory=/srv wrap --relax test-lines
 }
