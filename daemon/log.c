@@ -19,17 +19,33 @@ static bool journal_listens(void) {
                st.st_ino == inode;
 }
 
-void log_record(int priority, const char *message_id, const char *sandbox, const char *format, ...) {
+/* `policy` NULL: it is not known of the sandbox, nor is the uid. */
+static void record(int priority, const char *message_id, const char *sandbox, uid_t uid, const char *policy, const char *format,
+                   va_list ap) {
         _cleanup_free_ char *text = NULL;
+
+        if (vasprintf(&text, format, ap) < 0)
+                return;
+        if (journal_listens() &&
+            sd_journal_send("MESSAGE=%s%s%s", sandbox ?: "", sandbox ? ": " : "", text, "PRIORITY=%d", priority, "MESSAGE_ID=%s",
+                            message_id, sandbox ? "SANDBOXD_SANDBOX=%s" : NULL, sandbox, policy ? "SANDBOXD_UID=%u" : NULL, (unsigned) uid,
+                            "SANDBOXD_POLICY=%s", policy, NULL) >= 0)
+                return;
+        fprintf(stderr, "sandboxd: %s%s%s\n", sandbox ?: "", sandbox ? ": " : "", text);
+}
+
+void log_record(int priority, const char *message_id, const char *sandbox, const char *format, ...) {
         va_list ap;
 
         va_start(ap, format);
-        int n = vasprintf(&text, format, ap);
+        record(priority, message_id, sandbox, 0, NULL, format, ap);
         va_end(ap);
-        if (n < 0)
-                return;
-        if (journal_listens() && sd_journal_send("MESSAGE=%s%s%s", sandbox ?: "", sandbox ? ": " : "", text, "PRIORITY=%d", priority,
-                                                 "MESSAGE_ID=%s", message_id, sandbox ? "SANDBOXD_SANDBOX=%s" : NULL, sandbox, NULL) >= 0)
-                return;
-        fprintf(stderr, "sandboxd: %s%s%s\n", sandbox ?: "", sandbox ? ": " : "", text);
+}
+
+void log_sandbox(int priority, const char *message_id, const struct sandbox *s, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        record(priority, message_id, s->label, demand_shown(s->owner.uid), s->policy, format, ap);
+        va_end(ap);
 }

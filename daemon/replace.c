@@ -17,7 +17,7 @@
 static int on_retire_time(sd_event_source *source, uint64_t usec, void *userdata) {
         struct sandbox *s = userdata;
 
-        log_record(LOG_WARNING, MESSAGE_WORKER_DIED, s->label, "its worker doesn't make way, and is killed");
+        log_sandbox(LOG_WARNING, MESSAGE_WORKER_DIED, s, "its worker doesn't make way, and is killed");
         (void) sys_pidfd_send_signal(s->fds[FD_WORKER], SIGKILL);
         return 0;
 }
@@ -112,7 +112,7 @@ static int put_in_force(struct sandbox *s) {
         s->generation = old + 1;
         s->shared->observed.tiers[0] = 0; /* its successor says it anew */
         store_forget_generation(s, old);
-        log_record(LOG_INFO, MESSAGE_APPLIED, s->label, "it has the policy %s from now on", s->policy);
+        log_sandbox(LOG_INFO, MESSAGE_APPLIED, s, "it has the policy %s from now on", s->policy);
         return 0;
 }
 

@@ -352,7 +352,7 @@ static void finish(struct sandbox *s) {
                 set_ending(s, &e);
         }
         const struct ending *e = &s->stored->ending;
-        log_record(LOG_INFO, MESSAGE_ENDED, s->label, "it has ended: %s, %d calls, %u worker%s", e->outcome,
+        log_sandbox(LOG_INFO, MESSAGE_ENDED, s, "it has ended: %s, %d calls, %u worker%s", e->outcome,
                    (int) s->shared->counters.notified, s->stored->workers, s->stored->workers == 1 ? "" : "s");
         cut_lifeline(s);
         close_fds(s);
@@ -414,7 +414,7 @@ static void set_timer(struct sandbox *s, uint64_t usec, sd_event_time_handler_t 
         s->timer = sd_event_source_disable_unref(s->timer);
         int r = sd_event_add_time_relative(s->daemon->event, &s->timer, CLOCK_MONOTONIC, usec, 1000, handler, s);
         if (r < 0)
-                log_record(LOG_ERR, MESSAGE_DAEMON, s->label, "no timer: %s", strerror(-r));
+                log_sandbox(LOG_ERR, MESSAGE_DAEMON, s, "no timer: %s", strerror(-r));
 }
 
 int sandbox_command(struct sandbox *s, const struct launch_command *command) {
@@ -475,7 +475,7 @@ static void take_listener(struct sandbox *s, const struct launch_event *event) {
 
         if (r >= 0)
                 return;
-        log_record(LOG_WARNING, MESSAGE_REFUSED, s->label, "it was not entered: %s", strerror(-r));
+        log_sandbox(LOG_WARNING, MESSAGE_REFUSED, s, "it was not entered: %s", strerror(-r));
         (void) sandbox_command(s, &refused);
 }
 
@@ -564,7 +564,7 @@ void sandbox_give_up(struct sandbox *s, const char *why) {
         struct ending e = { .outcome = CONTROL_BROKER_DIED };
 
         snprintf(e.text, sizeof(e.text), "%s", why);
-        log_record(LOG_ERR, MESSAGE_WORKER_DIED, s->label, "it is killed: %s", why);
+        log_sandbox(LOG_ERR, MESSAGE_WORKER_DIED, s, "it is killed: %s", why);
         set_ending(s, &e);
         sandbox_kill(s);
 }
@@ -632,7 +632,7 @@ static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *us
                 return 0;
         }
         if (WIFSIGNALED(status) && !(s->retiring && !s->ours))
-                log_record(LOG_WARNING, MESSAGE_WORKER_DIED, s->label, "its worker was killed (signal %d)", WTERMSIG(status));
+                log_sandbox(LOG_WARNING, MESSAGE_WORKER_DIED, s, "its worker was killed (signal %d)", WTERMSIG(status));
         if (!s->foreign && (s->stored->ending.outcome[0] || s->daemon->stopping))
                 return 0; /* it is dying */
         if (s->retiring && (retired || WIFSIGNALED(status)))
@@ -676,7 +676,7 @@ static int on_helper(sd_event_source *source, int fd, uint32_t revents, void *us
                 finish_if_gone(s);
                 return 0;
         }
-        log_record(LOG_WARNING, MESSAGE_WORKER_DIED, s->label, "its helper has died, and with it what its programs were just executing");
+        log_sandbox(LOG_WARNING, MESSAGE_WORKER_DIED, s, "its helper has died, and with it what its programs were just executing");
         if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
                 sandbox_give_up(s, "its helper has failed; the record before this one says why");
         else if (s->stored->kill_on_broker_loss)
@@ -771,7 +771,7 @@ int sandbox_adopt(struct daemon *d, struct peer *client, struct adoption *a, sd_
                 return r;
         }
         s->client = a->foreground ? client : NULL;
-        log_record(LOG_INFO, MESSAGE_STARTED, s->label, "it has been started by uid %u, with the policy %s", demand_shown(s->owner.uid),
+        log_sandbox(LOG_INFO, MESSAGE_STARTED, s, "it has been started by uid %u, with the policy %s", demand_shown(s->owner.uid),
                    s->policy);
         s->adopting = sd_bus_message_ref(call);
         if (s->foreign)
@@ -873,6 +873,6 @@ int sandbox_restore(struct daemon *d, struct found *found) {
                 release(s);
                 return r;
         }
-        log_record(LOG_INFO, MESSAGE_RESTORED, s->label, "it is here again%s", sandbox_running(s) ? "" : ", and has ended");
+        log_sandbox(LOG_INFO, MESSAGE_RESTORED, s, "it is here again%s", sandbox_running(s) ? "" : ", and has ended");
         return 0;
 }

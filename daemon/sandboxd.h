@@ -190,6 +190,8 @@ struct daemon {
 
 /* One record: a message id of the catalog (a 32-digit text), the sandbox's name (NULL: none), and what to say. */
 void log_record(int priority, const char *message_id, const char *sandbox, const char *format, ...) _printf_(4, 5);
+/* The same of one that is known: with its owner and policy. */
+void log_sandbox(int priority, const char *message_id, const struct sandbox *s, const char *format, ...) _printf_(4, 5);
 #define MESSAGE_STARTED "6b3e9f0a52f84d3f9d8d9f0c9a1b7e01"
 #define MESSAGE_ENDED "6b3e9f0a52f84d3f9d8d9f0c9a1b7e02"
 #define MESSAGE_WORKER_DIED "6b3e9f0a52f84d3f9d8d9f0c9a1b7e03"

@@ -174,7 +174,7 @@ bool services_stop(struct daemon *d, void (*stopped)(struct daemon *d)) {
                 char *unit = sandbox_running(s) ? unit_of(s) : NULL;
                 int r = unit ? stop_unit(d, unit) : 0;
                 if (r < 0)
-                        log_record(LOG_WARNING, MESSAGE_DAEMON, s->name, "systemd can't be told to stop it: %s", strerror(-r));
+                        log_sandbox(LOG_WARNING, MESSAGE_DAEMON, s, "systemd can't be told to stop it: %s", strerror(-r));
         }
         if (d->n_services == 0)
                 return false;

@@ -83,7 +83,7 @@ EOF
 @test "each message id has its explanation in the catalog and is in sandboxd(8)" {
     local id
     installed
-    grep -oE '"[0-9a-f]{32}"' "$SANDBOXD_SOURCE/daemon/sandboxd.h" | tr -d '"' | sort > ids
+    grep -hoE '"[0-9a-f]{32}"' "$SANDBOXD_SOURCE"/daemon/*.[ch] | tr -d '"' | sort > ids
     [ "$(wc -l < ids)" -ge 6 ]
     sed -n 's/^-- //p' "$catalog" | sort | diff ids -
     grep -oE '[0-9a-f]{32}' "$SANDBOXD_SOURCE/man/sandboxd.8.scd" | sort | diff ids -
@@ -97,10 +97,23 @@ EOF
     done < ids
 }
 
-@test "each option of sandboxd is in sandboxd(8), and each there is an option" {
-    "$SANDBOXD_BUILD/daemon/sandboxd" --help | grep -oE '^ +--[a-z-]+' | tr -d ' ' | sort > help
-    [ "$(wc -l < help)" -ge 3 ]
-    sed -n '/^# OPTIONS/,/^# SIGNALS/p' "$SANDBOXD_SOURCE/man/sandboxd.8.scd" | grep -oE '^\*--[a-z-]+\*' | tr -d '*' | sort | diff help -
+@test "the folders of tmpfiles.d are what sockets and logs lie in, and no user is needed" {
+    local conf
+    installed
+    need_command systemd-tmpfiles
+    mkdir -p "$root/run" "$root/var" "$root/etc"
+    printf 'root:x:0:0::/root:/bin/sh\n' > "$root/etc/passwd"
+    printf 'root:x:0:\n' > "$root/etc/group"
+    conf=$(find "$root" -path '*/tmpfiles.d/sandboxd.conf')
+    systemd-tmpfiles --create --root="$root" "$conf" > said 2>&1 || { cat said; return 1; }
+    cat said
+    [ ! -s said ]
+    [ "$(stat -c '%a %F' "$root/run/sandboxd" "$root/var/log/sandboxd")" = $'755 directory\n700 directory' ]
+    [ "$(sed -n 's,^ListenStream=/run/sandboxd/.*,in,p' "$system"/sandboxd{,-agent}.socket)" = $'in\nin' ]
+    # Units and folders name no user that somebody would have to make.
+    [ -z "$(find "$root" -path '*/sysusers.d/*')" ]
+    run -1 grep -E '^(User|Group|SupplementaryGroups|SocketUser|SocketGroup)=' "$system"/sandboxd*
+    run -1 grep -vE '^(#|d [^ ]+ [0-7]{4} root root -$|$)' "$conf"
 }
 
 @test "each method, property and error of the control interface is in sandboxd(8)" {
@@ -180,6 +193,53 @@ goes_on() {
     [[ "$(journal sandboxd)" != *"can't be used"* ]]
 }
 
+worker_of() {
+    enter_systemd sandboxctl status "$1" --json | jq -r .worker
+}
+
+another_worker() {
+    [ "$(worker_of "$1")" != "$2" ]
+}
+
+@test "a record has the sandbox, its owner and its policy as fields, and journalctl -x explains it" {
+    local worker text
+    need_command jq
+    serves
+    enter_systemd journalctl --update-catalog
+    detach_counter told
+    worker=$(worker_of told)
+    enter_systemd kill -KILL "$worker"
+    eventually another_worker told "$worker"
+    put_inside /root/other.yaml << 'EOF'
+version: 1
+extends: [shell]
+files: { enforce: broker, write: [/srv/count], read: [/srv] }
+EOF
+    inside_systemd sh -c 'cd /srv/count && sandboxctl policy apply told /root/other.yaml'
+    enter_systemd systemctl restart sandboxd
+    inside_systemd sandboxctl stop told
+    inside_systemd setpriv --reuid=65534 --regid=65534 --clear-groups sh -c 'cd /srv && exec sandboxctl exec --daemon --quiet --name theirs --policy shell -- true'
+    enter_systemd journalctl --sync
+    # By which policy it goes is in each record.
+    enter_systemd journalctl --output=json SANDBOXD_SANDBOX=told |
+        jq -r '[.MESSAGE_ID[-2:], .SANDBOXD_UID, (.SANDBOXD_POLICY | sub(".*/"; "")), ._SYSTEMD_UNIT] | join(" ")' > records
+    diff records - << 'EOF'
+01 0 count.yaml sandboxd.service
+03 0 count.yaml sandboxd.service
+08 0 other.yaml sandboxd.service
+04 0 other.yaml sandboxd.service
+02 0 other.yaml sandboxd.service
+EOF
+    enter_systemd journalctl --output=json SANDBOXD_UID=65534 SANDBOXD_POLICY=shell | jq -r '.SANDBOXD_SANDBOX + " " + .MESSAGE_ID[-2:]' > records
+    diff records - <<< $'65534/theirs 01\n65534/theirs 02'
+    enter_systemd journalctl --catalog --no-pager SANDBOXD_SANDBOX=told > said
+    for text in 'Sandbox told has been started' 'for uid 0' 'A worker or helper of sandbox told has died' 'Sandbox told has another policy' \
+        'Sandbox told was found again' 'Sandbox told has ended' 'Documentation: man:sandboxd(8)'; do
+        grep -qF "$text" said
+    done
+    run -1 grep '@SANDBOXD' said
+}
+
 # nice_of PID: its priority, that of its threads, and that of its session, in which alone the first counts where the kernel groups by sessions.
 nice_of() {
     enter_systemd sh -ec 'ps -L -o ni= -p "$0" | sort -u | tr -d " \n"; echo " $(sed "s/.* nice //" /proc/$0/autogroup 2>/dev/null || echo "$1")"' "$1" "$2"
@@ -188,10 +248,6 @@ nice_of() {
 # at_rest PID: it has no priority any more.
 at_rest() {
     [ "$(nice_of "$1" 0)" = "0 0" ]
-}
-
-worker_of() {
-    enter_systemd sandboxctl status "$1" --json | jq -r .worker
 }
 
 @test "root's daemon comes first, and its workers don't for long, whoever has given it to them" {
