@@ -237,6 +237,73 @@ secretive() {
     enter_systemd systemctl stop test-reads
 }
 
+@test "examples/systemd: nginx behind a policy of its own, as the README there says" {
+    need_command nginx curl
+    local line path n=0
+    prepare_nginx
+    snapshot nginx > before
+    put_inside /etc/nginx/sites-enabled/default << 'EOF'
+server {
+    listen 127.0.0.1:80;
+    root /var/www/site;
+    client_max_body_size 10m;
+    location /kept/ { alias /var/lib/kept/; }
+    location /home/ { alias /home/; }
+    location /take/ { client_body_buffer_size 8k; proxy_pass http://127.0.0.1:80/page?; proxy_method GET; }
+}
+EOF
+    # All of it anybody may read, and without the policy it is served.
+    enter_systemd sh -ec 'mkdir -p /var/www/site /var/lib/kept /home/somebody
+        for f in /var/www/site/page /var/lib/kept/page /home/somebody/page; do echo "$f" > "$f"; done; chmod 755 /home/somebody'
+    page() { enter_systemd curl -sS --max-time 20 -w '%{http_code}' "http://127.0.0.1/$1"; }
+    start_unit nginx
+    [ "$(page home/somebody/page)" = $'/home/somebody/page\n200' ]
+
+    sed -n '/^```sh$/,/^```$/{/^```/!p}' "$SANDBOXD_SOURCE/examples/systemd/README.md" > steps
+    [ "$(wc -l < steps)" -ge 3 ]
+    enter_systemd mkdir -p /root/example
+    put_inside /root/example/web.yaml < "$SANDBOXD_SOURCE/examples/systemd/web.yaml"
+    put_inside /root/example/steps < steps
+    inside_systemd sh -c 'cd /root/example && sh -ex steps' > said 2>&1 || { cat said; return 1; }
+    cat said
+    grep -q 'behind the broker' said
+    enter_systemd systemctl cat nginx > written
+    while read -r line; do
+        [ "$line" != … ] || continue
+        n=$((n + 1))
+        grep -qxF -e "$line" written || { echo "not in the drop-in: $line"; cat written; return 1; }
+    done < <(sed -n '/^```ini$/,/^```$/{/^```/d; /./p}' "$SANDBOXD_SOURCE/examples/systemd/README.md")
+    [ "$n" -ge 5 ]
+
+    is_behind nginx
+    [ "$(page page)" = $'/var/www/site/page\n200' ]
+    [[ "$(page kept/page)" == *403 ]]
+    [[ "$(page home/somebody/page)" == *403 ]]
+    enter_systemd systemctl reload nginx
+    restarts nginx
+    [ "$(page page)" = $'/var/www/site/page\n200' ]
+    shows yes sh -c 'grep -q "GET /page" /var/log/nginx/access.log && echo yes'
+    # What it is sent goes to its own folder in one that is denied.
+    enter_systemd sh -c 'head -c 3000000 /dev/zero > /root/sent'
+    [ "$(enter_systemd curl -sS --max-time 20 -w '%{http_code}' --data-binary @/root/sent http://127.0.0.1/take/it)" = $'/var/www/site/page\n200' ]
+    # Its site and configuration it can't change, though its first process is root.
+    for path in /var/www/site/log /etc/nginx/log /opt/log; do
+        enter_systemd sed -i "s,^    root .*,    root /var/www/site; access_log $path;," /etc/nginx/sites-enabled/default
+        enter_systemd systemctl reload nginx
+        shows yes sh -c "grep -q 'open() \"$path\" failed (13: Permission denied)' /var/log/nginx/error.log && echo yes"
+        run enter_systemd test -e "$path"
+        [ "$status" -eq 1 ]
+    done
+    enter_systemd sed -i "s,access_log .*;,," /etc/nginx/sites-enabled/default
+    service unwrap --now nginx
+    [ "$(page home/somebody/page)" = $'/home/somebody/page\n200' ]
+    enter_systemd systemctl stop nginx
+    enter_systemd rm -r /etc/sandboxd/policies/web.yaml /root/example /var/lib/kept /home/somebody /var/www/site
+    nginx_site first
+    snapshot nginx > after
+    diff before after
+}
+
 sandboxd_is_another() {
     [ "$(unit_pid sandboxd)" -gt 0 ] && [ "$(unit_pid sandboxd)" != "$1" ]
 }
