@@ -125,6 +125,98 @@ same_place() {
     ctl user kill one
 }
 
+# peer.py PID: what one process may do to another, a word each, and ok or the error.
+write_peer() {
+    cat > "$work/user/peer.py" << 'PYTHON'
+import ctypes, errno, os, resource, sys
+
+pid = int(sys.argv[1])
+libc = ctypes.CDLL(None, use_errno=True)
+
+def check(r):
+    if r < 0:
+        raise OSError(ctypes.get_errno(), "")
+
+def vm_readv():
+    class Vector(ctypes.Structure):
+        _fields_ = [("base", ctypes.c_void_p), ("size", ctypes.c_size_t)]
+    text = ctypes.create_string_buffer(16)
+    own, other = Vector(ctypes.addressof(text), 16), Vector(0, 16)
+    check(libc.syscall(310, pid, ctypes.byref(own), 1, ctypes.byref(other), 1, 0))
+
+def attempt(what, f):
+    try:
+        f()
+        print(what, "ok")
+    except OSError as e:
+        print(what, errno.errorcode[e.errno])
+
+for name in "environ", "maps", "mem":
+    attempt(name, lambda: open(f"/proc/{pid}/{name}", "rb").close())
+attempt("exe", lambda: os.readlink(f"/proc/{pid}/exe"))
+attempt("fd", lambda: os.open(f"/proc/{pid}/fd/0", os.O_RDONLY))
+attempt("vm_readv", vm_readv)
+attempt("attach", lambda: check(libc.ptrace(16, pid, 0, 0)))
+attempt("signal", lambda: os.kill(pid, 0))
+attempt("limits", lambda: resource.prlimit(pid, resource.RLIMIT_NOFILE))
+attempt("priority", lambda: os.setpriority(os.PRIO_PROCESS, pid, 10))
+PYTHON
+    chmod 644 "$work/user/peer.py"
+}
+
+# peers TIER: what _/proc_ has is as the tier answers it; the rest is the kernel's in either.
+peers() {
+    local files=EACCES
+    [ "$1" = view ] || files=ok
+    landlock_scopes || skip "this kernel's Landlock doesn't bound signals"
+    folder user
+    write_peer
+    serve user
+    # shellcheck disable=SC2016
+    detach user "$1" one --read "$work/user" -- sh -c 'until [ -s /tmp/pid ]; do sleep 0.05; done; /usr/bin/python3 "$0" "$(cat /tmp/pid)" > /tmp/first; : > /tmp/done; sleep 1000' "$work/user/peer.py"
+    enter user one /usr/bin/python3 "$work/user/peer.py" 2 > entered
+    diff entered - << EOF
+environ $files
+maps $files
+mem $files
+exe $files
+fd $files
+vm_readv EPERM
+attach EPERM
+signal ok
+limits ok
+priority ok
+EOF
+    # shellcheck disable=SC2016
+    enter user one sh -c 'echo $$ > /tmp/pid; until [ -e /tmp/done ]; do sleep 0.05; done; cat /tmp/first' > first
+    sed 's/^signal ok$/signal EPERM/' entered | diff first -
+    ctl user kill one
+}
+
+# landlock_scopes: the kernel is of Linux 6.12 or later, with Landlock.
+landlock_scopes() {
+    "$SANDBOXCTL" doctor --json | /usr/bin/python3 -c 'import json, re, sys
+f = [f["found"] for f in json.load(sys.stdin) if f["name"] == "Landlock"][0]
+sys.exit(int((re.findall("ABI ([0-9]+)$", f) or [0])[0]) < 6)'
+}
+
+@test "what they may do to each other, who is there and who enters, is what the manual says: view" { peers view; }
+@test "what they may do to each other, who is there and who enters, is what the manual says: broker" { peers broker; }
+
+@test "what can't come in, and what can't be entered, is said" {
+    serve user
+    detach user view one -- sleep 1000
+    run -125 enter user one true < /
+    [[ $output == *"can't be directories"* ]]
+    # No descriptor but the three.
+    [ "$(enter user one ls /proc/self/fd 7< /etc/passwd | wc -l)" -le 4 ]
+    as user "$SANDBOXCTL" enter --help > help
+    run -1 grep -E -- '--(read|write|exec|bind|net|pass-fd|policy)' help
+    run -125 as user "$SANDBOXCTL" enter --pass-fd 0 one -- true
+    [[ $output == *"there is no option"* ]]
+    ctl user kill one
+}
+
 @test "several at once, and none is left over" {
     local i pids=()
     serve user
