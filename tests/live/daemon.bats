@@ -368,6 +368,89 @@ daemon_back() {
     ctl user kill seen
 }
 
+# bus COMMAND WORD…: busctl's.
+bus() {
+    as user busctl "--address=unix:path=$SANDBOXD_SOCKET" "$@"
+}
+
+@test "the control interface is what sandboxd(8) says: methods, properties and signals with their types, keys and errors" {
+    local object
+    need_command busctl
+    serve user
+    detach user view seen -- sleep 60
+    object=$(bus --list tree org.sandboxd | grep '/seen$')
+    bus --xml-interface introspect org.sandboxd /org/sandboxd > manager.xml
+    bus --xml-interface introspect org.sandboxd "$object" > sandbox.xml
+    /usr/bin/python3 - manager.xml sandbox.xml "$SANDBOXD_SOURCE" << 'PYTHON'
+import glob, re, sys
+import xml.etree.ElementTree as tree
+
+man = open(sys.argv[3] + "/man/sandboxd.8.scd").read()
+man = man[man.index("# D-BUS INTERFACE"):man.index("# RECORDS")]
+
+def interfaces(path):
+    return {i.get("name"): i for i in tree.parse(path).getroot().iter("interface")}
+
+def types(text):
+    """Of "s name, a{sv} more": sa{sv}."""
+    return "".join(word.split(" ")[0] for word in text.split(", ")) if text else ""
+
+def said(name):
+    section = re.search(rf"^## {re.escape(name)}, on .*?(?=^## |\Z)", man, re.M | re.S).group()
+    calls = {m[1]: (types(m[2]), types(m[3] or "")) for m in re.finditer(r"^\*(\w+)\*\((.*?)\)(?: -> \((.*)\))?$", section, re.M)}
+    properties = dict(re.findall(r"\*([A-Z][a-z]+)\* ([a-z(){}]+)(?=[, .\n])", section))
+    return calls, properties
+
+def offered(interface):
+    calls, properties = {}, {}
+    for member in interface:
+        args = [(a.get("direction", "in"), a.get("type")) for a in member.findall("arg")]
+        if member.tag in ("method", "signal"):
+            calls[member.get("name")] = tuple("".join(t for d, t in args if d == way) for way in ("in", "out"))
+        elif member.tag == "property":
+            properties[member.get("name")] = member.get("type")
+    return calls, properties
+
+found = 0
+for path in sys.argv[1:3]:
+    for name, interface in interfaces(path).items():
+        if name.startswith("org.sandboxd."):
+            assert said(name) == offered(interface), (name, said(name), offered(interface))
+            found += 1
+        else:
+            assert name.removeprefix("org.freedesktop.DBus") in man, name
+assert found == 2, found
+
+source = {path: open(path).read() for path in glob.glob(sys.argv[3] + "/daemon/*.c") + [sys.argv[3] + "/lib/control/control.h"]}
+keys = [key for path, text in source.items() if path.endswith("/manager.c") for key in re.findall(r'str_equal\(key, "([a-z-]+)"\)', text)]
+assert len(keys) >= 14, keys
+for key in keys:
+    assert re.search(rf"[:,] {key} [a-z]+[ ,.]", man.replace("\n\t", " ")), "not in the manual: the key " + key
+errors = {error for text in source.values() for error in re.findall(r'"(org\.sandboxd\.Error\.\w+)"', text)}
+assert errors == set(re.findall(r"^\*(org\.sandboxd\.Error\.\w+)\*$", man, re.M)) and len(errors) >= 5, errors
+outcomes = re.findall(r'#define CONTROL_\w+ "([a-z-]+)"', source[sys.argv[3] + "/lib/control/control.h"])
+assert len(outcomes) >= 6
+for outcome in outcomes:
+    assert f"*{outcome}*" in man, "not in the manual: the outcome " + outcome
+PYTHON
+    # And errors come where it says.
+    refused() {
+        run -1 bus call org.sandboxd "${@:2}"
+        [[ $output == *"$1"* ]]
+    }
+    refused 'stop it first' "$object" org.sandboxd.Sandbox1 Forget
+    refused 'there is no signal 999' "$object" org.sandboxd.Sandbox1 Signal i 999
+    refused 'waits for nobody' "$object" org.sandboxd.Sandbox1 Attach
+    refused 'Unknown object' "${object}2" org.sandboxd.Sandbox1 Kill
+    refused 'Invalid arguments' "$object" org.sandboxd.Sandbox1 Signal s TERM
+    bus call org.sandboxd "$object" org.sandboxd.Sandbox1 Kill
+    bus call org.sandboxd "$object" org.sandboxd.Sandbox1 Wait
+    refused 'has ended' "$object" org.sandboxd.Sandbox1 Kill
+    refused 'has ended' "$object" org.sandboxd.Sandbox1 Plan
+    bus call org.sandboxd "$object" org.sandboxd.Sandbox1 Forget
+    refused 'Unknown object' "$object" org.sandboxd.Sandbox1 Forget
+}
+
 @test "what is no adoption is refused, and the daemon goes on" {
     need_command busctl
     serve user

@@ -116,18 +116,6 @@ EOF
     run -1 grep -vE '^(#|d [^ ]+ [0-7]{4} root root -$|$)' "$conf"
 }
 
-@test "each method, property and error of the control interface is in sandboxd(8)" {
-    local word
-    cat "$SANDBOXD_SOURCE"/daemon/{manager,object}.c | grep -oE 'SD_BUS_(METHOD|SIGNAL|PROPERTY)\("[A-Za-z]+"' | grep -v Hello | cut -d'"' -f2 > words
-    [ "$(wc -l < words)" -ge 20 ]
-    while read -r word; do
-        sed -n '/^# D-BUS/,/^# RECORDS/p' "$SANDBOXD_SOURCE/man/sandboxd.8.scd" | grep -qF "*$word*" || {
-            echo "not in the manual: $word"
-            return 1
-        }
-    done < words
-}
-
 # ---- In a systemd that runs ----
 
 serves() {
