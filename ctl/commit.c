@@ -232,10 +232,7 @@ int verb_commit(int argc, char **argv) {
                 case 'n': commit.dry_run = true; break;
                 case 'j': json = true; break;
                 case 'h': print_help(); return 0;
-                default: {
-                        _cleanup_free_ char *word = str_escape(argv[optind - 1]);
-                        return message_fail("there is no option %s; sandboxctl commit --help lists them", word);
-                }
+                default: message_bad_option(argv[0], c, argv, options); return EXIT_OURS;
                 }
         if (optind >= argc)
                 return message_fail("commit wants a folder: sandboxctl commit DIR (the DIR of exec --overlay keep=DIR)");

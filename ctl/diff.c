@@ -59,10 +59,7 @@ int verb_diff(int argc, char **argv) {
                 switch (c) {
                 case 'j': json = true; break;
                 case 'h': print_help(); return 0;
-                default: {
-                        _cleanup_free_ char *word = str_escape(argv[optind - 1]);
-                        return message_fail("there is no option %s; sandboxctl diff --help lists them", word);
-                }
+                default: message_bad_option(argv[0], c, argv, options); return EXIT_OURS;
                 }
         if (argc - optind != 1)
                 return message_fail("diff wants one folder: sandboxctl diff DIR (the DIR of exec --overlay keep=DIR)");

@@ -18,6 +18,7 @@
 #include "message.h"
 #include "plan.h"
 #include "remote.h"
+#include "sandboxes.h"
 #include "str.h"
 #include "supervise.h"
 #include "verbs.h"
@@ -67,7 +68,6 @@ static int words_parse(int argc, char **argv, struct words *w) {
         opterr = 0;
         optind = 0;
         while ((c = getopt_long(argc, argv, "+:h", options, NULL)) >= 0) {
-                _cleanup_free_ char *word = str_escape(argv[optind - 1]);
                 switch (c) {
                 case 'h': print_help(); return 1;
                 case 'e': w->environment[w->n_environment++] = optarg; break;
@@ -77,11 +77,7 @@ static int words_parse(int argc, char **argv, struct words *w) {
                                 break;
                         message_fail("--chdir wants an absolute path as the sandbox sees it");
                         return -EINVAL;
-                default:
-                        message_fail(c == ':' ? "%s wants a value; sandboxctl enter --help shows which"
-                                              : "there is no option %s; sandboxctl enter --help lists them",
-                                     word);
-                        return -EINVAL;
+                default: return message_bad_option(argv[0], c, argv, options);
                 }
         }
         if (optind < argc)
@@ -94,13 +90,7 @@ static int words_parse(int argc, char **argv, struct words *w) {
                 return -EINVAL;
         }
         w->command = argv + optind;
-        if (control_split(w->sandbox, NULL, NULL) >= 0)
-                return 0;
-        _cleanup_free_ char *word = str_escape(w->sandbox);
-        message_fail(
-                "'%s' can't be a sandbox: names are 1 to 63 of a-z, 0-9, _ . -, the first a letter or digit; UID/NAME is somebody else's",
-                word);
-        return -EINVAL;
+        return sandbox_word_check(w->sandbox);
 }
 
 /* The current directory, where it is the same inside. */

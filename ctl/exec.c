@@ -375,15 +375,14 @@ static int conclude(struct run *run, const struct ended *ended) {
 }
 
 static void write_stats(struct run *run) {
-        const struct counters *c = &run->shared->counters;
-        char text[512];
+        _cleanup_(strbuf_done) struct strbuf text = {};
         _cleanup_close_ int fd = open_output(run->options.stats);
 
-        int n = snprintf(text, sizeof(text),
-                         "{\"notified\":%" PRIu64 ",\"allowed\":%" PRIu64 ",\"denied\":%" PRIu64 ",\"injected\":%" PRIu64
-                         ",\"failed\":%" PRIu64 ",\"gone\":%" PRIu64 ",\"blocked\":%" PRIu64 ",\"refused\":%" PRIu64 "}\n",
-                         c->notified, c->allowed, c->denied, c->injected, c->failed, c->gone, c->blocked, c->refused);
-        if (fd < 0 || fd_write_full(fd, text, n) < 0) {
+        for (size_t i = 0; i < COUNTERS_OF_ONE_WORKER; i++)
+                strbuf_printf(&text, "%s\"%s\":%" PRIu64, i == 0 ? "{" : ",", counter_names[i].name,
+                              *counter_at(&run->shared->counters, i));
+        strbuf_puts(&text, "}\n");
+        if (fd < 0 || fd_write_full(fd, text.text, text.length) < 0) {
                 _cleanup_free_ char *path = str_escape(run->options.stats);
                 message_note("the counters could not be written to %s: %s", path, strerror(errno));
         }

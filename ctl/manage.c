@@ -6,11 +6,11 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "control.h"
+#include "ended.h"
 #include "json_print.h"
 #include "logs.h"
 #include "message.h"
@@ -91,38 +91,30 @@ struct words {
 
 /* `allowed`: the first letters of this verb's options. 1: all was said (--help); -EINVAL: the error was printed. */
 static int parse(int argc, char **argv, const char *allowed, int min, int max, struct words *ret) {
-        static const struct option options[] = {
-                { "all", no_argument, NULL, 'a' },          { "json", no_argument, NULL, 'j' },
-                { "usage", no_argument, NULL, 'u' },        { "follow", no_argument, NULL, 'f' },
-                { "signal", required_argument, NULL, 's' }, { "time", required_argument, NULL, 't' },
-                { "help", no_argument, NULL, 'h' },         {},
+        static const struct option all[] = {
+                { "all", no_argument, NULL, 'a' },    { "json", no_argument, NULL, 'j' },         { "usage", no_argument, NULL, 'u' },
+                { "follow", no_argument, NULL, 'f' }, { "signal", required_argument, NULL, 's' }, { "time", required_argument, NULL, 't' },
+                { "help", no_argument, NULL, 'h' },
         };
-        int c;
+        struct option options[ELEMENTSOF(all) + 1] = {};
+        int c, n = 0;
 
         *ret = (struct words) {};
+        for (size_t i = 0; i < ELEMENTSOF(all); i++)
+                if (all[i].val == 'h' || strchr(allowed, all[i].val))
+                        options[n++] = all[i];
         opterr = 0;
         optind = 0;
-        while ((c = getopt_long(argc, argv, ":hf", options, NULL)) >= 0) {
-                if (c == 'h') {
-                        print_help(argv[0]);
-                        return 1;
-                }
-                if (c == '?' || c == ':' || !strchr(allowed, c)) {
-                        _cleanup_free_ char *word = str_escape(argv[optind - 1]);
-                        if (c == ':')
-                                message_fail("%s wants a value; sandboxctl %s --help says which", word, argv[0]);
-                        else
-                                message_fail("there is no option %s; sandboxctl %s --help lists them", word, argv[0]);
-                        return -EINVAL;
-                }
+        while ((c = getopt_long(argc, argv, strchr(allowed, 'f') ? ":hf" : ":h", options, NULL)) >= 0) {
                 switch (c) {
+                case 'h': print_help(argv[0]); return 1;
                 case 'a': ret->all = true; break;
                 case 'j': ret->json = true; break;
                 case 'u': ret->usage = true; break;
                 case 'f': ret->follow = true; break;
                 case 's': ret->signal = optarg; break;
                 case 't': ret->time = optarg; break;
-                default: break;
+                default: return message_bad_option(argv[0], c, argv, options);
                 }
         }
         ret->names = argv + optind;
@@ -135,14 +127,8 @@ static int parse(int argc, char **argv, const char *allowed, int min, int max, s
                 return -EINVAL;
         }
         for (int i = 0; i < ret->n_names; i++)
-                if (control_split(ret->names[i], NULL, NULL) < 0) {
-                        _cleanup_free_ char *word = str_escape(ret->names[i]);
-                        message_fail(
-                                "'%s' can't be a sandbox: names are 1 to 63 of a-z, 0-9, _ . -, the first a letter or digit; UID/NAME is "
-                                "somebody else's",
-                                word);
+                if (sandbox_word_check(ret->names[i]) < 0)
                         return -EINVAL;
-                }
         return 0;
 }
 
@@ -328,7 +314,7 @@ static int call(struct remote *r, const char *name, const char *method, uint64_t
 /* What call() has not said of its error. Returns that. */
 static int say_failed(int e, const char *name) {
         if (e == -ENOENT)
-                message_fail("there is no sandbox %s of yours; sandboxctl ps lists them", name);
+                (void) remote_unknown(name);
         else if (e == -ESRCH)
                 message_fail("%s has ended already", name);
         return e;
@@ -453,9 +439,9 @@ int verb_kill(int argc, char **argv) {
 }
 
 /* As exec ends where it waits itself. */
-static int exit_code(const struct sandbox_info *info) {
+static int code_of(const struct sandbox_info *info) {
         if (str_equal(info->outcome, CONTROL_EXITED))
-                return WIFSIGNALED(info->status) ? 128 + WTERMSIG(info->status) : WEXITSTATUS(info->status);
+                return ended_code(info->status);
         if (str_equal(info->outcome, CONTROL_NOT_STARTED) && str_equal(info->stage, "exec"))
                 return info->error == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
         /* How its processes ended is told to whoever started them. */
@@ -480,7 +466,7 @@ int verb_wait(int argc, char **argv) {
         if (e >= 0) {
                 if (words.json)
                         json_print(sandbox_json(&list.list[0]));
-                code = exit_code(&list.list[0]);
+                code = code_of(&list.list[0]);
                 sandboxes_done(&list);
         }
         remote_done(&r);

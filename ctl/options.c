@@ -233,25 +233,6 @@ static const struct option long_options[] = {
         { "help", no_argument, NULL, OPT_HELP },           {},
 };
 
-static int unknown_option(const char *word, int c) {
-        _cleanup_free_ char *text = str_escape(word);
-        const char *names[ELEMENTSOF(long_options)];
-        size_t n = 0;
-
-        if (c == ':') {
-                message_fail("%s wants a value; sandboxctl exec --help shows which", text);
-                return -EINVAL;
-        }
-        for (const struct option *o = long_options; o->name; o++)
-                names[n++] = o->name;
-        const char *near = str_starts(word, "--") ? str_nearest(word + 2, names, n) : NULL;
-        if (near)
-                message_fail("there is no option %s; did you mean --%s?", text, near);
-        else
-                message_fail("there is no option %s; sandboxctl exec --help lists them", text);
-        return -EINVAL;
-}
-
 static int one_option(struct exec_options *o, int c, char *value, const char *cwd) {
         switch (c) {
         case OPT_POLICY: o->policy = value; return 0;
@@ -310,7 +291,7 @@ int exec_options_parse(int argc, char **argv, const char *cwd, struct exec_optio
                         return 1;
                 }
                 if (c == '?' || c == ':')
-                        return unknown_option(argv[optind - 1], c);
+                        return message_bad_option("exec", c, argv, long_options);
                 r = one_option(o, c, optarg, cwd);
                 if (r < 0)
                         return r;

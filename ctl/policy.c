@@ -14,6 +14,7 @@
 #include "plan.h"
 #include "request.h"
 #include "runtime/profile.h"
+#include "sandboxes.h"
 #include "str.h"
 #include "verbs.h"
 
@@ -81,13 +82,8 @@ static int words_parse(int argc, char **argv, struct words *w) {
                                 return message_fail("%s", strerror(ENOMEM)), -ENOMEM;
                         w->flags = larger;
                         w->flags[w->n_flags++] = (struct policy_flag) { .kind = FLAG_SET, .value = optarg };
-                } else {
-                        _cleanup_free_ char *word = str_escape(argv[optind - 1]);
-                        message_fail(c == ':' ? "%s wants a value; sandboxctl policy --help says more"
-                                              : "there is no option %s; sandboxctl policy --help lists them",
-                                     word);
-                        return -EINVAL;
-                }
+                } else
+                        return message_bad_option("policy", c, argv, options);
         }
         w->rest = argv + optind;
         w->n_rest = argc - optind;
@@ -362,13 +358,11 @@ static int apply_one(const struct words *w) {
         if (w->n_rest != 2)
                 return message_fail("policy apply wants the name of a sandbox, and a policy (sandboxctl policy --help)");
         words.sandbox = w->rest[0];
-        _cleanup_free_ char *policy = policy_word(w->rest[1]), *word = str_escape(words.sandbox);
+        _cleanup_free_ char *policy = policy_word(w->rest[1]);
         if (!policy)
                 return message_fail("%s", strerror(ENOMEM));
         words.policy = policy;
-        if (control_split(words.sandbox, NULL, NULL) < 0)
-                return message_fail("'%s' can't be a sandbox: names are 1 to 63 of a-z, 0-9, _ . -, the first a letter or digit", word);
-        return apply(&words);
+        return sandbox_word_check(words.sandbox) < 0 ? EXIT_OURS : apply(&words);
 }
 
 /* ---- oci-profile ---- */

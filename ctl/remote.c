@@ -23,6 +23,13 @@ bool remote_is_unknown(const sd_bus_error *bus_error) {
                sd_bus_error_has_name(bus_error, SD_BUS_ERROR_UNKNOWN_METHOD);
 }
 
+int remote_unknown(const char *name) {
+        _cleanup_free_ char *text = str_escape(name);
+
+        message_fail("there is no sandbox %s of yours; sandboxctl ps --all lists them", text);
+        return -ENOENT;
+}
+
 int remote_failed(int error, const sd_bus_error *bus_error, const char *what) {
         if (bus_error && sd_bus_error_is_set(bus_error) && bus_error->message) {
                 _cleanup_free_ char *text = str_escape(bus_error->message);
@@ -194,10 +201,9 @@ static int get_plan(struct remote *r, const char *name) {
                 e = sd_bus_message_read(reply, "h", &fd);
         if (e >= 0 && (fd = fcntl(fd, F_DUPFD_CLOEXEC, 3)) < 0)
                 e = -errno;
-        if (e < 0 && remote_is_unknown(&error)) {
-                message_fail("there is no sandbox %s of yours; sandboxctl ps lists them", name);
-                e = -ENOENT;
-        } else if (e < 0)
+        if (e < 0 && remote_is_unknown(&error))
+                e = remote_unknown(name);
+        else if (e < 0)
                 (void) remote_failed(e, &error, name);
         sd_bus_message_unref(reply);
         sd_bus_error_free(&error);

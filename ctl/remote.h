@@ -45,5 +45,7 @@ void remote_done(struct remote *r);
 
 /* Whether that is because the daemon has no such sandbox for us. */
 bool remote_is_unknown(const sd_bus_error *bus_error);
+/* Says that, and returns -ENOENT. */
+int remote_unknown(const char *name);
 /* Says, in words for people, why a call of the bus failed, and returns negative errno. */
 int remote_failed(int error, const sd_bus_error *bus_error, const char *what);

@@ -183,11 +183,9 @@ int sandboxes_read(sd_bus *bus, const char *name, struct sandbox_list *ret) {
 
         *ret = (struct sandbox_list) {};
         int r = name ? read_one(bus, name, &error, ret) : read_all(bus, &error, ret);
-        if (r < 0 && name && remote_is_unknown(&error)) {
-                _cleanup_free_ char *text = str_escape(name);
-                message_fail("there is no sandbox %s of yours; sandboxctl ps --all lists them", text);
-                r = -ENOENT;
-        } else if (r < 0)
+        if (r < 0 && name && remote_is_unknown(&error))
+                r = remote_unknown(name);
+        else if (r < 0)
                 (void) remote_failed(r, &error, "sandboxd doesn't say");
         sd_bus_error_free(&error);
         if (r < 0)
@@ -196,6 +194,16 @@ int sandboxes_read(sd_bus *bus, const char *name, struct sandbox_list *ret) {
 }
 
 /* ---- showing ---- */
+
+int sandbox_word_check(const char *word) {
+        if (control_split(word, NULL, NULL) >= 0)
+                return 0;
+        _cleanup_free_ char *text = str_escape(word);
+        message_fail(
+                "'%s' can't be a sandbox: names are 1 to 63 of a-z, 0-9, _ . -, the first a letter or digit; UID/NAME is somebody else's",
+                text);
+        return -EINVAL;
+}
 
 const char *sandbox_word(const struct sandbox_info *info, char buffer[SANDBOX_WORD]) {
         if (info->uid == getuid())

@@ -26,6 +26,8 @@ struct sandbox_list {
 int sandboxes_read(sd_bus *bus, const char *name, struct sandbox_list *ret);
 void sandboxes_done(struct sandbox_list *list);
 
+/* Whether a word can be one of these. -EINVAL, said. */
+int sandbox_word_check(const char *word);
 /* The words by which the caller names it: NAME, or UID/NAME of somebody else's; in a buffer. */
 #define SANDBOX_WORD 80
 const char *sandbox_word(const struct sandbox_info *info, char buffer[SANDBOX_WORD]);

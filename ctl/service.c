@@ -23,7 +23,7 @@ struct words {
         bool relax, now, json;
 };
 
-static void print_help(void) {
+void service_help(void) {
         printf("Usage: sandboxctl service wrap [OPTION]… UNIT\n"
                "       sandboxctl service unwrap [--now] [--json] UNIT\n"
                "       sandboxctl service status [--json] [UNIT]\n"
@@ -50,14 +50,16 @@ static int parse(int argc, char **argv, struct words *ret) {
         int c;
 
         *ret = (struct words) { .policy = SERVICE_POLICY };
-        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+        opterr = 0;
+        optind = 0;
+        while ((c = getopt_long(argc, argv, ":h", options, NULL)) >= 0)
                 switch (c) {
                 case 'p': ret->policy = optarg; break;
                 case 'r': ret->relax = true; break;
                 case 'n': ret->now = true; break;
                 case 'j': ret->json = true; break;
-                case 'h': print_help(); return 1;
-                default: return -EINVAL;
+                case 'h': service_help(); return 1;
+                default: return message_bad_option("service", c, argv, options);
                 }
         if (!wrap && (ret->relax || !str_equal(ret->policy, SERVICE_POLICY)))
                 return message_fail("service %s takes a unit, --now and --json only", argv[0]), -EINVAL;
@@ -297,7 +299,7 @@ int verb_service(int argc, char **argv) {
         static const char *const verbs[] = { "wrap", "unwrap", "status" };
 
         if (argc < 2 || str_equal(argv[1], "--help") || str_equal(argv[1], "-h")) {
-                print_help();
+                service_help();
                 return argc < 2 ? EXIT_OURS : 0;
         }
         if (str_equal(argv[1], "status"))

@@ -74,6 +74,7 @@ int service_policy_load(struct service_policy *p, const char *policy, const char
 int service_policy_file(const char *policy, char **ret);
 void service_policy_done(struct service_policy *p);
 
-/* ---- service_status.c ---- */
+/* ---- service.c, service_status.c ---- */
 
+void service_help(void);
 int service_status(int argc, char **argv);

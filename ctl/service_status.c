@@ -224,17 +224,20 @@ static int read_sandboxes(struct sandbox_list *ret) {
 }
 
 int service_status(int argc, char **argv) {
-        static const struct option options[] = { { "json", no_argument, NULL, 'j' }, {} };
+        static const struct option options[] = { { "json", no_argument, NULL, 'j' }, { "help", no_argument, NULL, 'h' }, {} };
         struct sandbox_list list;
         bool json = false;
         sd_bus *bus;
         int c;
 
-        while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0)
-                if (c == 'j')
-                        json = true;
-                else
-                        return EXIT_OURS;
+        opterr = 0;
+        optind = 0;
+        while ((c = getopt_long(argc, argv, ":h", options, NULL)) >= 0)
+                switch (c) {
+                case 'j': json = true; break;
+                case 'h': service_help(); return 0;
+                default: message_bad_option("service", c, argv, options); return EXIT_OURS;
+                }
         if (optind < argc - 1)
                 return message_fail("service status takes one unit, or none (sandboxctl service --help)");
         if (systemd_connect(&bus) < 0)

@@ -306,21 +306,14 @@ static enum outcome outcome_of(const char *word) {
 }
 
 static int read_counters(sd_bus_message *m, struct counters *c) {
-        const struct {
-                const char *name;
-                _Atomic uint64_t *value;
-        } names[] = {
-                { "notified", &c->notified }, { "allowed", &c->allowed }, { "denied", &c->denied },   { "injected", &c->injected },
-                { "failed", &c->failed },     { "gone", &c->gone },       { "blocked", &c->blocked }, { "refused", &c->refused },
-        };
         const char *name;
         uint64_t value;
         int r = sd_bus_message_enter_container(m, 'a', "{st}");
 
         while (r >= 0 && (r = sd_bus_message_read(m, "{st}", &name, &value)) > 0)
-                for (size_t i = 0; i < ELEMENTSOF(names); i++)
-                        if (str_equal(names[i].name, name))
-                                *names[i].value = value;
+                for (size_t i = 0; i < COUNTERS; i++)
+                        if (str_equal(counter_names[i].name, name))
+                                *counter_at(c, i) = value;
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 

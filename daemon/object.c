@@ -90,20 +90,12 @@ static int method_kill(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 }
 
 static int append_counters(sd_bus_message *m, const struct sandbox *s) {
-        static const struct counters none;
-        const struct counters *c = s->shared ? &s->shared->counters : &none;
-        const struct {
-                const char *name;
-                uint64_t value;
-        } list[] = {
-                { "notified", c->notified },   { "allowed", c->allowed },     { "denied", c->denied },     { "injected", c->injected },
-                { "failed", c->failed },       { "gone", c->gone },           { "blocked", c->blocked },   { "refused", c->refused },
-                { "inherited", c->inherited }, { "undecided", c->undecided }, { "poisoned", c->poisoned },
-        };
+        static struct counters none;
+        struct counters *c = s->shared ? &s->shared->counters : &none;
         int r = sd_bus_message_open_container(m, 'a', "{st}");
 
-        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(list); i++)
-                r = sd_bus_message_append(m, "{st}", list[i].name, list[i].value);
+        for (size_t i = 0; r >= 0 && i < COUNTERS; i++)
+                r = sd_bus_message_append(m, "{st}", counter_names[i].name, *counter_at(c, i));
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 

@@ -352,8 +352,8 @@ static void finish(struct sandbox *s) {
                 set_ending(s, &e);
         }
         const struct ending *e = &s->stored->ending;
-        log_sandbox(LOG_INFO, MESSAGE_ENDED, s, "it has ended: %s, %d calls, %u worker%s", e->outcome,
-                   (int) s->shared->counters.notified, s->stored->workers, s->stored->workers == 1 ? "" : "s");
+        log_sandbox(LOG_INFO, MESSAGE_ENDED, s, "it has ended: %s, %d calls, %u worker%s", e->outcome, (int) s->shared->counters.notified,
+                    s->stored->workers, s->stored->workers == 1 ? "" : "s");
         cut_lifeline(s);
         close_fds(s);
         pool_part(s);
@@ -772,7 +772,7 @@ int sandbox_adopt(struct daemon *d, struct peer *client, struct adoption *a, sd_
         }
         s->client = a->foreground ? client : NULL;
         log_sandbox(LOG_INFO, MESSAGE_STARTED, s, "it has been started by uid %u, with the policy %s", demand_shown(s->owner.uid),
-                   s->policy);
+                    s->policy);
         s->adopting = sd_bus_message_ref(call);
         if (s->foreign)
                 object_adopted(s, true);

@@ -45,6 +45,15 @@
 #include "fd.h"
 #include "ring.h"
 
+const struct counter_name counter_names[COUNTERS] = {
+        { "notified", offsetof(struct counters, notified) },   { "allowed", offsetof(struct counters, allowed) },
+        { "denied", offsetof(struct counters, denied) },       { "injected", offsetof(struct counters, injected) },
+        { "failed", offsetof(struct counters, failed) },       { "gone", offsetof(struct counters, gone) },
+        { "blocked", offsetof(struct counters, blocked) },     { "refused", offsetof(struct counters, refused) },
+        { "inherited", offsetof(struct counters, inherited) }, { "undecided", offsetof(struct counters, undecided) },
+        { "poisoned", offsetof(struct counters, poisoned) },
+};
+
 #define SHARED_VERSION 4
 #define JUST_BEGUN_NSEC 200000000
 

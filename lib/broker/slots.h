@@ -72,6 +72,18 @@ struct counters {
         _Atomic uint64_t undecided; /* of these: answered with EIO, since nothing tells whether their side effect has happened */
         _Atomic uint64_t poisoned;  /* of these: answered with EIO, since worker after worker has died of them */
 };
+/* Their names, by which they are shown, and where they are. A worker that is never replaced has the first ones alone. */
+#define COUNTERS 11
+#define COUNTERS_OF_ONE_WORKER 8
+extern const struct counter_name {
+        const char *name;
+        size_t offset;
+} counter_names[COUNTERS];
+static inline _Atomic uint64_t *counter_at(struct counters *c, size_t i) {
+        return (_Atomic uint64_t *) ((char *) c + counter_names[i].offset);
+}
+
+_Static_assert(sizeof(struct counters) == COUNTERS * sizeof(uint64_t), "each counter has a name");
 
 struct kill_note { /* the first kill verdict */
         _Atomic uint32_t set;
