@@ -97,12 +97,12 @@ static int put_in_force(struct sandbox *s) {
         struct application *a = s->application;
         uint32_t old = s->generation;
         _cleanup_close_ int state = -1;
-        int r = sandbox_new_state(s, a->policy, &state);
+        int r = stored_make_anew(s, a->policy, &state);
 
         if (r >= 0)
                 r = store_generation(s, old + 1, state, a->plan);
         if (r >= 0)
-                r = sandbox_take_state(s, TAKE_FD(state));
+                r = stored_take(s, TAKE_FD(state));
         if (r < 0) {
                 store_forget_generation(s, old + 1);
                 return r;

@@ -11,9 +11,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syslog.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -97,16 +95,6 @@ static size_t count(const struct daemon *d, uid_t uid, bool running, struct sand
 
 /* ---- making and letting go ---- */
 
-static void unmap_state(struct sandbox *s) {
-        if (s->stored)
-                munmap(s->stored, s->stored_size);
-        free(s->command);
-        free(s->owner.groups);
-        s->stored = NULL;
-        s->command = NULL;
-        s->owner.groups = NULL;
-}
-
 /* `key`: by which it is stored; NULL: a new one. Its owner is known by then, or comes with its state. */
 static struct sandbox *sandbox_new(struct daemon *d, uid_t uid, const char *name, const char *key) {
         struct sandbox *s = calloc(1, sizeof(*s));
@@ -154,7 +142,7 @@ static void release(struct sandbox *s) {
                 sd_bus_message_unref(s->waiting[i]);
         free(s->waiting);
         shared_free(s->shared);
-        unmap_state(s);
+        stored_unmap(s);
         free(s->name);
         free(s->key);
         free(s->label);
@@ -184,158 +172,7 @@ void sandboxes_leave(struct daemon *d) {
         pools_leave(d);
 }
 
-/* ---- what is stored ---- */
-
-static void add_text(struct strbuf *b, const char *text) {
-        strbuf_add(b, text ?: "", strlen(text ?: "") + 1);
-}
-
-static bool known_version(uint32_t version) {
-        return version == STORED_VERSION || version == STORED_BEFORE;
-}
-
-/* Points to the stored texts. -EBADMSG: they aren't what we write. */
-static int read_stored(struct sandbox *s) {
-        const struct stored *st = s->stored;
-        size_t head = sizeof(*st) + (size_t) st->n_groups * sizeof(gid_t), n = 0, words = 0, others = st->version == STORED_BEFORE ? 3 : 4;
-
-        if (!known_version(st->version) || st->size != sizeof(*st) || st->n_groups > 65536 || head + st->text_size != s->stored_size)
-                return -EBADMSG;
-        const gid_t *groups = (const gid_t *) (st + 1);
-        char *text = (char *) s->stored + head;
-        for (size_t i = 0; i < st->text_size; i++)
-                n += text[i] == 0;
-        if (n < others || text[st->text_size - 1] != 0)
-                return -EBADMSG;
-        s->owner = (struct owner) {
-                .uid = st->uid,
-                .gid = st->gid,
-                .n_groups = st->n_groups,
-                .groups = calloc(st->n_groups + 1, sizeof(gid_t)),
-                .low_ports = st->low_ports == STORED_LOW_PORTS,
-        };
-        s->command = calloc(n - others + 1, sizeof(char *));
-        if (!s->owner.groups || !s->command)
-                return -ENOMEM;
-        memcpy(s->owner.groups, groups, st->n_groups * sizeof(gid_t));
-        s->policy = text;
-        s->output = text += strlen(text) + 1;
-        s->cgroup = text += strlen(text) + 1;
-        s->container = st->version == STORED_BEFORE ? "" : (text += strlen(text) + 1);
-        while (words < n - others)
-                s->command[words++] = text += strlen(text) + 1;
-        return 0;
-}
-
-static int map_state(struct sandbox *s) {
-        struct stat st;
-
-        if (fstat(s->fds[FD_STATE], &st) < 0)
-                return -errno;
-        if (st.st_size < (off_t) sizeof(struct stored) || st.st_size > 16 << 20)
-                return -EBADMSG;
-        void *p = mmap(NULL, st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, s->fds[FD_STATE], 0);
-        if (p == MAP_FAILED)
-                return -errno;
-        s->stored = p;
-        s->stored_size = st.st_size;
-        return read_stored(s);
-}
-
-int sandbox_take_state(struct sandbox *s, int state) {
-        struct sandbox old = *s;
-
-        s->stored = NULL;
-        s->command = NULL;
-        s->owner = (struct owner) {};
-        s->fds[FD_STATE] = state;
-        int r = map_state(s);
-        if (r < 0) {
-                unmap_state(s);
-                *s = old;
-                fd_close(state);
-                return r;
-        }
-        unmap_state(&old);
-        fd_close(old.fds[FD_STATE]);
-        return 0;
-}
-
-int sandbox_new_state(const struct sandbox *s, const char *policy, int *ret) {
-        const char *texts = (const char *) s->stored + s->stored_size - s->stored->text_size, *rest = texts + strlen(texts) + 1;
-        size_t rest_size = s->stored->text_size - (rest - texts);
-        struct stored st = *s->stored;
-        struct strbuf all = {};
-
-        st.stale = 1;
-        st.text_size = strlen(policy) + 1 + rest_size;
-        strbuf_add(&all, (const char *) &st, sizeof(st));
-        strbuf_add(&all, (const char *) (s->stored + 1), st.n_groups * sizeof(gid_t));
-        add_text(&all, policy);
-        strbuf_add(&all, rest, rest_size);
-        _cleanup_close_ int fd = all.failed ? -1 : memfd_create("sandboxd-state", MFD_CLOEXEC);
-        int r = all.failed ? -ENOMEM : fd < 0 ? -errno : fd_write_full(fd, all.text, all.length);
-        strbuf_done(&all);
-        if (r >= 0)
-                *ret = TAKE_FD(fd);
-        return r;
-}
-
-static int make_state(struct sandbox *s, const struct owner *owner, const struct adoption *a) {
-        struct timespec now, began;
-        struct strbuf texts = {}, all = {};
-
-        clock_gettime(CLOCK_REALTIME, &now);
-        clock_gettime(CLOCK_BOOTTIME, &began);
-        add_text(&texts, a->policy);
-        add_text(&texts, a->output);
-        add_text(&texts, a->cgroup);
-        add_text(&texts, a->container);
-        for (char *const *word = a->command; *word; word++)
-                add_text(&texts, *word);
-        struct stored st = {
-                .version = STORED_VERSION,
-                .size = sizeof(st),
-                .uid = owner->uid,
-                .gid = owner->gid,
-                .n_groups = owner->n_groups,
-                .record = a->record,
-                .foreground = a->foreground,
-                .kill_on_broker_loss = a->kill_on_broker_loss,
-                .wait_killable = a->wait_killable,
-                .low_ports = a->low_ports ? STORED_LOW_PORTS : 0,
-                .time_usec = a->time_usec,
-                .started = (uint64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000,
-                .began = (uint64_t) began.tv_sec * 1000000 + began.tv_nsec / 1000,
-                .text_size = texts.length,
-        };
-        strbuf_add(&all, (const char *) &st, sizeof(st));
-        strbuf_add(&all, (const char *) owner->groups, owner->n_groups * sizeof(gid_t));
-        strbuf_add(&all, texts.text ?: "", texts.length);
-        int r = texts.failed || all.failed ? -ENOMEM : 0;
-        if (r >= 0 && (s->fds[FD_STATE] = memfd_create("sandboxd-state", MFD_CLOEXEC)) < 0)
-                r = -errno;
-        if (r >= 0)
-                r = fd_write_full(s->fds[FD_STATE], all.text, all.length);
-        strbuf_done(&texts);
-        strbuf_done(&all);
-        return r < 0 ? r : map_state(s);
-}
-
 /* ---- the end ---- */
-
-static void set_ending(struct sandbox *s, const struct ending *ending) {
-        struct ending *e = &s->stored->ending;
-
-        if (e->outcome[0])
-                return;
-        *e = *ending;
-        /* What was written first is what counts, even should we be killed here: the outcome comes last. */
-        char outcome = e->outcome[0];
-        e->outcome[0] = 0;
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);
-        e->outcome[0] = outcome;
-}
 
 /* Its helper doesn't kill what is in its control group by then. */
 static void cut_lifeline(struct sandbox *s) {
@@ -349,7 +186,7 @@ static void finish(struct sandbox *s) {
         if (s->stored->ending.outcome[0] == 0) {
                 struct ending e = {};
                 strcpy(e.outcome, s->foreign ? CONTROL_GONE : CONTROL_INIT_DIED);
-                set_ending(s, &e);
+                stored_end(s, &e);
         }
         const struct ending *e = &s->stored->ending;
         log_sandbox(LOG_INFO, MESSAGE_ENDED, s, "it has ended: %s, %d calls, %u worker%s", e->outcome, (int) s->shared->counters.notified,
@@ -489,14 +326,14 @@ static void take_event(struct sandbox *s, const struct launch_event *event) {
                 strcpy(e.outcome, CONTROL_EXITED);
                 e.status = event->status;
                 memcpy(e.text, event->text, sizeof(e.text));
-                set_ending(s, &e);
+                stored_end(s, &e);
                 break;
         case LAUNCH_FAILED:
                 strcpy(e.outcome, CONTROL_NOT_STARTED);
                 e.error = event->error;
                 memcpy(e.stage, event->stage, sizeof(e.stage));
                 memcpy(e.text, event->text, sizeof(e.text));
-                set_ending(s, &e);
+                stored_end(s, &e);
                 break;
         case LAUNCH_LISTENER: take_listener(s, event); break;
         }
@@ -565,7 +402,7 @@ void sandbox_give_up(struct sandbox *s, const char *why) {
 
         snprintf(e.text, sizeof(e.text), "%s", why);
         log_sandbox(LOG_ERR, MESSAGE_WORKER_DIED, s, "it is killed: %s", why);
-        set_ending(s, &e);
+        stored_end(s, &e);
         sandbox_kill(s);
 }
 
@@ -693,7 +530,7 @@ static int on_helper(sd_event_source *source, int fd, uint32_t revents, void *us
 static int on_limit(sd_event_source *source, uint64_t usec, void *userdata) {
         struct sandbox *s = userdata;
 
-        set_ending(s, &(struct ending) { .outcome = CONTROL_TIME });
+        stored_end(s, &(struct ending) { .outcome = CONTROL_TIME });
         sandbox_kill(s);
         return 0;
 }
@@ -736,7 +573,7 @@ static int adopt(struct sandbox *s, struct adoption *a) {
         s->init = pidfd_pid(s->fds[FD_INIT]);
         if (s->init == 0)
                 return -EBADF;
-        if ((r = make_state(s, a->owner, a)) < 0 || (r = pool_join(s)) < 0 || (r = shared_new(&s->shared, &s->fds[FD_SLOTS])) < 0 ||
+        if ((r = stored_make(s, a->owner, a)) < 0 || (r = pool_join(s)) < 0 || (r = shared_new(&s->shared, &s->fds[FD_SLOTS])) < 0 ||
             (r = registry_add(s)) < 0 || (r = start_helper(s)) < 0)
                 return r;
         if (!a->kill_on_broker_loss && (r = store_sandbox(s)) < 0)
@@ -790,7 +627,7 @@ static int on_orphan_time(sd_event_source *source, uint64_t usec, void *userdata
 
 static int restore(struct sandbox *s, uid_t uid) {
         struct launch_command release = { .type = LAUNCH_RELEASE };
-        int r = s->fds[FD_STATE] < 0 ? -EBADMSG : map_state(s);
+        int r = s->fds[FD_STATE] < 0 ? -EBADMSG : stored_map(s);
 
         if (r < 0)
                 return r;
@@ -836,17 +673,6 @@ static int restore(struct sandbox *s, uid_t uid) {
                 r = sandbox_command(s, &release);
         }
         return r;
-}
-
-/* Whose it is where its key doesn't say it. */
-static int stored_uid(int fd, uid_t *ret) {
-        struct stored st;
-        ssize_t n = pread(fd, &st, sizeof(st), 0);
-
-        if (n != sizeof(st) || !known_version(st.version))
-                return n < 0 ? -errno : -EBADMSG;
-        *ret = st.uid;
-        return 0;
 }
 
 int sandbox_restore(struct daemon *d, struct found *found) {

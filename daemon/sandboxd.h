@@ -11,6 +11,7 @@
  *   object.c     the bus objects of sandboxes
  *   status.c     what is seen of its calls
  *   sandbox.c    a sandbox from its adoption to its end
+ *   stored.c     what of it is no descriptor, and outlives us
  *   replace.c    what a sandbox's worker is to take on: another plan, a further listener; a successor for it
  *   worker.c     starting a worker; the worker's own side
  *   ports.c      ports below 1024, for root's sandboxes
@@ -344,10 +345,6 @@ int cgroup_open_kill(const char *path);
 void sandbox_kill(struct sandbox *s);
 /* Whatever was wrong with its broker, it is killed: nothing goes on without one. */
 void sandbox_give_up(struct sandbox *s, const char *why);
-/* Makes FD_STATE anew, for another policy; `*ret` is the new one, and nothing else has changed. */
-int sandbox_new_state(const struct sandbox *s, const char *policy, int *ret);
-/* Takes this one for FD_STATE, and maps it. Where that fails it is closed, and the old one stays. */
-int sandbox_take_state(struct sandbox *s, int state);
 void sandbox_start_worker(struct sandbox *s);
 /* One of its listeners has hung up: of a foreign one that can be the end. It may be freed. */
 void sandbox_hung_up(struct sandbox *s);
@@ -367,6 +364,22 @@ static inline bool sandbox_running(const struct sandbox *s) {
 static inline bool sandbox_alive(const struct sandbox *s) {
         return sandbox_inhabited(s) || s->worker > 0 || s->helper > 0;
 }
+
+/* ---- stored.c ---- */
+
+/* Makes FD_STATE, and maps it. */
+int stored_make(struct sandbox *s, const struct owner *owner, const struct adoption *a);
+/* Maps FD_STATE, and has what points into it. -EBADMSG: it isn't what we write. */
+int stored_map(struct sandbox *s);
+void stored_unmap(struct sandbox *s);
+/* Makes it anew, for another policy; `*ret` is the new one, and nothing else has changed. */
+int stored_make_anew(const struct sandbox *s, const char *policy, int *ret);
+/* Takes this one for FD_STATE, and maps it. Where that fails it is closed, and the old one stays. */
+int stored_take(struct sandbox *s, int state);
+/* How it ended: the first word on it is what counts. */
+void stored_end(struct sandbox *s, const struct ending *ending);
+/* Whose it is where its key doesn't say it. */
+int stored_uid(int fd, uid_t *ret);
 
 /* ---- replace.c ---- */
 
