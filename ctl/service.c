@@ -219,12 +219,12 @@ static void print_done(const struct unit *u, const struct words *w, bool wrapped
                 json_object_object_add(o, "drop-in", json_object_new_string(u->drop_in));
                 json_object_object_add(o, "restarted", json_object_new_boolean(restarted));
                 json_print(o);
-        } else if (w->now && restarted)
-                printf("%s %s\n", u->id, done);
-        else if (w->now)
-                message_fail("%s %s, but it could not be restarted (journalctl -u %s says why)", u->id, done, u->id);
-        else
+        } else if (!w->now)
                 printf("%s %s. It takes effect when it is started anew: systemctl restart %s\n", u->id, done, u->id);
+        else if (restarted)
+                printf("%s %s\n", u->id, done);
+        if (w->now && !restarted)
+                message_fail("%s %s, but it could not be restarted (journalctl -u %s says why)", u->id, done, u->id);
 }
 
 /* 0, or our exit status. */
