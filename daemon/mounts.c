@@ -24,9 +24,9 @@
 
 struct mount_line {
         uint64_t id, parent;
-        char *path, *type, *options;
-        bool propagates; /* it is shared, or takes what is mounted elsewhere */
-        bool hidden;     /* something else is mounted over it or above it */
+        char *path, *root, *type, *options; /* root: within its file system */
+        bool propagates;                    /* it is shared, or takes what is mounted elsewhere */
+        bool hidden;                        /* something else is mounted over it or above it */
 };
 
 /* ---- mountinfo ---- */
@@ -55,13 +55,15 @@ static int parse_line(char *line, struct mount_line *ret) {
         word = word ? strtok_r(NULL, " ", &save) : NULL;
         if (!word)
                 return -EBADMSG;
+        unescape(fields[3]);
         unescape(fields[4]);
         ret->id = strtoull(fields[0], NULL, 10);
         ret->parent = strtoull(fields[1], NULL, 10);
+        ret->root = strdup(fields[3]);
         ret->path = strdup(fields[4]);
         ret->options = strdup(fields[5]);
         ret->type = strdup(word);
-        return ret->path && ret->options && ret->type ? 0 : -ENOMEM;
+        return ret->root && ret->path && ret->options && ret->type ? 0 : -ENOMEM;
 }
 
 static const struct mount_line *find_id(const struct mount_list *list, uint64_t id) {
@@ -130,6 +132,7 @@ int mount_list_read(pid_t pid, struct mount_list *ret) {
 
 void mount_list_done(struct mount_list *list) {
         for (size_t i = 0; i < list->n; i++) {
+                free(list->lines[i].root);
                 free(list->lines[i].path);
                 free(list->lines[i].type);
                 free(list->lines[i].options);
@@ -294,8 +297,13 @@ static int check_mount(const struct sealing *s, const struct mount_line *line) {
         /* A procfs elsewhere shows what is masked in this one, and one of other processes leads to their files. */
         if (str_equal(line->type, "proc") && !path_covers("/proc", line->path))
                 return wrong_place(s, line->path, -EPERM, "it is a procfs besides the container's own");
+        const char *usual = path_of_kernel_tree(line->type);
+        if (usual && path_kernel_tree_elsewhere(usual, line->root, line->path))
+                return wrong_place(s, line->path, -EPERM, "it shows what rules name by another path");
         if (str_equal(line->path, "/proc") && !str_equal(line->type, "proc"))
                 return wrong_place(s, line->path, -EPERM, "it is no procfs");
+        if (str_equal(line->path, "/sys") && !str_equal(line->type, "sysfs"))
+                return wrong_place(s, line->path, -EPERM, "it is no sysfs");
         return 0;
 }
 

@@ -1,11 +1,9 @@
 #include "mounts.h"
 
 #include <errno.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/sysmacros.h>
 
 #include "cleanup.h"
@@ -56,22 +54,36 @@ static bool propagates(struct json_object *options) {
         return false;
 }
 
-/* Whether a procfs comes along with what lies at a path of the host: it leads to what is masked in the container's. */
-static bool brings_procfs(const char *source) {
+/* Whether what lies at a path of the host brings along what the kernel shows of itself: a procfs leads to what is masked in the container's own, and rules name
+ * all else by its usual place. */
+static bool brings_kernel(const char *source, const char *at) {
         _cleanup_fclose_ FILE *file = fopen("/proc/self/mountinfo", "re");
         _cleanup_free_ char *line = NULL, *real = realpath(source, NULL);
-        struct statfs fs;
-        size_t room = 0;
+        bool brings = false;
+        size_t room = 0, longest = 0;
 
-        if (!file || !real || statfs(real, &fs) < 0 || fs.f_type == PROC_SUPER_MAGIC)
+        if (!file || !real)
                 return true;
         while (getline(&line, &room, file) > 0) {
-                char path[4096];
+                char root[4096], path[4096], type[64], now[8192];
                 const char *end = strstr(line, " - ");
-                if (end && str_starts(end, " - proc ") && sscanf(line, "%*s %*s %*s %*s %4095s", path) == 1 && path_covers(real, path))
+                if (!end || sscanf(line, "%*s %*s %*s %4095s %4095s", root, path) != 2 || sscanf(end, " - %63s", type) != 1)
                         return true;
+                const char *usual = path_of_kernel_tree(type);
+                size_t n = path[1] ? strlen(path) : 0;
+                if (path_covers(real, path)) {
+                        snprintf(now, sizeof(now), "%s%s", at, path + (real[1] ? strlen(real) : 0));
+                        if (usual && (str_equal(type, "proc") || path_kernel_tree_elsewhere(usual, root, now)))
+                                return true;
+                }
+                /* That which it lies on is the last of those with the longest path. */
+                if (path_covers(path, real) && n >= longest) {
+                        longest = n;
+                        snprintf(now, sizeof(now), "%s%s", root[1] ? root : "", real[1] ? real + n : "");
+                        brings = usual && (str_equal(type, "proc") || path_kernel_tree_elsewhere(usual, now[0] ? now : "/", at));
+                }
         }
-        return false;
+        return brings;
 }
 
 /* Our own folders, as plan.c has them stay out, come along. */
@@ -104,10 +116,12 @@ static const char *check_mount(struct json_object *mount) {
                 return "its /proc is none of its own";
         if (str_equal(at, "/dev") && (bind || !str_equal(type, "tmpfs")))
                 return "its /dev is none of its own";
-        if (!str_equal(at, "/proc") && str_equal(type, "proc"))
-                return "it has another procfs besides /proc";
-        if (bind && (!source || brings_procfs(source)))
-                return "one of its mounts brings a procfs along";
+        if (str_equal(at, "/sys") && !str_equal(type, "sysfs") && !(bind && str_equal(source, "/sys")))
+                return "its /sys is none of the kernel's";
+        if (!bind && type && path_of_kernel_tree(type) && path_kernel_tree_elsewhere(path_of_kernel_tree(type), "/", at))
+                return "what the kernel shows below /proc and /sys is mounted elsewhere as well";
+        if (bind && (!source || brings_kernel(source, at)))
+                return "one of its mounts brings what the kernel shows below /proc and /sys along";
         return bind && brings_ours(at, source) ? "one of its mounts brings sandboxd's own files along" : NULL;
 }
 

@@ -4,10 +4,50 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cleanup.h"
+
 bool path_covers(const char *folder, const char *path) {
         size_t n = folder[0] == '/' && folder[1] == 0 ? 0 : strlen(folder);
 
         return strncmp(folder, path, n) == 0 && (path[n] == 0 || path[n] == '/');
+}
+
+const char *path_of_kernel_tree(const char *type) {
+        static const struct {
+                const char *type, *path;
+        } trees[] = {
+                { "proc", "/proc" },
+                { "sysfs", "/sys" },
+                { "cgroup", "/sys/fs/cgroup" },
+                { "cgroup2", "/sys/fs/cgroup" },
+                { "bpf", "/sys/fs/bpf" },
+                { "fusectl", "/sys/fs/fuse/connections" },
+                { "pstore", "/sys/fs/pstore" },
+                { "resctrl", "/sys/fs/resctrl" },
+                { "selinuxfs", "/sys/fs/selinux" },
+                { "smackfs", "/sys/fs/smackfs" },
+                { "configfs", "/sys/kernel/config" },
+                { "debugfs", "/sys/kernel/debug" },
+                { "securityfs", "/sys/kernel/security" },
+                { "tracefs", "/sys/kernel/tracing" },
+                { "efivarfs", "/sys/firmware/efi/efivars" },
+                { "binfmt_misc", "/proc/sys/fs/binfmt_misc" },
+                { "nfsd", "/proc/fs/nfsd" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(trees); i++)
+                if (strcmp(trees[i].type, type) == 0)
+                        return trees[i].path;
+        return NULL;
+}
+
+bool path_kernel_tree_elsewhere(const char *usual, const char *root, const char *point) {
+        size_t n = strlen(usual);
+
+        /* Several hierarchies of control groups share a folder, and a container is shown its own groups as their roots. */
+        if (strcmp(usual, "/sys/fs/cgroup") == 0)
+                return !path_covers(usual, point);
+        return strncmp(point, usual, n) != 0 || strcmp(point[n] ? point + n : "/", root) != 0;
 }
 
 bool path_owner_trusted(uid_t owner, uid_t reader) {

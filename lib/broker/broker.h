@@ -69,7 +69,10 @@ struct mount {
         dev_t device;
         bool proc;
         bool tmpfs;
-        bool apart;  /* a tmpfs that the host hasn't got: made by the runtime, for the container alone */
+        bool apart;        /* a tmpfs that the host hasn't got: made by the runtime, for the container alone */
+        const char *usual; /* of the kernel's own: where a file system like this one usually is (path_of_kernel_tree); else NULL */
+        bool elsewhere;    /* and this one isn't there */
+        /* Of the kernel's own: */
         char *root;  /* within the file system */
         char *point; /* where it is mounted, as the sandbox sees it */
 };
@@ -109,6 +112,10 @@ bool root_mount_apart(struct receiver *r, uint64_t mount_id);
 bool root_is_proc(struct receiver *r, dev_t device);
 /* The path within its procfs of what lies at `path` on the mount, in `ret` (PATH_MAX); -ENOENT where the mount is no procfs of the sandbox. */
 int root_proc_path(struct receiver *r, uint64_t mount_id, const char *path, char *ret);
+
+/* Of what lies at `path` on the mount, a path of its own (`ret`, PATH_MAX) where the kernel's files have other names than the usual ones: that by which rules
+ * name it, /proc/sys/… for what a procfs that is mounted elsewhere shows in its sys. 1; 0: it has none; -ENOENT: the mount isn't the sandbox's. */
+int root_usual_path(struct receiver *r, uint64_t mount_id, const char *path, char *ret);
 
 /* ---- threads.c ---- */
 

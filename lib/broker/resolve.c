@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "act.h"
@@ -148,6 +149,34 @@ static int check_proc(struct call *call, const struct pin *pin) {
         return proc_check(call_receiver(call), pin->st.st_dev, stx.stx_mnt_id, pin->path);
 }
 
+/* What the kernel shows of itself is the same wherever it is mounted, and rules name it by its usual place: those for /proc/sys hold for a second procfs's sys
+ * as well, whatever they say of the place that this one has. Only where the mounts aren't ours can there be one. */
+static int match_usual(struct call *call, struct pin *pin) {
+        struct receiver *r = call_receiver(call);
+        const struct statx *root = &r->worker->root.identity;
+        int fd = pin->fd >= 0 ? pin->fd : pin->parent;
+        char usual[PATH_MAX];
+        struct statx stx;
+
+        if (fd < 0 || !setting_is_foreign(call->plan->setting))
+                return 0;
+        if (pin->fd >= 0 && pin->st.st_dev == makedev(root->stx_dev_major, root->stx_dev_minor))
+                return 0;
+        if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &stx) < 0)
+                return -errno;
+        int e = stx.stx_mask & STATX_MNT_ID ? root_usual_path(r, stx.stx_mnt_id, pin->path, usual) : -ENOENT;
+        if (e <= 0)
+                return e == -ENOENT ? -EACCES : e;
+        struct match match = call_match(call, usual);
+        if (pin->fd >= 0)
+                match = match_object(match, S_ISDIR(pin->st.st_mode));
+        /* The listing has shown its name. */
+        if (match.state == MATCH_HIDDEN)
+                match.state = MATCH_DENIED;
+        pin->match = match_both(pin->match, match);
+        return pin->match.state == MATCH_DENIED && parent_denied(call, usual) ? -EACCES : 0;
+}
+
 int pin_match(struct call *call, struct pin *pin, enum where where, unsigned flags) {
         if (where != WHERE_INSIDE) {
                 /* No rule can name it. */
@@ -171,7 +200,7 @@ int pin_match(struct call *call, struct pin *pin, enum where where, unsigned fla
         }
         if (pin->match.state == MATCH_DENIED && !pin->magic && pin->path[1] && parent_denied(call, pin->path))
                 return -EACCES;
-        return 0;
+        return match_usual(call, pin);
 }
 
 /* ---- resolving ---- */

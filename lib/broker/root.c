@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -19,6 +20,8 @@
 
 #include "broker.h"
 #include "fd.h"
+#include "path.h"
+#include "str.h"
 #include "sys.h"
 
 static const struct {
@@ -68,14 +71,16 @@ static char *unescape(const char *text) {
 }
 
 static int mounts_add(struct mounts *m, char *line) {
-        char *save, *word, *words[5];
+        char *save, *word, *words[5], type[32];
         struct mount mount = {};
 
         char *rest = strstr(line, " - ");
         if (!rest)
                 return -EINVAL;
-        mount.proc = strncmp(rest + 3, "proc ", 5) == 0;
-        mount.tmpfs = strncmp(rest + 3, "tmpfs ", 6) == 0;
+        snprintf(type, sizeof(type), "%.*s", (int) strcspn(rest + 3, " "), rest + 3);
+        mount.proc = str_equal(type, "proc");
+        mount.tmpfs = str_equal(type, "tmpfs");
+        mount.usual = path_of_kernel_tree(type);
         word = strtok_r(line, " ", &save);
         for (size_t i = 0; i < ELEMENTSOF(words); i++, word = strtok_r(NULL, " ", &save)) {
                 if (!word)
@@ -93,7 +98,7 @@ static int mounts_add(struct mounts *m, char *line) {
                         return -ENOMEM;
                 m->list = larger;
         }
-        if (mount.proc) {
+        if (mount.usual) {
                 mount.root = unescape(words[3]);
                 mount.point = unescape(words[4]);
                 if (!mount.root || !mount.point) {
@@ -101,6 +106,7 @@ static int mounts_add(struct mounts *m, char *line) {
                         free(mount.point);
                         return -ENOMEM;
                 }
+                mount.elsewhere = path_kernel_tree_elsewhere(mount.usual, mount.root, mount.point);
         }
         m->list[m->n++] = mount;
         return 0;
@@ -292,20 +298,38 @@ bool root_is_proc(struct receiver *r, dev_t device) {
         return found;
 }
 
+/* What lies at `path` on the mount, below `top` and the mount's own root. */
+static int path_on(const struct mount *mount, const char *top, const char *path, char *ret) {
+        size_t n = strlen(mount->point);
+
+        if (n == 1)
+                n = 0; /* "/" */
+        if (strncmp(path, mount->point, n) != 0 || (path[n] != '/' && path[n] != 0))
+                return -ENOENT;
+        return snprintf(ret, PATH_MAX, "%s%s%s", top, strcmp(mount->root, "/") == 0 ? "" : mount->root, path + n) < PATH_MAX ? 0 : -ENOENT;
+}
+
 int root_proc_path(struct receiver *r, uint64_t mount_id, const char *path, char *ret) {
         struct sandbox_root *root = &r->worker->root;
         const struct mount *mount;
 
         pthread_mutex_lock(&root->lock);
         int e = mount_get(r, mount_id, &mount);
-        if (e >= 0) {
-                e = -ENOENT;
-                size_t n = mount->proc ? strlen(mount->point) : 0;
-                if (n == 1)
-                        n = 0; /* "/" */
-                if (mount->proc && strncmp(path, mount->point, n) == 0 && (path[n] == '/' || path[n] == 0) &&
-                    snprintf(ret, PATH_MAX, "%s%s", strcmp(mount->root, "/") == 0 ? "" : mount->root, path + n) < PATH_MAX)
-                        e = 0;
+        if (e >= 0)
+                e = mount->proc ? path_on(mount, "", path, ret) : -ENOENT;
+        pthread_mutex_unlock(&root->lock);
+        return e;
+}
+
+int root_usual_path(struct receiver *r, uint64_t mount_id, const char *path, char *ret) {
+        struct sandbox_root *root = &r->worker->root;
+        const struct mount *mount;
+
+        pthread_mutex_lock(&root->lock);
+        int e = mount_get(r, mount_id, &mount);
+        if (e >= 0 && mount->elsewhere) {
+                e = path_on(mount, mount->usual, path, ret);
+                e = e < 0 ? e : 1;
         }
         pthread_mutex_unlock(&root->lock);
         return e;

@@ -124,6 +124,43 @@ in_box() {
     [ ! -e "$world/w/x" ]
 }
 
+@test "nothing of the kernel's is written at another place either" {
+    local where name
+    local -a at=(-v /proc:/p -v /proc/sys:/ps -v /proc/sys/kernel/core_pattern:/pattern)
+    mkdir -p "$world/w"
+    # As root on crun: opened for writing, and nothing is written.
+    run docker run --rm --runtime=crun --network=none "${at[@]}" -v /sys:/s busybox sh -c 'for f in /p/sys/kernel/core_pattern /ps/kernel/core_pattern /pattern /s/kernel/uevent_helper; do (: >> $f) && echo "opened $f"; done'
+    echo "$output"
+    [[ $output == *"opened /p/sys/kernel/core_pattern"*"opened /ps/kernel/core_pattern"*"opened /pattern"* ]]
+    box one sandboxd "${at[@]}" -v /sys:/s -v /sys/fs/cgroup:/c -v /sys/kernel:/k
+    [[ $(tier one) == broker* ]]
+    in_box one 'for f in /p/sys/kernel/core_pattern /p/sysrq-trigger /p/irq/default_smp_affinity /p/1/root/proc/sysrq-trigger /p/../ps/kernel/core_pattern /pattern /p/kcore /p/keys \
+            /s/kernel/uevent_seqnum /s/kernel/mm/ksm/run /s/fs/cgroup/devices/devices.allow /s/fs/cgroup/devices/release_agent /c/devices/devices.allow /k/mm/ksm/run; do (: >> $f) && echo "opened $f"; done
+        cd /p/sys/kernel && (: >> core_pattern) && echo opened; mkdir /c/devices/'$world_cgroup' && echo made; chmod 777 /pattern && echo changed; ln -s /p /tmp/l; (: >> /tmp/l/sys/kernel/core_pattern) && echo opened
+        read x < /p/sys/kernel/core_pattern && read x < /p/1/comm && read x < /s/kernel/uevent_seqnum && read x < /p/self/comm && ls /c > /tmp/x && echo x > /tmp/x && echo end'
+    [[ $output != *opened* && $output != *made* && $output != *changed* && $output == *end ]]
+    docker rm -f one
+    # One such mount each: mounts alone hold nothing then.
+    for where in /sys:/s /sys/kernel:/k /sys/fs/cgroup:/c; do
+        box one sandboxd -v "$where"
+        name=${where#*:}
+        [[ $(tier one) == broker* ]]
+        in_box one "for f in $name/kernel/mm/ksm/run $name/mm/ksm/run $name/devices/devices.allow $name/fs/cgroup/devices/devices.allow; do [ -e \$f ] && (: >> \$f) && echo opened; done; echo end"
+        [[ $output != *opened* && $output == *end ]]
+        docker rm -f one
+    done
+    # Mounted by the runtime.
+    bundle busybox 'for f in /p/sys/kernel/core_pattern /p/irq/default_smp_affinity /s/kernel/mm/ksm/run; do [ -e $f ] || echo "no $f"; (: >> $f) && echo "opened $f"; done; echo end'
+    jq '.mounts += [{ destination: "/p", type: "proc", source: "proc" }, { destination: "/s", type: "sysfs", source: "sysfs" }]' "$world/bundle/config.json" > "$world/new.json"
+    cp "$world/new.json" "$world/bundle/config.json"
+    run inside sh -c '"$2" --root "$1/state" run --bundle "$1" leak' sh "$world/bundle" "$RUNTIME"
+    echo "$output"
+    [[ $output != *opened* && $output != *"no /"* && $output == *end ]]
+    run inside sh -c 'crun --root "$1/state" run --bundle "$1" leak' sh "$world/bundle"
+    echo "$output"
+    [[ $output == *"opened /p/sys/kernel/core_pattern"* ]]
+}
+
 @test "no device of the host's is opened: made, in a volume, in the image" {
     local device
     device=$(lsblk -ndo MAJ:MIN | head -1 | tr -d ' ')
