@@ -187,7 +187,8 @@ static int open_place(const struct sealing *s, const char *path, int flags) {
         return fd < 0 ? -errno : fd;
 }
 
-/* The runtime's own /dev, in which nobody makes devices any more, its terminals, and single devices that the policy names. */
+/* The runtime's own /dev, in which nobody makes devices any more, its terminals, and single devices that the policy names, such as the null on what the
+ * runtime masks. */
 static bool keeps_devices(const struct sealing *s, const struct mount_line *line, int fd) {
         struct stat st;
 
@@ -195,8 +196,7 @@ static bool keeps_devices(const struct sealing *s, const struct mount_line *line
                 return str_equal(line->type, "tmpfs");
         if (str_equal(line->path, "/dev/pts"))
                 return str_equal(line->type, "devpts");
-        return str_starts(line->path, "/dev/") && fstat(fd, &st) >= 0 && (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) &&
-               modules_device_named(s->plan, &st);
+        return fstat(fd, &st) >= 0 && (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) && modules_device_named(s->plan, &st);
 }
 
 static uint64_t attributes(const struct sealing *s, const struct mount_line *line, int fd) {

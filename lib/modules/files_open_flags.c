@@ -83,14 +83,32 @@ bool device_listed(const struct plan *plan, const char *name) {
         return listed && (!plan->floor || device_listed(plan->floor, name));
 }
 
+static bool is_mount_root(const struct pin *pin) {
+        struct statx stx;
+
+        return statx(pin->fd, "", AT_EMPTY_PATH, 0, &stx) >= 0 && (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
 /* The device nodes of the sandbox's own /dev, and terminals of its devpts. Through any other node a device of the host might be reached. */
 static bool device_named(const struct call *call, const struct pin *pin) {
-        if (strncmp(pin->path, "/dev/", 5) != 0 || !S_ISCHR(pin->st.st_mode))
+        bool below = strncmp(pin->path, "/dev/", 5) == 0;
+
+        if (!S_ISCHR(pin->st.st_mode))
+                return false;
+        /* A runtime makes nodes by any name, and puts /dev/null on what it masks: there, the device's number is asked for (open_existing). */
+        if (call->plan->setting == PLAN_CONTAINER)
+                return below || is_mount_root(pin);
+        if (!below)
                 return false;
         const char *name = pin->path + 5;
         if (strncmp(name, "pts/", 4) == 0 || strcmp(name, "ptmx") == 0 || strcmp(name, "tty") == 0 || strcmp(name, "console") == 0)
                 return true;
         return device_listed(call->plan, name);
+}
+
+static bool is_mask(const struct call *call, const struct pin *pin) {
+        return call->plan->setting == PLAN_CONTAINER && pin->fd >= 0 && S_ISCHR(pin->st.st_mode) && pin->st.st_rdev == makedev(1, 3) &&
+               is_mount_root(pin);
 }
 
 static const char *missing_granted(const struct opening *o, unsigned rights) {
@@ -113,7 +131,8 @@ const char *opening_missing(const struct call *call, const struct opening *o, co
         switch (pin->match.state) {
         case MATCH_GRANTED: right = missing_granted(o, pin->match.rights); break;
         case MATCH_ANCESTOR: right = o->writes ? "write" : S_ISDIR(pin->st.st_mode) && match_reads(pin->match) ? NULL : "read"; break;
-        default: right = o->writes ? "write" : "read";
+        /* What stays out and is masked by the runtime reads as empty, as without us: it isn't what was there that is read. */
+        default: right = o->writes ? "write" : !pin->match.rule && is_mask(call, pin) ? NULL : "read";
         }
         if (!right && (S_ISCHR(pin->st.st_mode) || S_ISBLK(pin->st.st_mode)) && !device_named(call, pin))
                 right = "device";

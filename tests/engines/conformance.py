@@ -24,8 +24,8 @@ SAID = {
 }
 DIFFERENT = {
     "capabilities: CAP_MKNOD": "device nodes aren't made for containers (sandboxd.policy(5)), because the kernel would ask the broker's device cgroup, not the container's",
-    "devices": "the policy names devices by their paths in /dev; a node with another name isn't among them, whatever its number is",
-    "maskedPaths": "what masks a file is /dev/null with another name: see above. It can't be read, where on crun it reads as empty",
+    "mounts: sysfs": "what the kernel shows is read-only by the policy, wherever it is mounted: the rule's error comes before the mount's",
+    "mounts: cgroup": "the same",
     "seccomp: no such architecture": "the profile is merged for x86_64 alone, others are killed; the names of others aren't read",
     "life: exec of what was created": "the container's sandbox begins with its start, so nothing can join it before",
 }

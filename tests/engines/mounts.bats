@@ -101,8 +101,10 @@ in_box() {
     docker run -d --runtime=hides --name one --network=none busybox sleep 1000
     eventually_shows one
     [[ $(tier one) == broker* ]]
-    in_box one 'echo key > /etc/secret; cat /etc/secret'
+    in_box one 'echo key > /etc/secret; cat /etc/secret; wc -c < /proc/keys; (echo x > /proc/keys) || echo refused'
     [[ $output == *"can't create /etc/secret: Permission denied"* && $output == *"can't open '/etc/secret': No such file or directory"* ]]
+    # What the engine masks is there, and empty.
+    [[ $output == *$'\n0\n'*refused ]]
 }
 
 @test "nothing of the kernel's is written, whatever the engine leaves open" {
@@ -136,7 +138,7 @@ in_box() {
     [[ $(tier one) == broker* ]]
     in_box one 'for f in /p/sys/kernel/core_pattern /p/sysrq-trigger /p/irq/default_smp_affinity /p/1/root/proc/sysrq-trigger /p/../ps/kernel/core_pattern /pattern /p/kcore /p/keys \
             /s/kernel/uevent_seqnum /s/kernel/mm/ksm/run /s/fs/cgroup/devices/devices.allow /s/fs/cgroup/devices/release_agent /c/devices/devices.allow /k/mm/ksm/run; do (: >> $f) && echo "opened $f"; done
-        cd /p/sys/kernel && (: >> core_pattern) && echo opened; mkdir /c/devices/'$world_cgroup' && echo made; chmod 777 /pattern && echo changed; ln -s /p /tmp/l; (: >> /tmp/l/sys/kernel/core_pattern) && echo opened
+        cd /p/sys/kernel && (: >> core_pattern) && echo opened; mkdir /c/devices/'$world_cgroup-x' && echo made; chmod 777 /pattern && echo changed; ln -s /p /tmp/l; (: >> /tmp/l/sys/kernel/core_pattern) && echo opened
         read x < /p/sys/kernel/core_pattern && read x < /p/1/comm && read x < /s/kernel/uevent_seqnum && read x < /p/self/comm && ls /c > /tmp/x && echo x > /tmp/x && echo end'
     [[ $output != *opened* && $output != *made* && $output != *changed* && $output == *end ]]
     docker rm -f one
@@ -156,6 +158,7 @@ in_box() {
     run inside sh -c '"$2" --root "$1/state" run --bundle "$1" leak' sh "$world/bundle" "$RUNTIME"
     echo "$output"
     [[ $output != *opened* && $output != *"no /"* && $output == *end ]]
+    cp "$world/new.json" "$world/bundle/config.json"
     run inside sh -c 'crun --root "$1/state" run --bundle "$1" leak' sh "$world/bundle"
     echo "$output"
     [[ $output == *"opened /p/sys/kernel/core_pattern"* ]]
