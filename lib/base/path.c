@@ -50,13 +50,6 @@ bool path_kernel_tree_elsewhere(const char *usual, const char *root, const char 
         return strncmp(point, usual, n) != 0 || strcmp(point[n] ? point + n : "/", root) != 0;
 }
 
-bool path_owner_trusted(uid_t owner, uid_t reader) {
-        struct stat st;
-
-        /* The host's root owns the kernel's settings. */
-        return owner == 0 || owner == reader || (stat("/proc/sys/kernel/ostype", &st) == 0 && owner == st.st_uid);
-}
-
 int path_make_parents(char *path, mode_t mode) {
         for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
                 *p = 0;

@@ -15,7 +15,3 @@ const char *path_of_kernel_tree(const char *type);
 
 /* Whether a mount of such a file system lies elsewhere. `usual` is path_of_kernel_tree(); `root`, within the file system, and `point` are mountinfo's. */
 bool path_kernel_tree_elsewhere(const char *usual, const char *root, const char *point);
-
-/* Whether a file of this owner, as stat gives it, is root's or the reader's own. In a user namespace the host's root has another number, or none: then it is what all
- * have that have none, and any of them could have made the file. But whoever puts others' files into root's folders is root. */
-bool path_owner_trusted(uid_t owner, uid_t reader);

@@ -16,3 +16,7 @@ struct policy_folders {
  * none. -ENOMEM. */
 int policy_folders_find(const struct settings *own, const char *home, const struct settings *system, struct policy_folders *ret);
 void policy_folders_done(struct policy_folders *folders);
+
+/* Whether an open file of this owner, as fstat gives it, is root's or the reader's own. In a user namespace where the host's root has no number its files show as
+ * those of all who have none, and any of them could have made the file: there it is root's where nobody else puts files, below /etc, /usr and our own folders. */
+bool policy_owner_trusted(int fd, uid_t owner, uid_t reader);

@@ -9,8 +9,8 @@
 
 #include "config.h"
 #include "fd.h"
+#include "folders.h"
 #include "load.h"
-#include "path.h"
 #include "str.h"
 
 #define POLICIES_MAX 16
@@ -331,7 +331,7 @@ static int read_file(const char *path, uid_t uid, char **ret, size_t *ret_size, 
                 policy_report_add(report, false, place, "it can't be opened: %s", strerror(errno));
         else if (!S_ISREG(st.st_mode))
                 policy_report_add(report, false, place, "it is not a regular file");
-        else if (!path_owner_trusted(st.st_uid, uid))
+        else if (!policy_owner_trusted(fd, st.st_uid, uid))
                 policy_report_add(report, false, place, "it is refused: it belongs to uid %u, and must belong to %s", st.st_uid,
                                   uid == 0 ? "root" : "you or to root");
         else if (st.st_mode & (S_IWGRP | S_IWOTH))

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "folders.h"
 #include "load.h"
-#include "path.h"
 #include "str.h"
 
 #define SOURCES_MAX 64
@@ -125,12 +125,12 @@ enum {
         SOURCE_TRUSTED = 1 << 1, /* whoever owns it and may write to it */
 };
 
-static int check_owner(struct loader *l, const char *shown, unsigned how, struct place place, const struct stat *st) {
+static int check_owner(struct loader *l, int fd, const char *shown, unsigned how, struct place place, const struct stat *st) {
         if (!S_ISREG(st->st_mode))
                 return ERROR(l, place, "%s is not a regular file", shown);
         if (how & SOURCE_TRUSTED)
                 return 0;
-        if (!path_owner_trusted(st->st_uid, l->request->uid))
+        if (!policy_owner_trusted(fd, st->st_uid, l->request->uid))
                 return ERROR(l, place, "%s is refused: it belongs to uid %u, and a policy must belong to you or to root", shown,
                              st->st_uid);
         if (st->st_mode & (S_IWGRP | S_IWOTH))
@@ -167,7 +167,7 @@ static int read_source(struct loader *l, const char *path, unsigned how, struct 
         }
         if (fstat(fd, &st) < 0)
                 return -errno;
-        int r = check_owner(l, shown, how, place, &st);
+        int r = check_owner(l, fd, shown, how, place, &st);
         if (r < 0)
                 return r;
         layer->file = arena_strdup(l->arena, path);

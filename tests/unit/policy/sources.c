@@ -1,10 +1,14 @@
 /*
  * Which files are taken for policies.
  */
+#include <fcntl.h>
+#include <sched.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "fd.h"
+#include "folders.h"
 #include "support.h"
 
 static int load_by(struct fixture *f, const char *policy) {
@@ -172,4 +176,25 @@ Test(sources, paths_are_relative_to_the_file) {
         cr_assert_loads(&f, load_text(&f, "extends: [sub/a.yaml]\n"));
         cr_expect(find_rule(&f, FILE_READ, "/b") && find_rule(&f, FILE_READ, "/c"));
         cr_expect(strstr(find_rule(&f, FILE_REPLACE, "/x")->from, "/sub/./data"));
+}
+
+Test(sources, in_a_user_namespace_others_files_are_not_roots) {
+        FIXTURE;
+        struct stat st;
+        make_file(&f, "a.yaml", "version: 1\n");
+        _cleanup_close_ int other = open(in_folder(&f, "a.yaml"), O_RDONLY | O_CLOEXEC), system = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+        cr_assert(other >= 0 && system >= 0);
+        /* Root's and mine. */
+        cr_expect(policy_owner_trusted(other, 0, 1000));
+        cr_expect(policy_owner_trusted(other, 1000, 1000));
+        cr_expect_not(policy_owner_trusted(other, 1001, 1000));
+        cr_expect_not(policy_owner_trusted(system, 1001, 1000));
+        /* With no ids mapped, all files belong to nobody. */
+        if (unshare(CLONE_NEWUSER) < 0)
+                cr_skip("no user namespace can be made here");
+        cr_assert(fstat(other, &st) == 0 && st.st_uid != 0);
+        cr_expect_not(policy_owner_trusted(other, st.st_uid, 1000));
+        cr_expect_not(policy_owner_trusted(other, st.st_uid, st.st_uid));
+        cr_expect(policy_owner_trusted(system, st.st_uid, 1000));
+        cr_expect(policy_owner_trusted(other, 1000, 1000));
 }
