@@ -1,6 +1,7 @@
 /*
  * Reading a profile, strictly: what isn't understood might be what makes it strict.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
@@ -183,6 +184,32 @@ static int read_entry(struct json_object *o, struct oci_profile *p, char **why) 
         return r;
 }
 
+/* The container runs as one architecture, whatever others the profile names, and foreign ones are killed. But a name that nobody knows is a mistake, and the runtimes
+ * don't start with it. */
+static int check_architectures(struct json_object *json, char **why) {
+        static const char prefix[] = "SCMP_ARCH_";
+        struct json_object *list = json_member(json, "architectures", json_type_array);
+
+        if (!list && !is_missing(json, "architectures"))
+                return WRONG(why, "`architectures` is no list");
+        for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+                struct json_object *value = json_object_array_get_idx(list, i);
+                const char *name = json_object_is_type(value, json_type_string) ? json_object_get_string(value) : NULL;
+                char lower[32];
+                size_t n = 0;
+                if (!name)
+                        return WRONG(why, "`architectures` holds something else than names");
+                for (const char *p = str_starts(name, prefix) ? name + strlen(prefix) : name; *p && n < sizeof(lower) - 1; p++)
+                        lower[n++] = tolower((unsigned char) *p);
+                lower[n] = 0;
+                if (seccomp_arch_resolve_name(lower) == 0) {
+                        _cleanup_free_ char *shown = str_escape(name);
+                        return WRONG(why, "`architectures`: '%.100s' is no architecture that libseccomp knows", shown ?: "?");
+                }
+        }
+        return 0;
+}
+
 int oci_profile_read(struct json_object *json, struct oci_profile *ret, char **ret_why) {
         _cleanup_(oci_profile_done) struct oci_profile p = {};
         struct json_object *syscalls;
@@ -196,6 +223,9 @@ int oci_profile_read(struct json_object *json, struct oci_profile *ret, char **r
                 return r;
         if (p.default_action == SECCOMP_RET_USER_NOTIF || !is_missing(json, "listenerPath"))
                 return WRONG(ret_why, "it has an agent of its own (listenerPath), and a container can have one only");
+        r = check_architectures(json, ret_why);
+        if (r < 0)
+                return r;
         syscalls = json_member(json, "syscalls", json_type_array);
         if (!syscalls && !is_missing(json, "syscalls"))
                 return WRONG(ret_why, "`syscalls` is no list");

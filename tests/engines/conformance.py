@@ -26,7 +26,6 @@ DIFFERENT = {
     "capabilities: CAP_MKNOD": "device nodes aren't made for containers (sandboxd.policy(5)), because the kernel would ask the broker's device cgroup, not the container's",
     "mounts: sysfs": "what the kernel shows is read-only by the policy, wherever it is mounted: the rule's error comes before the mount's",
     "mounts: cgroup": "the same",
-    "seccomp: no such architecture": "the profile is merged for x86_64 alone, others are killed; the names of others aren't read",
     "life: exec of what was created": "the container's sandbox begins with its start, so nothing can join it before",
 }
 # Of /proc/self/status: a container of ours always has a filter.
@@ -403,6 +402,8 @@ case("seccomp: flags", "linux.seccomp", profile(("sync", "ERRNO"), flags=["SECCO
 case("seccomp: a call that isn't known", "linux.seccomp", profile(("no_such_call sync", "ERRNO")), script=TRY)
 case("seccomp: no such action", "linux.seccomp", profile(("sync", "NOTHING")), script=TRY)
 case("seccomp: no such architecture", "linux.seccomp", profile(("sync", "ERRNO"), architectures=["SCMP_ARCH_NOTHING"]), script=TRY)
+for name in ("SCMP_ARCH_X86", "SCMP_ARCH_AARCH64", "x32"):
+    case(f"seccomp: architecture {name}", "linux.seccomp", profile(("sync", "ERRNO"), architectures=["SCMP_ARCH_X86_64", name]), script=TRY)
 case("seccomp: without new privileges", "linux.seccomp", profile(("sync", "ERRNO")), "process.noNewPrivileges", False, script=TRY + "; " + STATUS)
 case("seccomp: empty", "linux.seccomp", {"defaultAction": ALLOW}, script=TRY)
 

@@ -284,6 +284,10 @@ Test(oci, what_is_not_understood_is_refused) {
         refused("{}", "`defaultAction` is no action");
         refused("{\"defaultAction\":\"SCMP_ACT_WHATEVER\"}", "`defaultAction` is no action");
         refused("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"listenerPath\":\"/x\"}", "an agent of its own");
+        refused("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"architectures\":\"SCMP_ARCH_X86\"}", "`architectures` is no list");
+        refused("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"architectures\":[5]}", "something else than names");
+        refused("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"architectures\":[\"SCMP_ARCH_X86\",\"SCMP_ARCH_NOTHING\"]}",
+                "'SCMP_ARCH_NOTHING' is no");
         refused("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"mkdir\"],\"action\":\"SCMP_ACT_NOTIFY\"}]}",
                 "an agent of its own");
         refused("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":{}}", "no list");
