@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -60,6 +61,20 @@ static int find_below(const struct words *w, struct runtime_below *ret, char **r
         return ret->path ? 0 : WHY(ret_why, "there is neither crun nor runc to run containers with: install crun");
 }
 
+/* Until a container is started its runtime keeps this FIFO, and with crun it is under no filter by then: its sandbox begins with its start, so that the broker could
+ * only kill what is executed in it before, without a word to the engine. */
+static int check_started(const struct words *w, const struct runtime_below *below, char **ret_why) {
+        const char *root = w->root ?: "/run/crun";
+        char path[PATH_MAX];
+
+        if (!str_equal(w->command, "exec") || !below->crun || !w->id || strchr(w->id, '/') ||
+            snprintf(path, sizeof(path), "%s/%s/exec.fifo", root, w->id) >= (int) sizeof(path) || access(path, F_OK) < 0)
+                return 0;
+        _cleanup_free_ char *id = str_escape(w->id);
+        return WHY(ret_why, "the container '%s' has been created but not started, and nothing is executed in it before: start it first",
+                   id);
+}
+
 int main(int argc, char **argv) {
         _cleanup_(words_done) struct words w = {};
         _cleanup_free_ char *why = NULL;
@@ -76,6 +91,8 @@ int main(int argc, char **argv) {
                 r = find_below(&w, &below, &why);
         if (r >= 0 && words_starts(&w))
                 r = config_prepare(&w, &below, &why);
+        if (r >= 0)
+                r = check_started(&w, &below, &why);
         if (r < 0)
                 return report_fail(&w, "%s", why ? why : strerror(-r));
         if (!w.command)

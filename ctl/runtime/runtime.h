@@ -16,8 +16,8 @@
 struct words {
         char **argv; /* for the runtime below: without our own options; NULL-terminated, the words are the caller's */
         int argc;
-        const char *command; /* "create", …; NULL: none (--help, --version) */
-        const char *bundle, *id;
+        const char *command;     /* "create", …; NULL: none (--help, --version) */
+        const char *bundle, *id; /* id: of `create` and `run`; of `exec`, NULL where that isn't sure */
         const char *log, *log_format, *root;
         const char *policy, *below; /* --policy, --runtime: ours */
         bool help;                  /* of a command: nothing is started */

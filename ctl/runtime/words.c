@@ -43,6 +43,31 @@ static const struct option_row of_starts[] = {
         { "--usage", false },
 };
 
+static const struct option_row of_exec[] = {
+        { "--console-socket", true },
+        { "--cwd", true },
+        { "--env", true },
+        { "-e", true },
+        { "--user", true },
+        { "-u", true },
+        { "--process", true },
+        { "-p", true },
+        { "--cap", true },
+        { "-c", true },
+        { "--pid-file", true },
+        { "--cgroup", true },
+        { "--process-label", true },
+        { "-t", false },
+        { "--tty", false },
+        { "--apparmor", true },
+        { "--detach", false },
+        { "--preserve-fds", true },
+        { "-d", false },
+        { "--no-new-privs", false },
+        { "--ignore-paused", false },
+        { "--no-subreaper", false },
+};
+
 /* `restore` isn't among them: what criu starts would be under no filter of ours. */
 static const char *const commands[] = { "create", "run",    "start",  "state",  "kill", "delete",   "exec",       "list", "ps",
                                         "pause",  "resume", "update", "events", "spec", "features", "checkpoint", "help", "h" };
@@ -116,6 +141,19 @@ static int parse_options(int argc, char **argv, int i, const struct option_row *
         return i;
 }
 
+/* NULL: it isn't sure. */
+static const char *exec_container(int argc, char **argv, int i) {
+        for (; i < argc && argv[i][0] == '-'; i++) {
+                const char *value;
+                const struct option_row *row = find_option(of_exec, ELEMENTSOF(of_exec), argv[i], &value);
+                if (!row)
+                        return NULL;
+                if (row->value && !value)
+                        i++;
+        }
+        return i < argc ? argv[i] : NULL;
+}
+
 static int parse_command(int argc, char **argv, int i, struct words *w, char **ret_why) {
         bool known = false;
 
@@ -143,6 +181,8 @@ static int parse_command(int argc, char **argv, int i, struct words *w, char **r
                         w->argv[w->argc++] = argv[i++];
                 }
         }
+        if (str_equal(w->command, "exec"))
+                w->id = exec_container(argc, argv, i);
         for (; i < argc; i++)
                 w->argv[w->argc++] = argv[i];
         if (words_starts(w) && !w->id)

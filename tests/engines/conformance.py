@@ -26,7 +26,7 @@ DIFFERENT = {
     "capabilities: CAP_MKNOD": "device nodes aren't made for containers (sandboxd.policy(5)), because the kernel would ask the broker's device cgroup, not the container's",
     "mounts: sysfs": "what the kernel shows is read-only by the policy, wherever it is mounted: the rule's error comes before the mount's",
     "mounts: cgroup": "the same",
-    "life: exec of what was created": "the container's sandbox begins with its start, so nothing can join it before",
+    "life: exec of what was created": "with crun the container's sandbox begins with its start, so nothing can join it before: an error that says so",
 }
 # Of /proc/self/status: a container of ours always has a filter.
 FILTERS = re.compile(r"^(Seccomp(_filters)?):.*$", re.M)

@@ -34,3 +34,32 @@ setup_test() {
         return 1
     }
 }
+
+# over RUNTIME WORD…: sandbox-runtime with this one below it.
+over() {
+    local below=$1
+    shift
+    inside env "SANDBOXD_AGENT=$agent" timeout 100 "$RUNTIME" --runtime "$(command -v "$below")" --root "$work/state-$below" "$@"
+}
+
+# configure COMMAND…: the bundle's config.json, with no seccomp profile in it.
+configure() {
+    /usr/bin/python3 "$BATS_TEST_DIRNAME/bundle.py" "$bundle" "$agent" '{}' crun -- "$@"
+    jq 'del(.linux.seccomp) | .annotations = {}' "$bundle/config.json" > "$work/new.json"
+    mv "$work/new.json" "$bundle/config.json"
+    rm -f "$bundle/config.json.sandboxd"
+}
+
+@test "what is executed before a container's start is refused in one line" {
+    configure sleep 100
+    over crun create --bundle "$bundle" early < /dev/null > "$work/out" 2>&1 3>&-
+    run over crun exec --env PATH=/bin early echo x
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [ "$output" = "sandbox-runtime: the container 'early' has been created but not started, and nothing is executed in it before: start it first" ]
+    over crun start early
+    run over crun exec --env PATH=/bin early echo x
+    echo "$output"
+    [ "$output" = x ]
+    over crun delete --force early
+}
