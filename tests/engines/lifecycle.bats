@@ -342,9 +342,9 @@ begun_again() {
         local command
         code() {
             local code=0
-            docker run --network=none --hostname=box --runtime="$runtime" --name code "$@" > said 2>&1 || code=$?
-            # Docker's own client says this at times, of a container that ended soon or never began.
-            sed '/error waiting for container: context canceled/d' said
+            docker run --network=none --hostname=box --runtime="$runtime" --name code "$@" > said 2> said.err || code=$?
+            # One stream after the other: they come separately. Docker's own client says this at times, of a container that ended soon or never began.
+            sed '/error waiting for container: context canceled/d' said said.err
             echo "$* : $code $(says '{{.State.ExitCode}} {{.State.OOMKilled}} {{.State.Error}}' code | sed 's/[0-9a-f]\{64\}/ID/g')"
             docker rm -f code > /dev/null
         }
