@@ -370,7 +370,7 @@ static int apply_one(const struct words *w) {
 /* For engines that hand a seccomp profile on to crun as it is: the container then needs no runtime of ours. */
 static int oci_profile(const struct words *w) {
         _cleanup_(choose_done) struct choice choice = {};
-        _cleanup_free_ char *text = NULL, *why = NULL;
+        _cleanup_free_ char *text = NULL, *program = NULL, *why = NULL;
         char socket[CONTROL_SOCKET_SIZE];
 
         if (w->n_rest != 1 || w->n_flags > 0)
@@ -385,7 +385,7 @@ static int oci_profile(const struct words *w) {
         r = choose_init(&choice, &why);
         if (r >= 0) {
                 const struct profile_request request = { .choice = &choice, .policy = w->rest[0], .socket = socket, .wait_killable = true };
-                r = profile_make(&request, &text, &why);
+                r = profile_make(&request, &text, &program, &why);
         }
         if (r < 0)
                 return message_fail("%s", why ? why : strerror(-r)), 1;

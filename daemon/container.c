@@ -233,6 +233,13 @@ static int check_killable(struct taking *t) {
                      "install crun, and have the engine use it");
 }
 
+static int check_program(struct taking *t) {
+        return t->state.other_program
+                       ? wrong(t, -EPERM,
+                               "its annotation run.oci.seccomp_bpf_data has put another filter in its profile's place: leave it out")
+                       : 0;
+}
+
 /* ---- the policy ---- */
 
 static int report_wrong(struct taking *t, int error, const struct policy_report *report) {
@@ -531,7 +538,7 @@ static int take(struct taking *t) {
         if (r < 0)
                 return r;
         keep_listener(t);
-        if ((r = look_at(t)) < 0 || (r = check_killable(t)) < 0 || (r = connect_bus(t)) < 0)
+        if ((r = look_at(t)) < 0 || (r = check_killable(t)) < 0 || (r = check_program(t)) < 0 || (r = connect_bus(t)) < 0)
                 return r;
         if (t->state.exec)
                 return join(t);

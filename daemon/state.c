@@ -142,7 +142,7 @@ static int add_label(struct container_state *state, const char *key, const char 
         return 0;
 }
 
-/* {"sandboxd": 1, "policy": …, "policy-digest": …, "filter-digest": …, "name": …, "labels": {…}, "wait-killable": …, "files": …}, or the name of a policy and nothing else. */
+/* {"sandboxd": 1, "policy": …, "policy-digest": …, "filter-digest": …, "name": …, "labels": {…}, "wait-killable": …, "files": …, "program": …}, or the name of a policy and nothing else. */
 static int read_metadata(const char *text, struct container_state *state, char **ret_why) {
         if (text[0] != '{') {
                 size_t n = strcspn(text, " \t\n");
@@ -154,11 +154,14 @@ static int read_metadata(const char *text, struct container_state *state, char *
         _cleanup_(tokener_freep) struct json_tokener *tokener = json_tokener_new_ex(NESTING);
         _cleanup_(json_putp) struct json_object *o = tokener ? json_tokener_parse_ex(tokener, text, strlen(text) + 1) : NULL;
         struct json_object *version = json_member(o, "sandboxd", json_type_int),
-                           *killable = json_member(o, "wait-killable", json_type_boolean);
+                           *killable = json_member(o, "wait-killable", json_type_boolean),
+                           *program = json_member(o, "program", json_type_boolean);
         struct json_object *labels = json_member(o, "labels", json_type_object), *files = json_member(o, "files", json_type_string);
 
         if (!version || json_object_get_int(version) != 1)
                 return wrong(ret_why, -EBADMSG, "listenerMetadata is none of sandboxd's: `\"sandboxd\": 1` is missing");
+        if (program && json_object_get_boolean(program))
+                state->other_program = false;
         state->killable_known = killable;
         state->killable = killable && json_object_get_boolean(killable);
         if (!files || str_equal(json_object_get_string(files), "broker"))
@@ -213,6 +216,8 @@ int container_state_read(int socket, struct container_state *ret, int fds[STATE_
                 return wrong(ret_why, -EBADMSG, "the runtime's state has no id");
         if (!find_listener(top, &ret->listener) || ret->listener >= *ret_n_fds)
                 return wrong(ret_why, -EBADMSG, "the runtime's state came without the listener");
+        ret->other_program =
+                json_object_object_get_ex(json_member(state, "annotations", json_type_object), "run.oci.seccomp_bpf_data", NULL);
         return metadata ? read_metadata(metadata, ret, ret_why) : 0;
 }
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <seccomp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,16 +17,18 @@
 #define FOLDER "profiles"
 #define ENTRY_MAX (4U << 20)
 
-char *cache_key(const struct digest *filter, struct json_object *theirs, bool wait_killable) {
+char *cache_key(const struct digest *filter, struct json_object *theirs, bool wait_killable, bool program) {
+        const struct scmp_version *library = seccomp_version();
         char filter_text[DIGEST_TEXT_SIZE];
         struct stat st;
         char *key;
 
-        /* Another build may merge otherwise. */
+        /* Another build may merge otherwise, and another library make another program. */
         if (stat("/proc/self/exe", &st) < 0)
                 return NULL;
-        if (asprintf(&key, "%" PRIu64 " %" PRIu64 " %" PRId64 ".%09ld %s %d %s", (uint64_t) st.st_dev, (uint64_t) st.st_ino,
-                     (int64_t) st.st_mtim.tv_sec, st.st_mtim.tv_nsec, digest_text(filter, filter_text), wait_killable,
+        if (asprintf(&key, "%" PRIu64 " %" PRIu64 " %" PRId64 ".%09ld %u.%u.%u %s %d %d %s", (uint64_t) st.st_dev, (uint64_t) st.st_ino,
+                     (int64_t) st.st_mtim.tv_sec, st.st_mtim.tv_nsec, library->major, library->minor, library->micro,
+                     digest_text(filter, filter_text), wait_killable, program,
                      theirs ? json_object_to_json_string_ext(theirs, JSON_C_TO_STRING_PLAIN) : "") < 0)
                 return NULL;
         return key;
@@ -75,15 +78,15 @@ struct json_object *cache_get(const char *socket, const char *key) {
         _cleanup_close_ int fd = folder < 0 ? -1 : open_trusted(folder, place, 0);
         if (fd < 0 || fd_read_file(fd, ENTRY_MAX, &text, &size) < 0)
                 return NULL;
-        /* The key, NUL, the profile, newline: what has an end is whole. */
+        /* The key, NUL, what was made, newline: what has an end is whole. */
         if (size < length + 3 || memcmp(text, key, length + 1) != 0 || text[size - 1] != '\n')
                 return NULL;
         return json_tokener_parse(text + length + 1);
 }
 
-void cache_put(const char *socket, const char *key, struct json_object *profile) {
+void cache_put(const char *socket, const char *key, struct json_object *made) {
         _cleanup_close_ int folder = open_folder(socket, true);
-        const char *text = json_object_to_json_string_ext(profile, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+        const char *text = json_object_to_json_string_ext(made, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
         char place[3], name[32];
 
         if (folder < 0 || !text || strlen(key) + strlen(text) + 2 > ENTRY_MAX)

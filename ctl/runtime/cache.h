@@ -13,8 +13,8 @@
 #include "digest.h"
 
 /* What a profile is made of, as text; NULL: out of memory, or there is no telling which program this is. The caller frees it. */
-char *cache_key(const struct digest *filter, struct json_object *theirs, bool wait_killable);
-/* The profile without its listener, which the caller puts; NULL: there is none, or none that can be trusted. */
+char *cache_key(const struct digest *filter, struct json_object *theirs, bool wait_killable, bool program);
+/* What was made (profile.c), which the caller puts; NULL: there is none, or none that can be trusted. */
 struct json_object *cache_get(const char *socket, const char *key);
 /* What can't be kept isn't. */
-void cache_put(const char *socket, const char *key, struct json_object *profile);
+void cache_put(const char *socket, const char *key, struct json_object *made);

@@ -16,6 +16,7 @@
 #include "json_member.h"
 #include "mounts.h"
 #include "profile.h"
+#include "program.h"
 #include "runtime.h"
 #include "str.h"
 
@@ -136,16 +137,15 @@ static char *find_root(const struct config *c, const char *bundle) {
         return asprintf(&joined, "%s/%s", bundle, text) < 0 ? NULL : joined;
 }
 
-/* linux.NAME. */
-static int set(char **text, const char *name, const char *value, char **ret_why) {
+/* OUTER.NAME. */
+static int set(char **text, const char *outer, const char *name, const char *value, char **ret_why) {
         char *changed = NULL;
-        int r = value ? json_text_set(*text, strlen(*text), "linux", name, value, &changed) : 0;
+        int r = value ? json_text_set(*text, strlen(*text), outer, name, value, &changed) : 0;
 
+        if (r == -EEXIST)
+                return WHY(ret_why, "config.json has `%s` or `%s` twice, or in other capitals", outer, name);
         if (r < 0)
-                return WHY(ret_why,
-                           r == -EEXIST ? "config.json has `linux` or `%s` twice, or in other capitals"
-                                        : "config.json: `linux` is no object",
-                           name);
+                return WHY(ret_why, "config.json: `%s` is no object", outer);
         if (value) {
                 free(*text);
                 *text = changed;
@@ -153,17 +153,41 @@ static int set(char **text, const char *name, const char *value, char **ret_why)
         return 0;
 }
 
+/* Whoever writes a pod also writes its annotations: those that have crun load another filter than the policy's, or hand the listener to somebody else. */
+static int check_annotations(const struct config *c, char **ret_why) {
+        static const char *const names[] = { PROGRAM_ANNOTATION, "run.oci.seccomp.plugins", "run.oci.seccomp.receiver" };
+        struct json_object *annotations = json_member(c->json, "annotations", json_type_object);
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (json_object_object_get_ex(annotations, names[i], NULL))
+                        return WHY(ret_why,
+                                   "the annotation %s would put another filter, or another who answers its calls, in the policy's place: "
+                                   "leave it out",
+                                   names[i]);
+        return 0;
+}
+
+/* Not where the annotations are none, which crun takes for no annotations. */
+static bool takes_program(const struct config *c, const struct runtime_below *below) {
+        struct json_object *annotations = NULL;
+
+        (void) json_object_object_get_ex(c->json, "annotations", &annotations);
+        return below->crun && (!annotations || json_object_is_type(annotations, json_type_object)) && program_is_taken(below->path);
+}
+
 int config_prepare(const struct words *w, const struct runtime_below *below, char **ret_why) {
         _cleanup_(config_done) struct config c = { .bundle = -1 };
         _cleanup_(choose_done) struct choice choice = {};
         _cleanup_(mounts_done) struct container_mounts mounts = {};
-        _cleanup_free_ char *policy = NULL, *seccomp = NULL, *text = NULL, *root = NULL;
+        _cleanup_free_ char *policy = NULL, *seccomp = NULL, *program = NULL, *text = NULL, *root = NULL;
         const char *bundle = w->bundle ? w->bundle : ".";
         char socket[CONTROL_SOCKET_SIZE];
         bool again;
         int r;
 
         r = load(&c, bundle, &again, ret_why);
+        if (r >= 0)
+                r = check_annotations(&c, ret_why);
         if (r >= 0)
                 r = choose_init(&choice, ret_why);
         if (r >= 0)
@@ -177,15 +201,25 @@ int config_prepare(const struct words *w, const struct runtime_below *below, cha
         root = find_root(&c, bundle);
         if (mounts_read(c.json, below->crun, &mounts) < 0)
                 return WHY(ret_why, "%s", strerror(ENOMEM));
-        const struct profile_request request = { &choice, policy, w->id, root, socket, c.json, below->crun, &mounts };
-        r = profile_make(&request, &seccomp, ret_why);
+        const struct profile_request request = { .choice = &choice,
+                                                 .policy = policy,
+                                                 .id = w->id,
+                                                 .root = root,
+                                                 .socket = socket,
+                                                 .config = c.json,
+                                                 .wait_killable = below->crun,
+                                                 .mounts = &mounts,
+                                                 .program = takes_program(&c, below) };
+        r = profile_make(&request, &seccomp, &program, ret_why);
         if (r < 0)
                 return r;
         text = strdup(c.text);
         if (!text)
                 return WHY(ret_why, "%s", strerror(ENOMEM));
-        if ((r = set(&text, "seccomp", seccomp, ret_why)) < 0 || (r = set(&text, "maskedPaths", mounts.masked, ret_why)) < 0 ||
-            (r = set(&text, "readonlyPaths", mounts.read_only, ret_why)) < 0)
+        if ((r = set(&text, "linux", "seccomp", seccomp, ret_why)) < 0 ||
+            (r = set(&text, "annotations", PROGRAM_ANNOTATION, program, ret_why)) < 0 ||
+            (r = set(&text, "linux", "maskedPaths", mounts.masked, ret_why)) < 0 ||
+            (r = set(&text, "linux", "readonlyPaths", mounts.read_only, ret_why)) < 0)
                 return r;
         r = agent_ensure(socket, ret_why);
         if (r < 0)

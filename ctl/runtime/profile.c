@@ -15,6 +15,7 @@
 #include "mounts.h"
 #include "oci_profile.h"
 #include "plan.h"
+#include "program.h"
 #include "request.h"
 #include "runtime.h"
 #include "str.h"
@@ -159,27 +160,31 @@ static void add_digest(struct json_object *o, const char *name, const struct dig
         json_object_object_add(o, name, json_object_new_string(digest_text(digest, text)));
 }
 
-static char *make_metadata(struct json_object *config, const char *id, const char *policy, const struct made_of *of, bool mounts) {
+static char *make_metadata(const struct profile_request *q, const struct made_of *of, bool program) {
         static const char *const images[] = { "io.kubernetes.cri.image-name", "io.kubernetes.cri-o.ImageName",
                                               "org.opencontainers.image.ref.name", "org.opencontainers.image.title" };
         static const char *const pods[] = { "io.kubernetes.cri.sandbox-name", "io.kubernetes.pod.name" };
         static const char *const namespaces[] = { "io.kubernetes.cri.sandbox-namespace", "io.kubernetes.pod.namespace" };
-        struct json_object *o = json_object_new_object(), *labels = json_object_new_object();
+        struct json_object *o = json_object_new_object(), *labels = json_object_new_object(), *config = q->config;
+        bool mounts = q->mounts && q->mounts->hold;
         char name[NAME_MAX_SIZE];
 
         json_object_object_add(o, "sandboxd", json_object_new_int(1));
-        json_object_object_add(o, "policy", json_object_new_string(policy));
+        json_object_object_add(o, "policy", json_object_new_string(q->policy));
         add_digest(o, "policy-digest", &of->policy);
         add_digest(o, "filter-digest", &of->filter);
         /* On crun by the flag; below another runtime, because nothing is done for callers (profile_make). A profile for any container says nothing: whether its
          * engine hands the flag on, the agent has to find out. */
-        if (id) {
+        if (q->id) {
                 json_object_object_add(o, "wait-killable", json_object_new_boolean(true));
                 /* Who holds the rules for files: the filter asks about paths, or doesn't. */
                 json_object_object_add(o, "files", json_object_new_string(mounts ? "mounts" : "broker"));
-                make_name(config, id, name);
+                make_name(config, q->id, name);
                 json_object_object_add(o, "name", json_object_new_string(name));
         }
+        /* That the program in the annotation is ours. */
+        if (program)
+                json_object_object_add(o, "program", json_object_new_boolean(true));
         add_label(labels, "image", first_annotation(config, images, ELEMENTSOF(images)));
         add_label(labels, "pod", first_annotation(config, pods, ELEMENTSOF(pods)));
         add_label(labels, "namespace", first_annotation(config, namespaces, ELEMENTSOF(namespaces)));
@@ -217,16 +222,32 @@ static int merge(const struct filter_builder *b, struct json_object *theirs, str
         return 0;
 }
 
-/* Without its listener; NULL: it can't be had, and a text that says why. */
+/* {"profile": without its listener, "program": for crun's annotation, or none}. Where a program is loaded in its place the profile says nothing but the default, which lets no call pass. */
+static struct json_object *write_merged(const struct profile_request *q, const struct oci_profile *merged, struct json_object *theirs) {
+        const struct oci_profile none = { .default_action = merged->default_action };
+        _cleanup_free_ char *program = q->program ? program_text(merged) : NULL;
+        struct json_object *o = json_object_new_object(), *profile = oci_profile_write(program ? &none : merged, q->wait_killable, theirs);
+
+        if (!profile) {
+                json_object_put(o);
+                return NULL;
+        }
+        json_object_object_add(o, "profile", profile);
+        if (program)
+                json_object_object_add(o, "program", json_object_new_string(program));
+        return o;
+}
+
+/* NULL: it can't be had, and a text that says why. */
 static struct json_object *merged_profile(const struct profile_request *q, const struct filter_builder *builder,
                                           const struct digest *filter, struct json_object *theirs, char **ret_why) {
         _cleanup_(oci_profile_done) struct oci_profile merged = {};
-        _cleanup_free_ char *key = q->id ? cache_key(filter, theirs, q->wait_killable) : NULL;
+        _cleanup_free_ char *key = q->id ? cache_key(filter, theirs, q->wait_killable, q->program) : NULL;
         struct json_object *json = key ? cache_get(q->socket, key) : NULL;
 
         if (json || merge(builder, theirs, &merged, ret_why) < 0)
                 return json;
-        json = oci_profile_write(&merged, q->wait_killable, theirs);
+        json = write_merged(q, &merged, theirs);
         if (!json)
                 (void) WHY(ret_why, "%s", strerror(ENOMEM));
         else if (key)
@@ -234,15 +255,19 @@ static struct json_object *merged_profile(const struct profile_request *q, const
         return json;
 }
 
-int profile_make(const struct profile_request *q, char **ret, char **ret_why) {
+static char *json_text(struct json_object *o) {
+        return strdup(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+}
+
+int profile_make(const struct profile_request *q, char **ret, char **ret_program, char **ret_why) {
         _cleanup_(filter_builder_done) struct filter_builder builder = {};
-        struct json_object *theirs = q->config ? their_seccomp(q->config) : NULL, *json;
+        struct json_object *theirs = q->config ? their_seccomp(q->config) : NULL;
         _cleanup_free_ char *metadata = NULL;
         struct made_of of = {};
         bool acts;
         int r;
 
-        *ret = NULL;
+        *ret = *ret_program = NULL;
         r = collect(q, &builder, &acts, &of, ret_why);
         if (r < 0)
                 return r;
@@ -252,14 +277,16 @@ int profile_make(const struct profile_request *q, char **ret, char **ret_why) {
                            "be done twice; "
                            "install crun",
                            q->policy);
-        json = merged_profile(q, &builder, &of.filter, theirs, ret_why);
-        if (!json)
-                return -EINVAL;
-        metadata = make_metadata(q->config, q->id, q->policy, &of, q->mounts && q->mounts->hold);
-        if (metadata) {
-                oci_profile_listen(json, q->socket, metadata);
-                *ret = strdup(json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+        struct json_object *merged = merged_profile(q, &builder, &of.filter, theirs, ret_why);
+        struct json_object *profile = json_member(merged, "profile", json_type_object),
+                           *program = json_member(merged, "program", json_type_string);
+        if (profile && (metadata = make_metadata(q, &of, program))) {
+                oci_profile_listen(profile, q->socket, metadata);
+                *ret = json_text(profile);
+                *ret_program = program ? json_text(program) : NULL;
         }
-        json_object_put(json);
-        return *ret ? 0 : WHY(ret_why, "%s", strerror(ENOMEM));
+        json_object_put(merged);
+        if (*ret && !program == !*ret_program)
+                return 0;
+        return *ret_why ? -EINVAL : WHY(ret_why, "%s", strerror(ENOMEM));
 }

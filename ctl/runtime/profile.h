@@ -33,10 +33,12 @@ struct profile_request {
         struct json_object *config;      /* the container's config.json, or NULL */
         bool wait_killable;              /* the runtime below takes seccomp flags (crun) */
         struct container_mounts *mounts; /* of the config (mounts.h); NULL: nobody looks after them, the broker has all rules for files */
+        bool program;                    /* it also takes the filter as a program (program.h) */
 };
 
-/* The new linux.seccomp as text. -EINVAL with a text that says what is wrong; the caller frees both. */
-int profile_make(const struct profile_request *q, char **ret, char **ret_why);
+/* The new linux.seccomp as text, and the program that is loaded in its place (NULL: none), as the annotation's JSON. -EINVAL with a text that says what is wrong;
+ * the caller frees all. */
+int profile_make(const struct profile_request *q, char **ret, char **ret_program, char **ret_why);
 
 /* Whether we are root in earnest: rootless engines run us as uid 0 of a user namespace. */
 bool agent_is_root(void);

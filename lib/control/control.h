@@ -85,6 +85,8 @@
  *                  has for that policy, the container doesn't start; without them that isn't checked
  *   name           of the sandbox; without it the container's id, or the first twelve letters of one of 64
  *   labels         texts that `ps` shows: image, pod, …
+ *   program        whether it is sandboxd that has put the filter as a program into the annotation run.oci.seccomp_bpf_data, which crun loads instead of the profile;
+ *                  without it a container with that annotation doesn't start
  *   wait-killable  whether the profile has SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV; without it: unless the runtime is runc, which can't
  */
 

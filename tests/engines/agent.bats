@@ -8,6 +8,7 @@ setup_test() {
     engine
 }
 
+RUNTIME=${SANDBOXCTL%/*}/sandbox-runtime
 metadata='{"sandboxd":1,"policy":"box","labels":{"image":"box:1","pod":"shop/web"}}'
 
 decides_on() {
@@ -134,6 +135,64 @@ refused() {
     # A bare name is as good as an object.
     bundle box crun -- cat /etc/file
     [ "$(container crun bare)" = content ]
+}
+
+# An annotation by which crun loads another filter, here one that lets all pass, or sends its listener elsewhere.
+annotated() {
+    bundle "$metadata" crun "annotations={\"$1\":\"$2\"}" -- sh -c 'echo ran; sleep 30'
+}
+
+# The bundle as an engine writes it.
+without_profile() {
+    jq 'del(.linux.seccomp)' "$bundle/config.json" > "$work/config.json"
+    cp "$work/config.json" "$bundle/config.json"
+}
+
+# prepared WORD…: a container by sandbox-runtime.
+prepared() {
+    inside env "SANDBOXD_AGENT=$agent" timeout 100 "$RUNTIME" --root "$work/state" "$@"
+}
+
+@test "a filter of the container's author is none of the policy's" {
+    annotated run.oci.seccomp_bpf_data BgAAAAAA/38=
+    run container crun box
+    [ "$status" -ne 0 ]
+    say "run.oci.seccomp_bpf_data has put another filter in its profile's place"
+    local name
+    for name in run.oci.seccomp_bpf_data run.oci.seccomp.plugins run.oci.seccomp.receiver; do
+        annotated "$name" BgAAAAAA/38=
+        without_profile
+        run prepared run --bundle "$bundle" box
+        [ "$status" -eq 1 ]
+        [[ $output == *"the annotation $name would put another filter"* ]]
+        [ ! -e "$bundle/config.json.sandboxd" ]
+    done
+}
+
+# loaded RUNTIME: the filter that the container of a bundle has under it.
+loaded() {
+    prepared --runtime "$1" create --bundle "$bundle" "of-${1//\//-}" < /dev/null > "$work/out" 2>&1
+    sha256sum < "$work/state/of-${1//\//-}/seccomp.bpf"
+    prepared delete --force "of-${1//\//-}"
+}
+
+@test "crun gets the filter as a program; one that takes none, as a profile, and makes the same of it" {
+    local config=$bundle/config.json program profile
+    bundle "$metadata" crun -- true
+    without_profile
+    program=$(loaded "$(command -v crun)")
+    [ "$(jq '.linux.seccomp.syscalls | length' "$config")" -eq 0 ]
+    [ "$(jq -r '.linux.seccomp.defaultAction' "$config")" = SCMP_ACT_ERRNO ]
+    jq -e '.annotations["run.oci.seccomp_bpf_data"] | length > 1000' "$config"
+    # A second start of the same bundle finds what the engine wrote.
+    [ "$(loaded "$(command -v crun)")" = "$program" ]
+    sed 's/run\.oci\.seccomp_bpf_data/run.oci.seccomp_bpf_none/g' "$(command -v crun)" > "$work/crun"
+    chmod 755 "$work/crun"
+    cp "$work/config.json" "$config"
+    profile=$(loaded "$work/crun")
+    [ "$(jq '.linux.seccomp.syscalls | length' "$config")" -gt 100 ]
+    [ "$(jq '.annotations | length' "$config")" -eq 1 ]
+    [ "$program" = "$profile" ]
 }
 
 @test "with nobody there no container starts" {

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """bundle.py FOLDER AGENT METADATA RUNTIME [KEY=VALUE…] -- COMMAND…: writes FOLDER/config.json, a container of FOLDER/rootfs, whose calls that a policy can decide on
-go to the agent. Keys: caps=CAP_A,CAP_B (besides none), userns=1, annotation=TEXT, flags=no (no WAIT_KILLABLE_RECV), listener=no, big=1 (100 KB of metadata)."""
+go to the agent. Keys: caps=CAP_A,CAP_B (besides none), userns=1, annotation=TEXT, annotations=JSON (further ones), flags=no (no WAIT_KILLABLE_RECV), listener=no, big=1 (100 KB of metadata)."""
 import json
 import pathlib
 import sys
@@ -45,7 +45,7 @@ config = {
         {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]},
         {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev"]},
     ],
-    "annotations": {"org.example.text": keys.get("annotation", "x")},
+    "annotations": {"org.example.text": keys.get("annotation", "x")} | json.loads(keys.get("annotations", "{}")),
     "linux": linux,
 }
 pathlib.Path(folder, "config.json").write_text(json.dumps(config))
