@@ -165,7 +165,7 @@ waiters() {
 }
 
 refused() {
-    cat "$work/user/state/sandboxd/"*.log | grep -c "/tmp/f: Resource temporarily unavailable" || :
+    cat "$work/user/state/sandboxd/"*.log | { grep -o "Resource temporarily unavailable" || :; } | wc -l
 }
 
 # All but those that were refused wait, and no more than may be. Of those that came all at once, some more can have been refused than had to be: all of
