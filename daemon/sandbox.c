@@ -446,9 +446,24 @@ static void replace_worker(struct sandbox *s) {
         set_timer(s, usec < BACKOFF_MAX_USEC ? usec : BACKOFF_MAX_USEC, on_backoff);
 }
 
+static bool has_hung_up(int listener) {
+        struct pollfd p = { .fd = listener };
+
+        return poll(&p, 1, 0) > 0 && (p.revents & POLLHUP);
+}
+
+/* Of the one of the daemon before us nobody tells. It ends when nobody is left under the filter; else it was killed. */
+static int guess_status(const struct sandbox *s) {
+        bool done = has_hung_up(s->fds[FD_LISTENER]);
+
+        for (size_t i = 0; done && i < s->n_listeners; i++)
+                done = has_hung_up(s->listeners[i].fd);
+        return done ? W_EXITCODE(WORKER_DONE, 0) : SIGKILL;
+}
+
 static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         struct sandbox *s = userdata;
-        int status = SIGKILL; /* of the one of the daemon before us nobody tells */
+        int status = s->ours ? SIGKILL : guess_status(s);
 
         s->worker_source = sd_event_source_disable_unref(s->worker_source);
         if (s->ours)

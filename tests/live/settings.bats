@@ -168,11 +168,10 @@ refused() {
     cat "$work/user/state/sandboxd/"*.log | { grep -o "Resource temporarily unavailable" || :; } | wc -l
 }
 
-# All but those that were refused wait, and no more than may be. Of those that came all at once, some more can have been refused than had to be: all of
-# them were in flight.
+# All but those that were refused wait, and no more than may be.
 full() {
     local waits=$(($1 - $(refused)))
-    [ "$waits" -le 20 ] && [ "$waits" -ge 12 ] && in_flight "$waits"
+    [ "$waits" -le 20 ] && [ "$waits" -ge 16 ] && in_flight "$waits"
 }
 
 is_full() {
