@@ -31,18 +31,6 @@ struct mount_line {
 
 /* ---- mountinfo ---- */
 
-/* Space, tab, newline and backslash stand there in octal. */
-static void unescape(char *text) {
-        char *to = text;
-
-        for (const char *p = text; *p; p++) {
-                bool octal = p[0] == '\\' && p[1] >= '0' && p[1] <= '3' && p[2] >= '0' && p[2] <= '7' && p[3] >= '0' && p[3] <= '7';
-                *to++ = octal ? (char) ((p[1] - '0') << 6 | (p[2] - '0') << 3 | (p[3] - '0')) : *p;
-                p += octal ? 3 : 0;
-        }
-        *to = 0;
-}
-
 /* "36 35 98:0 /root /at rw,noatime shared:1 - ext4 /dev/x rw" */
 static int parse_line(char *line, struct mount_line *ret) {
         char *fields[6], *save = NULL, *word = strtok_r(line, " ", &save);
@@ -55,8 +43,8 @@ static int parse_line(char *line, struct mount_line *ret) {
         word = word ? strtok_r(NULL, " ", &save) : NULL;
         if (!word)
                 return -EBADMSG;
-        unescape(fields[3]);
-        unescape(fields[4]);
+        path_unescape(fields[3]);
+        path_unescape(fields[4]);
         ret->id = strtoull(fields[0], NULL, 10);
         ret->parent = strtoull(fields[1], NULL, 10);
         ret->root = strdup(fields[3]);

@@ -12,6 +12,17 @@ bool path_covers(const char *folder, const char *path) {
         return strncmp(folder, path, n) == 0 && (path[n] == 0 || path[n] == '/');
 }
 
+void path_unescape(char *text) {
+        char *to = text;
+
+        for (const char *p = text; *p; p++) {
+                bool octal = p[0] == '\\' && p[1] >= '0' && p[1] <= '3' && p[2] >= '0' && p[2] <= '7' && p[3] >= '0' && p[3] <= '7';
+                *to++ = octal ? (char) ((p[1] - '0') << 6 | (p[2] - '0') << 3 | (p[3] - '0')) : *p;
+                p += octal ? 3 : 0;
+        }
+        *to = 0;
+}
+
 const char *path_of_kernel_tree(const char *type) {
         static const struct {
                 const char *type, *path;

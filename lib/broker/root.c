@@ -55,21 +55,6 @@ static int compare_mounts(const void *a, const void *b) {
         return x->id < y->id ? -1 : x->id > y->id;
 }
 
-/* Undoes the kernel's \040. */
-static char *unescape(const char *text) {
-        char *copy = strdup(text), *to = copy;
-
-        for (const char *p = copy; p && *p; p++)
-                if (p[0] == '\\' && p[1] >= '0' && p[1] <= '3' && p[2] && p[3]) {
-                        *to++ = (p[1] - '0') << 6 | (p[2] - '0') << 3 | (p[3] - '0');
-                        p += 3;
-                } else
-                        *to++ = *p;
-        if (to)
-                *to = 0;
-        return copy;
-}
-
 static int mounts_add(struct mounts *m, char *line) {
         char *save, *word, *words[5], type[32];
         struct mount mount = {};
@@ -99,8 +84,10 @@ static int mounts_add(struct mounts *m, char *line) {
                 m->list = larger;
         }
         if (mount.usual) {
-                mount.root = unescape(words[3]);
-                mount.point = unescape(words[4]);
+                path_unescape(words[3]);
+                path_unescape(words[4]);
+                mount.root = strdup(words[3]);
+                mount.point = strdup(words[4]);
                 if (!mount.root || !mount.point) {
                         free(mount.root);
                         free(mount.point);
@@ -300,11 +287,9 @@ bool root_is_proc(struct receiver *r, dev_t device) {
 
 /* What lies at `path` on the mount, below `top` and the mount's own root. */
 static int path_on(const struct mount *mount, const char *top, const char *path, char *ret) {
-        size_t n = strlen(mount->point);
+        size_t n = str_equal(mount->point, "/") ? 0 : strlen(mount->point);
 
-        if (n == 1)
-                n = 0; /* "/" */
-        if (strncmp(path, mount->point, n) != 0 || (path[n] != '/' && path[n] != 0))
+        if (!path_covers(mount->point, path))
                 return -ENOENT;
         return snprintf(ret, PATH_MAX, "%s%s%s", top, strcmp(mount->root, "/") == 0 ? "" : mount->root, path + n) < PATH_MAX ? 0 : -ENOENT;
 }

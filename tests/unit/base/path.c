@@ -27,3 +27,14 @@ Test(path, kernel_tree) {
         cr_expect_not(path_kernel_tree_elsewhere("/sys/fs/cgroup", "/docker/x", "/sys/fs/cgroup/memory"));
         cr_expect(path_kernel_tree_elsewhere("/sys/fs/cgroup", "/", "/c"));
 }
+
+Test(path, unescape) {
+        char text[] = "/a\\040b\\134\\011\\01\\9", plain[] = "/a/b", end[] = "\\04";
+
+        path_unescape(text);
+        cr_expect_str_eq(text, "/a b\\\t\\01\\9");
+        path_unescape(plain);
+        cr_expect_str_eq(plain, "/a/b");
+        path_unescape(end);
+        cr_expect_str_eq(end, "\\04");
+}
