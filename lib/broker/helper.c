@@ -46,7 +46,7 @@ enum { POLL_INIT, POLL_SIGNALS, POLL_SOCKET, POLL_LIFELINE, POLL_TRACES };
 
 struct helper {
         struct helper_options options;
-        int socket, proc, signals;
+        int proc, signals;
         struct journal_answer journal;
         struct trace *traces;
         size_t n, room;
@@ -189,10 +189,10 @@ static void on_request(struct helper *h) {
         _cleanup_close_ int channel = -1;
         struct request q;
         size_t n_fds;
-        ssize_t n = fd_receive(h->socket, &q, sizeof(q), &channel, 1, &n_fds);
+        ssize_t n = fd_receive(h->options.socket, &q, sizeof(q), &channel, 1, &n_fds);
 
         if (n == 0)
-                h->socket = -1; /* nobody is left to ask; the sandbox is dying */
+                h->options.socket = -1; /* nobody is left to ask; the sandbox is dying */
         if (n != sizeof(q) || n_fds != 1)
                 return;
         if (q.type == REQUEST_JOURNAL)
@@ -234,14 +234,14 @@ static int confine(struct helper *h) {
 
 /* Nobody supervises us any more. Where no worker is left either, the sandbox has ended, and somebody else may be in its control group. */
 static void on_lifeline(struct helper *h) {
-        struct pollfd requests = { .fd = h->socket };
+        struct pollfd requests = { .fd = h->options.socket };
         char byte;
         ssize_t n = recv(h->options.lifeline, &byte, 1, MSG_DONTWAIT);
 
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return;
         h->options.lifeline = fd_close(h->options.lifeline);
-        if (n > 0 || h->socket < 0 || (poll(&requests, 1, 0) > 0 && (requests.revents & POLLHUP)))
+        if (n > 0 || h->options.socket < 0 || (poll(&requests, 1, 0) > 0 && (requests.revents & POLLHUP)))
                 return;
         h->options.say("nobody supervises it any more, and it is killed");
         (void) sys_pidfd_send_signal(h->options.victim_pidfd, SIGKILL);
@@ -256,7 +256,7 @@ static bool round_of(struct helper *h) {
 
         h->polls[POLL_INIT] = (struct pollfd) { .fd = h->options.init_pidfd, .events = POLLIN };
         h->polls[POLL_SIGNALS] = (struct pollfd) { .fd = h->signals, .events = POLLIN };
-        h->polls[POLL_SOCKET] = (struct pollfd) { .fd = h->socket, .events = POLLIN };
+        h->polls[POLL_SOCKET] = (struct pollfd) { .fd = h->options.socket, .events = POLLIN };
         h->polls[POLL_LIFELINE] = (struct pollfd) { .fd = h->options.lifeline, .events = POLLIN };
         for (size_t i = 0; i < n; i++)
                 h->polls[POLL_TRACES + i] = (struct pollfd) { .fd = h->traces[i].channel, .events = POLLIN };
@@ -277,11 +277,11 @@ static bool round_of(struct helper *h) {
                 on_request(h);
         if (h->polls[POLL_LIFELINE].revents)
                 on_lifeline(h);
-        return h->options.init_pidfd >= 0 || h->socket >= 0 || h->n > 0;
+        return h->options.init_pidfd >= 0 || h->options.socket >= 0 || h->n > 0;
 }
 
 int helper_run(const struct helper_options *options) {
-        struct helper h = { .options = *options, .socket = options->socket, .polls = calloc(POLL_TRACES, sizeof(struct pollfd)) };
+        struct helper h = { .options = *options, .polls = calloc(POLL_TRACES, sizeof(struct pollfd)) };
         int r = h.polls ? confine(&h) : -ENOMEM;
 
         if (r < 0)
