@@ -8,21 +8,10 @@ examples=$SANDBOXD_SOURCE/examples/kubernetes
 setup_file() {
     engine_world v1
     /usr/bin/python3 -c 'import grpc, yaml' || skip "python3-grpcio or python3-yaml is not installed"
-    need_command meson
     containerd_configure
-    meson install -C "$SANDBOXD_BUILD" --no-rebuild --quiet --destdir "$world/tree" > "$world/install.log" 2>&1 || { cat "$world/install.log"; return 1; }
-    # Where it is installed to, the world has its own.
-    prefix=$(cd "$world/tree" && find . -path '*/bin/sandboxctl')
-    prefix=${prefix#.}
-    prefix=${prefix%/bin/sandboxctl}
-    export prefix
-    mkdir -p "$world/prefix/sbin" "$world/work/prefix"
-    cp "$SANDBOXD_SOURCE/tests/engines/systemctl" "$world/prefix/sbin/systemctl"
-    inside mount -t overlay overlay -o "lowerdir=$prefix,upperdir=$world/prefix,workdir=$world/work/prefix" "$prefix"
+    project_install
     inside systemctl restart containerd
     containerd_images
-    etc=$(strings "$world/tree$prefix/bin/sandbox-runtime" | grep -m1 '^/.*/sandboxd\.yaml$')
-    export etc=${etc%/*}
 }
 
 teardown_file() {

@@ -163,6 +163,22 @@ docker() {
     inside env DOCKER_HOST=unix:///run/docker.sock "$DOCKER" "$@"
 }
 
+# project_install: the project into $world/tree, and over the folder that it would be installed to (`prefix`) one of the world's own, which has a systemctl
+# (tests/engines/systemctl) and nothing else yet. `etc` is where the installed programs look for their settings.
+project_install() {
+    need_command meson
+    meson install -C "$SANDBOXD_BUILD" --no-rebuild --quiet --destdir "$world/tree" > "$world/install.log" 2>&1 || { cat "$world/install.log"; return 1; }
+    prefix=$(cd "$world/tree" && find . -path '*/bin/sandboxctl')
+    prefix=${prefix#.}
+    prefix=${prefix%/bin/sandboxctl}
+    mkdir -p "$world/prefix/sbin" "$world/work/prefix"
+    cp "$SANDBOXD_SOURCE/tests/engines/systemctl" "$world/prefix/sbin/systemctl"
+    inside mount -t overlay overlay -o "lowerdir=$prefix,upperdir=$world/prefix,workdir=$world/work/prefix" "$prefix"
+    etc=$(strings "$world/tree$prefix/bin/sandbox-runtime" | grep -m1 '^/.*/sandboxd\.yaml$')
+    etc=${etc%/*}
+    export prefix etc
+}
+
 # docker_remove_all: the containers.
 docker_remove_all() {
     # shellcheck disable=SC2046

@@ -6,18 +6,9 @@ load lib
 
 setup_file() {
     engine_world v1
-    need_command meson jq
-    meson install -C "$SANDBOXD_BUILD" --no-rebuild --quiet --destdir "$world/tree" > "$world/install.log" 2>&1 || { cat "$world/install.log"; return 1; }
-    prefix=$(cd "$world/tree" && find . -path '*/bin/sandboxctl')
-    prefix=${prefix#.}
-    prefix=${prefix%/bin/sandboxctl}
-    export prefix
-    cp -a "$world/tree$prefix" "$world/prefix"
-    cp "$SANDBOXD_SOURCE/tests/engines/systemctl" "$world/prefix/sbin/systemctl"
-    mkdir -p "$world/work/prefix"
-    inside mount -t overlay overlay -o "lowerdir=$prefix,upperdir=$world/prefix,workdir=$world/work/prefix" "$prefix"
-    etc=$(strings "$world/tree$prefix/bin/sandbox-runtime" | grep -m1 '^/.*/sandboxd\.yaml$')
-    export etc=${etc%/*}
+    need_command jq
+    project_install
+    inside cp -a "$world/tree$prefix/." "$prefix"
     # Docker as its package leaves it, with its file at the usual place.
     inside sh -c 'mkdir -p /etc/docker && echo "{}" > /etc/docker/daemon.json'
     need_command dockerd crun iptables
