@@ -236,7 +236,7 @@ static int check_killable(struct taking *t) {
 static int check_program(struct taking *t) {
         return t->state.other_program
                        ? wrong(t, -EPERM,
-                               "its annotation run.oci.seccomp_bpf_data has put another filter in its profile's place: leave it out")
+                               "its annotation " PROGRAM_ANNOTATION " has put another filter in its profile's place: leave it out")
                        : 0;
 }
 

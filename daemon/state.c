@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "control.h"
 #include "fd.h"
 #include "json_member.h"
 #include "str.h"
@@ -216,8 +217,7 @@ int container_state_read(int socket, struct container_state *ret, int fds[STATE_
                 return wrong(ret_why, -EBADMSG, "the runtime's state has no id");
         if (!find_listener(top, &ret->listener) || ret->listener >= *ret_n_fds)
                 return wrong(ret_why, -EBADMSG, "the runtime's state came without the listener");
-        ret->other_program =
-                json_object_object_get_ex(json_member(state, "annotations", json_type_object), "run.oci.seccomp_bpf_data", NULL);
+        ret->other_program = json_object_object_get_ex(json_member(state, "annotations", json_type_object), PROGRAM_ANNOTATION, NULL);
         return metadata ? read_metadata(metadata, ret, ret_why) : 0;
 }
 

@@ -7,8 +7,6 @@
 
 #include "oci_profile.h"
 
-#define PROGRAM_ANNOTATION "run.oci.seccomp_bpf_data"
-
 /* Whether a runtime knows the annotation; one that doesn't would load the profile in its place, so that it has to have a whole one. */
 bool program_is_taken(const char *runtime);
 /* What the annotation says: base64. The caller frees it; NULL: it can't be had. */

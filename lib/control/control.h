@@ -90,6 +90,8 @@
  *   wait-killable  whether the profile has SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV; without it: unless the runtime is runc, which can't
  */
 
+#define PROGRAM_ANNOTATION "run.oci.seccomp_bpf_data"
+
 /* A user who is anybody but root: a rootless engine runs us as uid 0 of a user namespace, whose sockets and settings are its user's. */
 #define NOBODY 65534
 
