@@ -77,7 +77,7 @@ static int words_parse(int argc, char **argv, struct words *w) {
                                 break;
                         message_fail("--chdir wants an absolute path as the sandbox sees it");
                         return -EINVAL;
-                default: return message_bad_option(argv[0], c, argv, options);
+                default: message_bad_option(argv[0], c, argv, options); return -EINVAL;
                 }
         }
         if (optind < argc)

@@ -20,9 +20,9 @@ struct container_state {
         char **labels;   /* "key=value", sorted as they came; ends with NULL */
         size_t n_labels;
         char *policy_digest, *filter_digest; /* of what the profile was made of; NULL: the metadata has none */
-        bool other_program;                  /* an annotation has crun load a program instead of the profile, and it isn't sandbox-runtime's */
-        bool mounted;                        /* mounts hold the rules for files: the filter asks about no path */
-        bool killable_known, killable;       /* whether the filter was loaded with WAIT_KILLABLE_RECV, where the metadata says */
+        bool other_program;            /* an annotation has crun load a program instead of the profile, and it isn't sandbox-runtime's */
+        bool mounted;                  /* mounts hold the rules for files: the filter asks about no path */
+        bool killable_known, killable; /* whether the filter was loaded with WAIT_KILLABLE_RECV, where the metadata says */
 };
 
 /* Reads it from a connection, which the runtime may hold open: no more than one object, within a bounded time and size. The descriptors that came with it go to

@@ -4,13 +4,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <seccomp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "fd.h"
+#include "oci_profile.h"
 #include "profile.h"
 #include "str.h"
 
@@ -18,17 +18,16 @@
 #define ENTRY_MAX (4U << 20)
 
 char *cache_key(const struct digest *filter, struct json_object *theirs, bool wait_killable, bool program) {
-        const struct scmp_version *library = seccomp_version();
-        char filter_text[DIGEST_TEXT_SIZE];
+        char maker[OCI_MAKER], filter_text[DIGEST_TEXT_SIZE];
         struct stat st;
         char *key;
 
         /* Another build may merge otherwise, and another library make another program. */
         if (stat("/proc/self/exe", &st) < 0)
                 return NULL;
-        if (asprintf(&key, "%" PRIu64 " %" PRIu64 " %" PRId64 ".%09ld %u.%u.%u %s %d %d %s", (uint64_t) st.st_dev, (uint64_t) st.st_ino,
-                     (int64_t) st.st_mtim.tv_sec, st.st_mtim.tv_nsec, library->major, library->minor, library->micro,
-                     digest_text(filter, filter_text), wait_killable, program,
+        oci_profile_maker(maker);
+        if (asprintf(&key, "%" PRIu64 " %" PRIu64 " %" PRId64 ".%09ld %s %s %d %d %s", (uint64_t) st.st_dev, (uint64_t) st.st_ino,
+                     (int64_t) st.st_mtim.tv_sec, st.st_mtim.tv_nsec, maker, digest_text(filter, filter_text), wait_killable, program,
                      theirs ? json_object_to_json_string_ext(theirs, JSON_C_TO_STRING_PLAIN) : "") < 0)
                 return NULL;
         return key;

@@ -53,6 +53,9 @@ int oci_profile_merge(const struct filter_builder *b, const struct oci_profile *
 
 /* The program that a runtime makes of a profile. */
 int oci_profile_build(const struct oci_profile *p, struct sock_fprog *ret);
+/* The version of what makes it: another one may make another program. */
+#define OCI_MAKER 40
+void oci_profile_maker(char ret[OCI_MAKER]);
 
 /* The profile as JSON, without its listener. `wait_killable`: the runtime knows SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV. `theirs` is the profile whose
  * other members (flags) are kept, or NULL. The caller puts it (json_object_put); NULL: out of memory. */

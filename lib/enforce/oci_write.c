@@ -138,6 +138,12 @@ static uint32_t library_action(uint32_t action) {
         }
 }
 
+void oci_profile_maker(char ret[OCI_MAKER]) {
+        const struct scmp_version *library = seccomp_version();
+
+        snprintf(ret, OCI_MAKER, "%u.%u.%u", library->major, library->minor, library->micro);
+}
+
 int oci_profile_build(const struct oci_profile *p, struct sock_fprog *ret) {
         _cleanup_(release_context) scmp_filter_ctx context = seccomp_init(library_action(p->default_action));
 

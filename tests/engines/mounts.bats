@@ -138,7 +138,7 @@ in_box() {
     [[ $(tier one) == broker* ]]
     in_box one 'for f in /p/sys/kernel/core_pattern /p/sysrq-trigger /p/irq/default_smp_affinity /p/1/root/proc/sysrq-trigger /p/../ps/kernel/core_pattern /pattern /p/kcore /p/keys \
             /s/kernel/uevent_seqnum /s/kernel/mm/ksm/run /s/fs/cgroup/devices/devices.allow /s/fs/cgroup/devices/release_agent /c/devices/devices.allow /k/mm/ksm/run; do (: >> $f) && echo "opened $f"; done
-        cd /p/sys/kernel && (: >> core_pattern) && echo opened; mkdir /c/devices/'$world_cgroup-x' && echo made; chmod 777 /pattern && echo changed; ln -s /p /tmp/l; (: >> /tmp/l/sys/kernel/core_pattern) && echo opened
+        cd /p/sys/kernel && (: >> core_pattern) && echo opened; mkdir /c/devices/'"$world_cgroup-x"' && echo made; chmod 777 /pattern && echo changed; ln -s /p /tmp/l; (: >> /tmp/l/sys/kernel/core_pattern) && echo opened
         read x < /p/sys/kernel/core_pattern && read x < /p/1/comm && read x < /s/kernel/uevent_seqnum && read x < /p/self/comm && ls /c > /tmp/x && echo x > /tmp/x && echo end'
     [[ $output != *opened* && $output != *made* && $output != *changed* && $output == *end ]]
     docker rm -f one
